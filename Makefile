@@ -1,0 +1,49 @@
+# Everything happens in .venv and build/; nothing outside the checkout is touched.
+PYTHON ?= python3
+BIN := .venv/bin
+export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
+
+.PHONY: demo test bench lock format lint types unit clean help
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
+
+.venv/.installed: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip sync --quiet --system-certs requirements.lock
+	@VIRTUAL_ENV=.venv $(BIN)/uv pip install --quiet --offline --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: .venv/.installed ## a canary rollout and a rollback on an embedded cluster
+	@$(BIN)/canary demo
+
+test: lint types unit ## everything CI checks
+
+lint: .venv/.installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/lint-imports
+	$(BIN)/vulture
+	$(BIN)/codespell
+
+types: .venv/.installed
+	$(BIN)/mypy
+
+unit: .venv/.installed
+	$(BIN)/pytest
+
+bench: .venv/.installed ## print the figures and write build/bench.json
+	$(BIN)/python -m bench
+
+format: .venv/.installed ## format and mend what can be mended
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: .venv/.installed ## resolve requirements.lock anew, from packages at least a week old
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	  --exclude-newer "$$(date -u -d '7 days ago' +%F)" --extra sandbox --group dev pyproject.toml \
+	  --output-file requirements.lock --custom-compile-command "make lock" --upgrade
+
+clean: ## remove what the targets above made
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .import_linter_cache

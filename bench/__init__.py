@@ -1,0 +1,2 @@
+"""Measurements that print figures (`make bench`); never part of `make test`.
+"""
