@@ -1,0 +1,1 @@
+"""The Kubernetes API server: everything kubectl and clients see of it, in memory, over HTTP."""

@@ -1,0 +1,199 @@
+"""The client that every part of the sandbox reaches an API server with, and a cache that follows a watch."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import aiohttp
+
+PATCH_TYPES = {
+    "json": "application/json-patch+json",
+    "merge": "application/merge-patch+json",
+    "strategic": "application/strategic-merge-patch+json",
+}
+
+Object = dict[str, Any]
+PatchKind = Literal["json", "merge", "strategic"]
+OnChange = Callable[[str, Object], Awaitable[None]]
+
+# A watch without a word for longer than this is taken for dead; the server closes it earlier by itself.
+WATCH_SECONDS = 300
+# One event is one line; a Deployment with managedFields is a few KiB, a ConfigMap at most 1 MiB.
+LONGEST_LINE = 4 * 2**20
+FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.05, 2.0
+
+
+class ApiError(Exception):
+    """An answer of the API server that is not a success."""
+
+    def __init__(self, status: int, body: Object) -> None:
+        self.status = status
+        self.body = body
+        self.reason: str = body.get("reason", "")
+        self.message: str = body.get("message", "")
+        super().__init__(f"{status} {self.reason}: {self.message}")
+
+
+class KubeClient:
+    """Requests to one API server; made inside a running loop and closed by `close` or `async with`."""
+
+    def __init__(self, url: str, *, user_agent: str = "sandbox") -> None:
+        self.url = url.rstrip("/")
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers={"User-Agent": user_agent, "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=30),
+            read_bufsize=LONGEST_LINE,
+        )
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def get(self, path: str, **query: str) -> Object:
+        """Read an object."""
+        return await self._send("GET", path, query)
+
+    async def list(self, path: str, **query: str) -> Object:
+        """Read a collection: a list object with `items` and `metadata.resourceVersion`."""
+        return await self._send("GET", path, query)
+
+    async def create(self, path: str, body: Object, **query: str) -> Object:
+        """Create `body` in the collection (or sub-resource) at `path`."""
+        return await self._send("POST", path, query, body)
+
+    async def replace(self, path: str, body: Object, **query: str) -> Object:
+        """Replace the object at `path`; a resourceVersion in `body` is a precondition."""
+        return await self._send("PUT", path, query, body)
+
+    async def patch(self, path: str, body: Any, *, kind: PatchKind = "merge", **query: str) -> Object:
+        """Patch the object at `path`; a resourceVersion in `body` is a precondition."""
+        return await self._send("PATCH", path, query, body, PATCH_TYPES[kind])
+
+    async def apply(self, path: str, body: Object, *, manager: str, force: bool = True) -> Object:
+        """Apply `body` at `path` by server-side apply as `manager`."""
+        query = {"fieldManager": manager, "force": str(force).lower()}
+        return await self._send("PATCH", path, query, body, "application/apply-patch+yaml")
+
+    async def delete(self, path: str, options: Object | None = None, **query: str) -> Object:
+        """Delete the object or the collection at `path`."""
+        return await self._send("DELETE", path, query, options)
+
+    async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
+        """Yield the events of a watch until the server ends it."""
+        query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)} | query
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 30)
+        async with self._session.get(self.url + path, params=query, timeout=limits) as answer:
+            if not answer.ok:
+                raise await _error(answer)
+            async for line in answer.content:
+                yield json.loads(line)
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        query: dict[str, str],
+        body: Any = None,
+        content_type: str = "application/json",
+    ) -> Object:
+        data = None if body is None else json.dumps(body).encode()
+        headers = {} if body is None else {"Content-Type": content_type}
+        async with self._session.request(
+            method, self.url + path, params=query, data=data, headers=headers
+        ) as answer:
+            if not answer.ok:
+                raise await _error(answer)
+            found: Object = await answer.json(content_type=None)
+            return found
+
+
+async def _error(answer: aiohttp.ClientResponse) -> ApiError:
+    text = await answer.text()
+    try:
+        body = json.loads(text)
+    except ValueError:
+        body = {"message": text}
+    return ApiError(answer.status, body if isinstance(body, dict) else {"message": text})
+
+
+def key_of(obj: Object) -> str:
+    """Name an object as `namespace/name`, or `name` if it has no namespace."""
+    meta = obj["metadata"]
+    namespace = meta.get("namespace")
+    return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
+
+
+class Reflector:
+    """A cache of the collection at `path`, kept current by a list and a watch.
+
+    `on_change` is awaited for every change, one after the other, with ADDED, MODIFIED or DELETED and the
+    object, after `objects` has been brought up to date; its failures are its own to handle.
+    `query` may hold `labelSelector` and `fieldSelector`.
+    """
+
+    def __init__(
+        self, client: KubeClient, path: str, on_change: OnChange | None = None, **query: str
+    ) -> None:
+        self.objects: dict[str, Object] = {}
+        self.synced = asyncio.Event()
+        self._client = client
+        self._path = path
+        self._query = query
+        self._on_change = on_change
+        self._version = ""
+
+    async def run(self) -> None:
+        """List and watch until cancelled, through disconnects, errors and expired versions."""
+        back_off = FIRST_BACK_OFF
+        while True:
+            try:
+                if not self._version:
+                    await self._relist()
+                await self._follow()
+                back_off = FIRST_BACK_OFF
+            except (ApiError, aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+                if isinstance(error, ApiError):
+                    self._version = ""
+                await asyncio.sleep(back_off)
+                back_off = min(back_off * 2, LONGEST_BACK_OFF)
+
+    async def _relist(self) -> None:
+        found = await self._client.list(self._path, **self._query)
+        # Items of a list come without kind and apiVersion, those of a watch with them.
+        kind = {"apiVersion": found["apiVersion"], "kind": found["kind"].removesuffix("List")}
+        fresh = {key_of(item): kind | item for item in found["items"]}
+        for key in self.objects.keys() - fresh.keys():
+            await self._change("DELETED", self.objects[key])
+        for key, item in fresh.items():
+            known = self.objects.get(key)
+            if known is None or known["metadata"]["resourceVersion"] != item["metadata"]["resourceVersion"]:
+                await self._change("ADDED" if known is None else "MODIFIED", item)
+        self._version = found["metadata"]["resourceVersion"]
+        self.synced.set()
+
+    async def _follow(self) -> None:
+        async for event in self._client.watch(self._path, resourceVersion=self._version, **self._query):
+            if event["type"] == "ERROR":
+                raise ApiError(event["object"].get("code", 500), event["object"])
+            self._version = event["object"]["metadata"]["resourceVersion"]
+            if event["type"] != "BOOKMARK":
+                await self._change(event["type"], event["object"])
+
+    async def _change(self, kind: str, obj: Object) -> None:
+        if kind == "DELETED":
+            self.objects.pop(key_of(obj), None)
+        else:
+            self.objects[key_of(obj)] = obj
+        if self._on_change:
+            await self._on_change(kind, obj)
