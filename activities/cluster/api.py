@@ -1,0 +1,292 @@
+"""One cluster's API server: plain objects in and out, over `kubernetes.aio`."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any, Protocol
+from urllib.parse import urlencode
+
+import aiohttp
+from kubernetes.aio.client import ApiClient
+
+ROLLOUT_MANAGER = "durable-canary-rollout"
+"""The field manager of what a rollout owns."""
+SOURCE_MANAGER = "durable-canary-source"
+"""The field manager of what git says."""
+
+REQUEST_TIMEOUT = 5.0
+"""Seconds; below every activity's start-to-close, so that a hanging server is an error of ours."""
+
+Object = dict[str, Any]
+"""A Kubernetes object as JSON."""
+
+
+class Patch(StrEnum):
+    """How a PATCH body is understood."""
+
+    MERGE = "application/merge-patch+json"
+    STRATEGIC = "application/strategic-merge-patch+json"
+    JSON = "application/json-patch+json"
+    APPLY = "application/apply-patch+yaml"
+
+
+_PASSING = (
+    HTTPStatus.REQUEST_TIMEOUT,
+    HTTPStatus.CONFLICT,
+    HTTPStatus.GONE,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
+
+
+class ApiError(Exception):
+    """An API server's refusal: status, reason and the server's message, never the request's body."""
+
+    def __init__(self, status: int, reason: str, message: str, what: str) -> None:
+        super().__init__(f"{what}: {status} {reason}: {message}")
+        self.status = status
+        self.reason = reason
+        self.message = message
+
+    @property
+    def is_permanent(self) -> bool:
+        """Whether the same request can only be refused again."""
+        return self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _PASSING
+
+
+class ClusterUnreachableError(Exception):
+    """No answer from a cluster's API server."""
+
+    def __init__(self, cluster: str, cause: BaseException) -> None:
+        super().__init__(f"Cluster {cluster} does not answer: {type(cause).__name__}.")
+        self.cluster = cluster
+
+
+@dataclass(frozen=True)
+class ClusterSettings:
+    """What the worker's clusters file says of one cluster."""
+
+    name: str
+    prometheus: str | None = None
+    load_tester: str | None = None
+    reach: str = "apiServer"
+    scale_down_delay: timedelta = timedelta(seconds=30)
+    task_queue: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class ClusterApi:
+    """The API server of one cluster.
+
+    Every call raises `ApiError` for a refusal and `ClusterUnreachableError` where there was no answer.
+    """
+
+    def __init__(self, settings: ClusterSettings, client: ApiClient) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self._client = client
+
+    async def get(self, path: str, **query: str) -> Object:
+        """Read one object; 404 is an `ApiError`."""
+        return await self._json("GET", path, query)
+
+    async def find(self, path: str) -> Object | None:
+        """Read one object, or nothing where there is none."""
+        try:
+            return await self.get(path)
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return None
+            raise
+
+    async def list(self, path: str, **query: str) -> Object:
+        """Read a list: `items` and `metadata.resourceVersion`."""
+        return await self._json("GET", path, query)
+
+    async def create(self, path: str, body: Object, *, manager: str = ROLLOUT_MANAGER) -> Object:
+        """Create an object in the collection at *path*."""
+        return await self._json("POST", path, {"fieldManager": manager}, body)
+
+    async def replace(self, path: str, body: Object, *, manager: str = ROLLOUT_MANAGER) -> Object:
+        """Write an object whole; with a `resourceVersion` in it a stale write is refused with 409."""
+        return await self._json("PUT", path, {"fieldManager": manager}, body)
+
+    async def patch(
+        self, path: str, body: Any, *, kind: Patch = Patch.MERGE, manager: str = ROLLOUT_MANAGER
+    ) -> Object:
+        """Change a part of an object."""
+        return await self._json("PATCH", path, {"fieldManager": manager}, body, kind)
+
+    async def apply(
+        self,
+        path: str,
+        body: Object,
+        *,
+        manager: str = ROLLOUT_MANAGER,
+        force: bool = False,
+        dry_run: bool = False,
+    ) -> Object:
+        """Server-side apply: *body* is all that *manager* wants of the object at *path*."""
+        query = {"fieldManager": manager, "force": str(force).lower()}
+        if dry_run:
+            query["dryRun"] = "All"
+        return await self._json("PATCH", path, query, body, Patch.APPLY)
+
+    async def delete(self, path: str, *, uid: str | None = None) -> None:
+        """Delete an object, its dependents in the background; one that is already gone is fine."""
+        body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        try:
+            await self._json("DELETE", path, {}, body)
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
+
+    async def watch(
+        self,
+        path: str,
+        *,
+        resource_version: str,
+        seconds: int = 300,
+        metadata_only: bool = False,
+        **query: str,
+    ) -> AsyncIterator[Object]:
+        """Follow the changes of a list from *resource_version* on; ends with the stream.
+
+        A 410 arrives as `ApiError`, also when the server says it in mid-stream.
+        """
+        asked = {"watch": "1", "resourceVersion": resource_version, "timeoutSeconds": str(seconds), **query}
+        asked["allowWatchBookmarks"] = "true"
+        response = await self._send(
+            "GET", path, asked, accept=_accept(metadata_only=metadata_only), timeout=seconds + 5
+        )
+        try:
+            if response.status >= HTTPStatus.BAD_REQUEST:
+                raise _refusal(response.status, await response.read(), f"GET {path}")
+            while line := await response.content.readline():
+                event = json.loads(line)
+                if event["type"] == "ERROR":
+                    status = event["object"]
+                    raise ApiError(
+                        status.get("code", 500),
+                        status.get("reason", ""),
+                        status.get("message", ""),
+                        f"watch {path}",
+                    )
+                yield event
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterUnreachableError(self.name, error) from error
+        finally:
+            response.close()
+
+    async def list_metadata(self, path: str, **query: str) -> Object:
+        """Read a list with the objects' metadata alone."""
+        return await self._json("GET", path, query, accept=_accept(metadata_only=True, listed=True))
+
+    async def call(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: bytes | None = None,
+        seconds: float = REQUEST_TIMEOUT,
+        **query: str,
+    ) -> tuple[int, bytes]:
+        """Send a request as it stands, such as one through a Service's proxy; its status is a result."""
+        response = await self._send(method, path, query, body=body, timeout=seconds)
+        try:
+            return response.status, await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterUnreachableError(self.name, error) from error
+        finally:
+            response.release()
+
+    async def _json(  # noqa: PLR0913 — the one place where a request is put together
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        body: Any = None,
+        content_type: str = "application/json",
+        *,
+        accept: str = "application/json",
+    ) -> Object:
+        raw = None if body is None else json.dumps(body, separators=(",", ":")).encode()
+        response = await self._send(method, path, query, body=raw, content_type=content_type, accept=accept)
+        try:
+            data = await response.read()
+        except (aiohttp.ClientError, TimeoutError) as error:
+            raise ClusterUnreachableError(self.name, error) from error
+        finally:
+            response.release()
+        if response.status >= HTTPStatus.BAD_REQUEST:
+            raise _refusal(response.status, data, f"{method} {path}")
+        result: Object = json.loads(data)
+        return result
+
+    async def _send(  # noqa: PLR0913 — as above
+        self,
+        method: str,
+        path: str,
+        query: Mapping[str, str],
+        *,
+        body: bytes | None = None,
+        content_type: str = "application/json",
+        accept: str = "application/json",
+        timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 — handed to the client, which bounds the request
+    ) -> aiohttp.ClientResponse:
+        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "durable-canary"}
+        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        try:
+            session = self._session()
+            return await session.request(
+                method, url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout)
+            )
+        except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
+            raise ClusterUnreachableError(self.name, error) from error
+
+    def _session(self) -> aiohttp.ClientSession:
+        rest = self._client.rest_client
+        if rest.pool_manager is None:
+            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 — the library makes it at its first request only
+        pool: aiohttp.ClientSession = rest.pool_manager
+        return pool
+
+
+class Clusters(Protocol):
+    """The clusters a worker can reach."""
+
+    async def get(self, name: str) -> ClusterApi:
+        """Return the API of a cluster; raises `UnknownClusterError` for a name nobody knows."""
+        ...
+
+
+class UnknownClusterError(Exception):
+    """A cluster that neither the clusters file nor a kubeconfig Secret names."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f"Cluster {name} is not known here: neither the clusters file nor an AttachedCluster names it."
+        )
+
+
+def _accept(*, metadata_only: bool, listed: bool = False) -> str:
+    if not metadata_only:
+        return "application/json"
+    return f"application/json;as=PartialObjectMetadata{'List' if listed else ''};g=meta.k8s.io;v=v1"
+
+
+def _refusal(status: int, data: bytes, what: str) -> ApiError:
+    try:
+        body = json.loads(data)
+    except ValueError:
+        body = {}
+    if not isinstance(body, dict):
+        body = {}
+    message = str(body.get("message") or data[:200].decode(errors="replace"))
+    return ApiError(status, str(body.get("reason") or ""), message, what)

@@ -1,0 +1,36 @@
+"""Where objects live on an API server."""
+
+APPS = "/apis/apps/v1"
+CORE = "/api/v1"
+ISTIO = "/apis/networking.istio.io/v1beta1"
+AUTOSCALING = "/apis/autoscaling/v2"
+
+_PLURALS = {
+    "Deployment": (APPS, "deployments"),
+    "DaemonSet": (APPS, "daemonsets"),
+    "ControllerRevision": (APPS, "controllerrevisions"),
+    "Service": (CORE, "services"),
+    "ConfigMap": (CORE, "configmaps"),
+    "Secret": (CORE, "secrets"),
+    "Endpoints": (CORE, "endpoints"),
+    "Pod": (CORE, "pods"),
+    "VirtualService": (ISTIO, "virtualservices"),
+    "DestinationRule": (ISTIO, "destinationrules"),
+    "HorizontalPodAutoscaler": (AUTOSCALING, "horizontalpodautoscalers"),
+}
+
+
+def collection(kind: str, namespace: str | None = None) -> str:
+    """The path of a kind's collection, in one namespace or in all."""
+    group, plural = _PLURALS[kind]
+    return f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+
+
+def one(kind: str, namespace: str, name: str) -> str:
+    """The path of one object."""
+    return f"{collection(kind, namespace)}/{name}"
+
+
+def namespace_path(name: str) -> str:
+    """The path of a Namespace."""
+    return f"{CORE}/namespaces/{name}"

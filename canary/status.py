@@ -1,0 +1,130 @@
+"""What is known of a canary and of one rollout: Flagger's words and fields, and a few of our own."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from pydantic import Field
+
+from canary.spec import Weight
+from canary.stored import Stored
+
+
+class Phase(StrEnum):
+    """The phases of a canary."""
+
+    INITIALIZING = "Initializing"
+    INITIALIZED = "Initialized"
+    WAITING = "Waiting"
+    PROGRESSING = "Progressing"
+    WAITING_PROMOTION = "WaitingPromotion"
+    PROMOTING = "Promoting"
+    FINALISING = "Finalising"
+    SUCCEEDED = "Succeeded"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+
+    @property
+    def is_final(self) -> bool:
+        """Whether a rollout in this phase has come to its end."""
+        return self in (Phase.SUCCEEDED, Phase.FAILED)
+
+    @property
+    def is_under_analysis(self) -> bool:
+        """Whether the canary's revision is still being judged."""
+        return self in (Phase.PROGRESSING, Phase.WAITING_PROMOTION)
+
+
+class Outcome(StrEnum):
+    """How a rollout ended; all but the first are the types of the error a failed rollout closes with."""
+
+    PROMOTED = "Promoted"
+    ROLLED_BACK = "RolledBack"
+    ABORTED = "Aborted"
+    REVERTED = "Reverted"
+    HALTED = "Halted"
+    """The promotion failed and the traffic stayed where it is served: a person decides."""
+
+
+class Revision(Stored):
+    """What a target runs: the hash of its pod template and of each ConfigMap and Secret it uses."""
+
+    template: str
+    configs: dict[str, str] = Field(default_factory=dict)
+    """`configmap/<name>` or `secret/<name>` to the hash of its data."""
+
+
+class Person(Stored):
+    """Who took a hand, when, and why."""
+
+    who: str = "unknown (signal)"
+    reason: str = ""
+    at: datetime | None = None
+
+
+class RolloutStatus(Stored):
+    """The whole state of one rollout: what a query answers and what continue-as-new carries."""
+
+    schema_version: int = 1
+    phase: Phase = Phase.PROGRESSING
+    revision: Revision
+    promoted: Revision
+    started_at: datetime
+    last_transition_time: datetime
+    canary_weight: Weight = 0
+    """The weight under analysis, as Flagger's `status.canaryWeight`."""
+    traffic_weight: Weight = 0
+    """The share of the traffic that the canary gets right now."""
+    failed_checks: int = 0
+    iterations: int = 0
+    checks: int = 0
+    restarts: int = 0
+    due: datetime
+    """No step is taken before this moment."""
+    actuated_at: datetime
+    """When the weight under analysis began to be true; no metric window reaches back before it."""
+    canary_unready_since: datetime | None = None
+    primary_unready_since: datetime | None = None
+    primary_size: int = 1
+    """The available pods of the primary when the rollout began; promotion never shrinks it below."""
+    outcome: Outcome | None = None
+    message: str = ""
+    """Why it holds, or why it ended, in one sentence."""
+    by: Person | None = None
+    is_retreated: bool = False
+    """The canary stopped serving and its traffic was taken away; `canary_weight` is what it returns to."""
+    foreign_writes: int = 0
+    """How often someone else undid our weights in this rollout."""
+    next_revision: bool = False
+    """A newer revision was seen while this one was being promoted."""
+
+
+class CanaryStatus(Stored):
+    """The state of one canary between its rollouts."""
+
+    schema_version: int = 1
+    phase: Phase = Phase.INITIALIZING
+    canary_weight: Weight = 0
+    traffic_weight: Weight = 0
+    failed_checks: int = 0
+    iterations: int = 0
+    last_applied: Revision | None = None
+    last_promoted: Revision | None = None
+    last_transition_time: datetime | None = None
+    message: str = ""
+    outcome: Outcome | None = None
+
+
+class ListRow(Stored):
+    """What a list shows of one canary or rollout; kept in the workflow's memo."""
+
+    application: str | None = None
+    cluster: str
+    namespace: str
+    name: str
+    phase: str
+    weight: Weight = 0
+    traffic_weight: Weight = 0
+    failed_checks: int = 0
+    revision: str = ""
+    message: str = ""
+    last_transition_time: datetime | None = None

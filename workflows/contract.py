@@ -1,0 +1,185 @@
+"""What starters and workers agree on: names, ids, queues, commands and their models."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from temporalio.common import SearchAttributeKey
+
+from canary.application import ApplicationSpec, ClusterRef
+from canary.spec import CanarySpec
+from canary.status import CanaryStatus, RolloutStatus
+from canary.stored import Stored
+
+QUEUE = "canary"
+"""Workflows, and reads and writes of Kubernetes: many and short."""
+CHECKS_QUEUE = "canary-checks"
+"""Prometheus, webhooks, git, kustomize: bounded, so that a write of traffic never waits behind them."""
+WATCH_QUEUE = "canary-watch"
+"""The cluster watches, one slot each, for good."""
+
+APPLICATION_WORKFLOW = "ApplicationWorkflow"
+CANARY_WORKFLOW = "CanaryWorkflow"
+ROLLOUT_WORKFLOW = "RolloutWorkflow"
+CLUSTER_WATCH_WORKFLOW = "ClusterWatchWorkflow"
+
+CLUSTER = SearchAttributeKey.for_keyword("CanaryCluster")
+NAMESPACE = SearchAttributeKey.for_keyword("CanaryNamespace")
+TARGET = SearchAttributeKey.for_keyword("CanaryTarget")
+APPLICATION = SearchAttributeKey.for_keyword("CanaryApplication")
+PHASE = SearchAttributeKey.for_keyword("CanaryPhase")
+REVISION = SearchAttributeKey.for_keyword("CanaryRevision")
+WEIGHT = SearchAttributeKey.for_int("CanaryWeight")
+
+ROW = "row"
+"""The memo key that holds a workflow's `ListRow`."""
+
+APPLY = "apply"
+DELETE = "delete"
+BELL = "bell"
+"""The doorbell: a signal without facts, after which a workflow observes."""
+STATUS = "status"
+"""The query every workflow answers with its status model."""
+REGISTER = "register"
+"""A canary tells `watch/<cluster>` which objects concern it."""
+
+
+class Verb(StrEnum):
+    """The commands of a person: Updates, and Signals of the same name."""
+
+    ABORT = "abort"
+    RESTART = "restart"
+
+
+class Command(Stored):
+    """A person's wish: who, why and when."""
+
+    id: str = ""
+    who: str = "unknown (signal)"
+    reason: str = ""
+    at: datetime | None = None
+
+
+class Answer(Stored):
+    """What a command was answered."""
+
+    message: str
+
+
+class Problem(Stored):
+    """One mistake of a document: where, what is wrong, what is allowed."""
+
+    path: str
+    """The field, in dots and brackets from the document's root: `spec.syncPolicies[0].rollout.port`."""
+    message: str
+    is_warning: bool = False
+    is_unreachable: bool = False
+    """Not a mistake of the document: a cluster or server did not answer."""
+
+
+class ApplyApplication(Stored):
+    """The `apply` Update of an Application."""
+
+    spec: ApplicationSpec
+    command: Command = Command()
+
+
+class ApplyCanary(Stored):
+    """The `apply` Update of a canary."""
+
+    spec: CanarySpec
+    cluster: ClusterRef | None = None
+    command: Command = Command()
+
+
+class ApplyResult(Stored):
+    """Whether an `apply` was taken, and every mistake that was found."""
+
+    accepted: bool
+    changed: bool = False
+    problems: tuple[Problem, ...] = ()
+
+
+class DeleteCommand(Stored):
+    """The `delete` Update: bring the workload back as it was and forget the canary."""
+
+    command: Command = Command()
+
+
+class Registration(Stored):
+    """What `watch/<cluster>` rings a canary for."""
+
+    canary: str
+    """The workflow id's tail."""
+    namespace: str
+    objects: tuple[str, ...] = ()
+    """`<Kind>/<name>` each, for instance `Deployment/backend`."""
+    remove: bool = False
+
+
+class ClusterProgress(Stored):
+    """One policy of an Application in one cluster, as Kurator's `syncStatus` entry."""
+
+    name: str
+    """`<policy>-<cluster>`."""
+    policy: str
+    cluster: str
+    last_applied_revision: str = ""
+    last_attempted_revision: str = ""
+    message: str = ""
+    is_ready: bool = False
+    inventory: tuple[str, ...] = ()
+    """`<namespace>_<name>_<group>_<Kind>` each."""
+    canary: str = ""
+    """The workflow id of its canary, empty where the policy has no rollout."""
+
+
+class ApplicationStatus(Stored):
+    """The state of one Application."""
+
+    schema_version: int = 1
+    spec: ApplicationSpec
+    revision: str = ""
+    """`<branch>@sha1:<commit>`, as Flux writes it."""
+    message: str = ""
+    source_message: str = ""
+    last_fetched: datetime | None = None
+    progress: tuple[ClusterProgress, ...] = ()
+
+
+class CanaryView(Stored):
+    """What `CanaryWorkflow` answers the `status` query with."""
+
+    spec: CanarySpec
+    status: CanaryStatus
+    rollout: RolloutStatus | None = None
+
+
+class RolloutView(Stored):
+    """What `RolloutWorkflow` answers the `status` query with."""
+
+    spec: CanarySpec
+    status: RolloutStatus
+
+
+def application_id(namespace: str, name: str) -> str:
+    """The id of an Application's workflow."""
+    return f"application/{namespace}/{name}"
+
+
+def canary_id(tail: str) -> str:
+    """The id of a canary's workflow; one target in one cluster has one."""
+    return f"canary/{tail}"
+
+
+def rollout_id(tail: str) -> str:
+    """The id of the workflow of a canary's running rollout."""
+    return f"rollout/{tail}"
+
+
+def watch_id(cluster: str) -> str:
+    """The id of the workflow that watches a cluster."""
+    return f"watch/{cluster}"
+
+
+ACCEPTANCE = timedelta(seconds=2)
+"""How long a starter waits for a worker to accept an Update before it sends the same as a Signal."""
