@@ -1,0 +1,52 @@
+"""What was seen of a canary's workloads and routes at one moment: facts, no judgements."""
+
+from datetime import datetime
+
+from canary.spec import Weight
+from canary.status import Revision
+from canary.stored import Stored
+
+
+class Workload(Stored):
+    """A Deployment or DaemonSet as its status tells it; absent counters are zero."""
+
+    name: str
+    uid: str = ""
+    generation: int = 0
+    is_observed: bool = True
+    """Whether its controller has seen the newest generation."""
+    revision: Revision = Revision(template="")
+    desired: int = 0
+    updated: int = 0
+    replicas: int = 0
+    available: int = 0
+    ready: int = 0
+    has_exceeded_deadline: bool = False
+    """Its own `progressDeadlineSeconds` has passed."""
+    promoted: str = ""
+    """Of a primary: the template hash it was last promoted to."""
+
+    @property
+    def is_serving(self) -> bool:
+        """Whether at least one pod answers: what traffic may retreat to."""
+        return self.ready > 0
+
+
+class Routes(Stored):
+    """The weights that stand in the VirtualService."""
+
+    primary: Weight
+    canary: Weight
+    decided_at: datetime | None = None
+    """The moment of the decision that wrote them, from the fence annotation."""
+    manager: str = ""
+    """Who wrote the routes last, where that was not us."""
+
+
+class Observation(Stored):
+    """One look at a canary in its cluster."""
+
+    at: datetime
+    target: Workload | None = None
+    primary: Workload | None = None
+    routes: Routes | None = None
