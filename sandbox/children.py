@@ -1,0 +1,40 @@
+"""Child processes that never outlive the sandbox."""
+
+import asyncio
+import ctypes
+import signal
+import sys
+from pathlib import Path
+
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None, use_errno=True) if sys.platform == "linux" else None
+GRACE = 3.0
+
+
+async def start(*command: str, log: Path) -> asyncio.subprocess.Process:
+    """Start `command` with its output in `log`; the kernel kills it if this process dies."""
+    with log.open("ab") as output:
+        return await asyncio.create_subprocess_exec(
+            *command,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            preexec_fn=_die_with_parent if LIBC else None,
+            start_new_session=True,
+        )
+
+
+async def stop(child: asyncio.subprocess.Process) -> None:
+    """End a child politely, then by force."""
+    if child.returncode is None:
+        child.terminate()
+        try:
+            await asyncio.wait_for(child.wait(), GRACE)
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+
+
+def _die_with_parent() -> None:
+    if LIBC is not None:
+        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

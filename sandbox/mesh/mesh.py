@@ -1,0 +1,183 @@
+"""Follows the cluster's objects and keeps an Envoy in step with them."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from sandbox.client import KubeClient, Reflector
+from sandbox.mesh import tables
+from sandbox.mesh.clusters import mesh_clusters, service_clusters
+from sandbox.mesh.envoy import Envoy, Files
+from sandbox.mesh.faults import Faults
+from sandbox.mesh.snapshot import Snapshot
+from sandbox.mesh.validation import mistakes, omissions
+
+Object = dict[str, Any]
+
+ISTIO = "/apis/networking.istio.io/v1beta1"
+PATHS = {
+    "services": "/api/v1/services",
+    "endpoints": "/api/v1/endpoints",
+    "pods": "/api/v1/pods",
+    "virtual_services": f"{ISTIO}/virtualservices",
+    "destination_rules": f"{ISTIO}/destinationrules",
+    "gateways": f"{ISTIO}/gateways",
+}
+# Changes come in groups; a push takes at most a third of the time, however many objects there are.
+GATHER = 0.003
+REST = 2.0
+
+logger = logging.getLogger(__name__)
+
+
+class Admitted:
+    """The last valid version of each VirtualService."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Object] = {}
+
+    async def take(self, kind: str, virtual_service: Object) -> None:
+        """Take a change, if it is a valid one."""
+        meta = virtual_service["metadata"]
+        key = f"{meta['namespace']}/{meta['name']}"
+        if kind == "DELETED":
+            self.objects.pop(key, None)
+            return
+        found = mistakes(virtual_service)
+        if found:
+            logger.error("virtual service refused", extra={"virtual_service": key, "mistakes": found})
+            return
+        for text in omissions(virtual_service):
+            logger.warning("virtual service served in part", extra={"virtual_service": key, "what": text})
+        self.objects[key] = virtual_service
+
+
+class Mesh:
+    """An Envoy in front of one cluster, and what keeps its files current."""
+
+    def __init__(self, client: KubeClient, directory: Path) -> None:
+        self._changed = asyncio.Event()
+        self._admitted = Admitted()
+        self._reflectors = {
+            name: Reflector(
+                client, path, self._on_virtual_service if name == "virtual_services" else self._on_change
+            )
+            for name, path in PATHS.items()
+        }
+        self._files = Files(directory)
+        self._faults = Faults(self._changed.set)
+        self._pushes: list[tuple[float, Snapshot]] = []
+        self._pushed: Snapshot | None = None
+        self._reported: set[str] = set()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._envoy: Envoy | None = None
+
+    @classmethod
+    async def start(cls, client: KubeClient, directory: Path, name: str = "mesh") -> Self:
+        """List the cluster's objects, write the first files and start an Envoy on them."""
+        mesh = cls(client, directory)
+        try:
+            await mesh._faults.start("127.0.0.1")
+            mesh._tasks = [asyncio.create_task(one.run()) for one in mesh._reflectors.values()]
+            await asyncio.gather(*(one.synced.wait() for one in mesh._reflectors.values()))
+            await mesh._publish()
+            mesh._envoy = await Envoy.start(directory, name)
+            mesh._tasks.append(asyncio.create_task(mesh._follow()))
+        except BaseException:
+            await mesh.stop()
+            raise
+        return mesh
+
+    async def stop(self) -> None:
+        """End Envoy and the watches."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._faults.stop()
+        if self._envoy:
+            await self._envoy.stop()
+
+    @property
+    def gateway_url(self) -> str:
+        """Where requests enter the cluster; the Host header says what they want."""
+        return self._url("gateway")
+
+    @property
+    def mesh_url(self) -> str:
+        """The forward proxy of a pod with a sidecar."""
+        return self._url("mesh")
+
+    @property
+    def services_url(self) -> str:
+        """The forward proxy of a pod without a sidecar."""
+        return self._url("services")
+
+    @property
+    def faults_url(self) -> str:
+        """Where `/_sandbox/faults` is."""
+        return self._faults.url
+
+    def _url(self, listener: str) -> str:
+        if self._envoy is None:
+            raise RuntimeError("The mesh has no address before it is started.")
+        return self._envoy.urls[listener]
+
+    async def _on_change(self, _kind: str, _obj: Object) -> None:
+        self._changed.set()
+
+    async def _on_virtual_service(self, kind: str, obj: Object) -> None:
+        await self._admitted.take(kind, obj)
+        self._changed.set()
+
+    async def _follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            await self._next_push()
+            await asyncio.sleep(GATHER)
+            began = loop.time()
+            await self._publish()
+            await asyncio.sleep(REST * (loop.time() - began))
+
+    async def _next_push(self) -> None:
+        """Wait for a change, or for the moment a held back one is due."""
+        now = asyncio.get_running_loop().time()
+        wait = max(0.0, self._pushes[0][0] - now) if self._pushes else None
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait):
+                await self._changed.wait()
+
+    async def _publish(self) -> None:
+        now = asyncio.get_running_loop().time()
+        current = self._take()
+        if self._changed.is_set():
+            self._changed.clear()
+            self._pushes.append((now + self._faults.propagation_delay, current))
+        due = [index for index, (at, _) in enumerate(self._pushes) if at <= now]
+        if due:
+            self._pushed = self._pushes[due[-1]][1]
+            del self._pushes[: due[-1] + 1]
+        await asyncio.to_thread(self._write, current, self._pushed or current)
+
+    def _take(self) -> Snapshot:
+        found: dict[str, Mapping[str, Object]] = {
+            name: dict(one.objects) for name, one in self._reflectors.items()
+        }
+        return Snapshot(**found | {"virtual_services": dict(self._admitted.objects)})
+
+    def _write(self, current: Snapshot, pushed: Snapshot) -> None:
+        """Write what kube-proxy knows at once, and what the control plane has pushed so far."""
+        clusters = [*mesh_clusters(pushed), *service_clusters(current)]
+        routes = [
+            tables.gateway_table(pushed),
+            tables.mesh_table(pushed, self._report),
+            tables.services_table(current),
+        ]
+        self._files.publish(clusters, routes)
+
+    def _report(self, text: str) -> None:
+        if text not in self._reported:
+            self._reported.add(text)
+            logger.warning("virtual service without effect", extra={"what": text})

@@ -1,0 +1,53 @@
+"""What the cluster holds at one moment, and how host names are found in it."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+Object = dict[str, Any]
+
+DOMAIN = "svc.cluster.local"
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """The objects a configuration is made from, by `namespace/name`."""
+
+    services: Mapping[str, Object]
+    endpoints: Mapping[str, Object]
+    pods: Mapping[str, Object]
+    virtual_services: Mapping[str, Object]
+    destination_rules: Mapping[str, Object]
+    gateways: Mapping[str, Object]
+
+    def service_named(self, host: str, namespace: str) -> str | None:
+        """Find the Service that `host` means in `namespace`: `name`, `name.namespace` or longer."""
+        name, _, rest = host.partition(".")
+        place, _, domain = rest.partition(".")
+        if domain not in ("", "svc", DOMAIN):
+            return None
+        key = f"{place or namespace}/{name}"
+        return key if key in self.services else None
+
+
+def qualified(key: str) -> str:
+    """Give the full DNS name of the Service at `namespace/name`."""
+    namespace, _, name = key.partition("/")
+    return f"{name}.{namespace}.{DOMAIN}"
+
+
+def spellings(key: str) -> list[str]:
+    """List the names a client in any namespace can use for the Service at `namespace/name`."""
+    namespace, _, name = key.partition("/")
+    return [f"{name}.{namespace}{tail}" for tail in ("", ".svc", f".{DOMAIN}")]
+
+
+def ports_of(service: Object) -> list[Object]:
+    """List the ports of a Service."""
+    ports: list[Object] = service["spec"].get("ports") or []
+    return ports
+
+
+def by_age(objects: Mapping[str, Object]) -> Iterator[tuple[str, Object]]:
+    """Yield the oldest objects first, as Istio lets the oldest win."""
+    return iter(sorted(objects.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])))

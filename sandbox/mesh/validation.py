@@ -1,0 +1,88 @@
+"""What Istio's webhook would refuse in a VirtualService, and what this data plane cannot serve."""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from sandbox.mesh.values import seconds
+
+Object = dict[str, Any]
+
+# RE2, the engine of Envoy, knows neither look-around nor back-references.
+NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!)|\\[1-9]")
+LEGAL_KINDS = ("route", "redirect", "directResponse", "delegate")
+
+
+def mistakes(virtual_service: Object) -> list[str]:
+    """List what makes a VirtualService invalid; the last valid version of it stays in force."""
+    try:
+        return list(_mistakes(virtual_service.get("spec") or {}))
+    except (AttributeError, KeyError, TypeError) as error:
+        return [f"The specification cannot be read: {type(error).__name__} {error}."]
+
+
+def omissions(virtual_service: Object) -> list[str]:
+    """List what is valid but not served here."""
+    spec = virtual_service.get("spec") or {}
+    found = [f"{kind} routes are not served" for kind in ("tcp", "tls") if spec.get(kind)]
+    conditions = [match for rule in spec.get("http") or [] for match in rule.get("match") or []]
+    if any("sourceLabels" in match or "sourceNamespace" in match for match in conditions):
+        found.append("sourceLabels and sourceNamespace are taken to fit every client")
+    return found
+
+
+def _mistakes(spec: Object) -> Iterator[str]:
+    for index, rule in enumerate(spec.get("http") or []):
+        where = f"http[{index}]"
+        if sum(kind in rule for kind in LEGAL_KINDS) != 1:
+            yield f"{where}: exactly one of {', '.join(LEGAL_KINDS)} is needed."
+        yield from (f"{where}.{text}" for text in _weights(rule.get("route") or []))
+        yield from (
+            f"{where}.{text}"
+            for text in _texts(rule, "", _duration, ("timeout", "perTryTimeout", "fixedDelay"))
+        )
+        yield from (f"{where}.{text}" for text in _texts(rule, "", _regex, ("regex",)))
+
+
+def _weights(routes: list[Object]) -> Iterator[str]:
+    weights = [one.get("weight", 0) for one in routes]
+    for index, one in enumerate(routes):
+        if not one["destination"].get("host"):
+            yield f"route[{index}].destination.host: a destination needs a host."
+        if weights[index] < 0:
+            yield f"route[{index}].weight: {weights[index]} is below 0."
+    if len(routes) > 1 and sum(weights) == 0:
+        yield "route: total destination weight = 0."
+
+
+def _texts(
+    value: Any, path: str, check: Callable[[str], str | None], names: tuple[str, ...]
+) -> Iterator[str]:
+    """Check every text below `value` that stands under one of `names`."""
+    if isinstance(value, list):
+        for index, one in enumerate(value):
+            yield from _texts(one, f"{path}[{index}]", check, names)
+    elif isinstance(value, dict):
+        for key, one in value.items():
+            mistake = check(one) if key in names and isinstance(one, str) else None
+            if mistake:
+                yield f"{path}.{key}: {mistake}".lstrip(".")
+            yield from _texts(one, f"{path}.{key}", check, names)
+
+
+def _duration(text: str) -> str | None:
+    try:
+        seconds(text)
+    except ValueError as error:
+        return str(error)
+    return None
+
+
+def _regex(text: str) -> str | None:
+    if NOT_RE2.search(text):
+        return f"{text!r} uses what RE2 does not know."
+    try:
+        re.compile(text)
+    except re.error as error:
+        return f"{text!r} is no regular expression: {error}."
+    return None
