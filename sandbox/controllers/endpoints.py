@@ -1,0 +1,202 @@
+"""Endpoints and EndpointSlices: which pods a Service with a selector stands for."""
+
+from typing import Any
+
+from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.controllers.informers import Informer, Informers
+from sandbox.controllers.owners import controller_reference
+from sandbox.controllers.pods import is_finished, ready_since
+from sandbox.controllers.selectors import is_subset
+from sandbox.controllers.workqueue import WorkQueue
+
+SERVICES, PODS, ENDPOINTS = "/api/v1/services", "/api/v1/pods", "/api/v1/endpoints"
+SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
+NOT_FOUND = 404
+SERVICE_NAME = "kubernetes.io/service-name"
+MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
+MANAGER = "endpointslice-controller.k8s.io"
+# Of the same name and told apart by this label, as the real controller's are.
+ENDPOINTS_LABELS = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
+
+
+class EndpointsController:
+    """Keeps the Endpoints and one EndpointSlice of every Service that has a selector."""
+
+    def __init__(self, client: KubeClient, informers: Informers) -> None:
+        self._client = client
+        self._services = informers.of(SERVICES)
+        self._pods = informers.of(PODS)
+        self._endpoints = informers.of(ENDPOINTS)
+        self._slices = informers.of(SLICES)
+        self._queue = WorkQueue("endpoints", self._sync)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._services.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self._pods.subscribe(self._pod_changed)
+        self._endpoints.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self._slices.subscribe(self._slice_changed)
+        await self._queue.run()
+
+    def _pod_changed(self, _kind: str, pod: Object, old: Object | None) -> None:
+        changed = [item["metadata"].get("labels", {}) for item in (pod, old) if item]
+        for service in self._services.in_namespace(pod["metadata"]["namespace"]):
+            selector = service["spec"].get("selector")
+            if selector and any(is_subset(selector, labels) for labels in changed):
+                self._queue.add(key_of(service))
+
+    def _slice_changed(self, _kind: str, obj: Object, _old: Object | None) -> None:
+        owner = obj["metadata"].get("labels", {}).get(SERVICE_NAME)
+        if owner:
+            self._queue.add(f"{obj['metadata']['namespace']}/{owner}")
+
+    async def _sync(self, key: str) -> None:
+        service = self._services.objects.get(key)
+        if not service:
+            await self._remove_endpoints(key)
+        elif service["spec"].get("selector"):
+            pods = self._selected(service)
+            await self._write_endpoints(key, service, pods)
+            await self._write_slice(service, pods)
+
+    async def _remove_endpoints(self, key: str) -> None:
+        """Delete the Endpoints of a Service that is gone; its slices go by their owner reference."""
+        found = self._endpoints.objects.get(key)
+        if not found or not is_subset(ENDPOINTS_LABELS, found["metadata"].get("labels", {})):
+            return
+        try:
+            await self._client.delete(_path(ENDPOINTS, found))
+        except ApiError as error:
+            if error.status != NOT_FOUND:
+                raise
+
+    def _selected(self, service: Object) -> list[Object]:
+        selector = service["spec"]["selector"]
+        found = [
+            pod
+            for pod in self._pods.in_namespace(service["metadata"]["namespace"])
+            if is_subset(selector, pod["metadata"].get("labels", {}))
+            and pod.get("status", {}).get("podIP")
+            and not is_finished(pod)
+        ]
+        return sorted(found, key=lambda pod: str(pod["status"]["podIP"]))
+
+    async def _write_endpoints(self, key: str, service: Object, pods: list[Object]) -> None:
+        subsets = subsets_of(service, pods)
+        found = self._endpoints.objects.get(key)
+        labels = service["metadata"].get("labels", {}) | ENDPOINTS_LABELS
+        if found is None:
+            meta = _meta(service) | {"labels": labels}
+            body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}
+            await self._client.create(_collection(ENDPOINTS, service), body)
+        elif found.get("subsets", []) != subsets or found["metadata"].get("labels") != labels:
+            changed = found | {"subsets": subsets, "metadata": found["metadata"] | {"labels": labels}}
+            await self._client.replace(_path(ENDPOINTS, found), changed)
+
+    async def _write_slice(self, service: Object, pods: list[Object]) -> None:
+        found = self._slice_of(self._slices, service)
+        wanted = slice_of(service, pods)
+        if found is None:
+            await self._client.create(_collection(SLICES, service), wanted)
+        elif any(found.get(name) != wanted[name] for name in ("endpoints", "ports")):
+            changed = found | {"endpoints": wanted["endpoints"], "ports": wanted["ports"]}
+            await self._client.replace(_path(SLICES, found), changed)
+
+    def _slice_of(self, slices: Informer, service: Object) -> Object | None:
+        found = slices.controlled_by(service["metadata"]["uid"])
+        managed = (item for item in found if item["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER)
+        return next(managed, None)
+
+
+def subsets_of(service: Object, pods: list[Object]) -> list[Object]:
+    """Group the pods' addresses by the port numbers they have, which named ports may differ in."""
+    everyone = service["spec"].get("publishNotReadyAddresses", False)
+    groups: dict[str, Object] = {}
+    for pod in pods:
+        if "deletionTimestamp" in pod["metadata"] and not everyone:
+            continue
+        ports = ports_of(service, pod)
+        group = groups.setdefault(repr(ports), {"ports": ports, "addresses": [], "notReadyAddresses": []})
+        is_listed = everyone or ready_since(pod) is not None
+        group["addresses" if is_listed else "notReadyAddresses"].append(_address(pod))
+    return [{name: value for name, value in group.items() if value} for group in groups.values()]
+
+
+def slice_of(service: Object, pods: list[Object]) -> Object:
+    """Make the EndpointSlice, terminating pods included and marked so."""
+    meta = service["metadata"]
+    labels = meta.get("labels", {}) | {SERVICE_NAME: meta["name"], MANAGED_BY: MANAGER}
+    ports = next(iter(ports_of(service, pod) for pod in pods), [])
+    return {
+        "apiVersion": "discovery.k8s.io/v1",
+        "kind": "EndpointSlice",
+        "metadata": {
+            "generateName": f"{meta['name']}-",
+            "namespace": meta["namespace"],
+            "labels": labels,
+            "ownerReferences": [controller_reference(service)],
+        },
+        "addressType": "IPv4",
+        "endpoints": [_endpoint(service, pod) for pod in pods],
+        "ports": [{"name": ""} | port for port in ports],
+    }
+
+
+def ports_of(service: Object, pod: Object) -> list[Object]:
+    """Resolve the Service's target ports on this pod; a name that the pod does not know is left out."""
+    found = []
+    for port in service["spec"].get("ports", []):
+        number = _target(port, pod)
+        if number is not None:
+            named = {"name": port["name"]} if port.get("name") else {}
+            extra = {"appProtocol": port["appProtocol"]} if port.get("appProtocol") else {}
+            found.append(named | {"port": number, "protocol": port.get("protocol", "TCP")} | extra)
+    return found
+
+
+def _target(port: Object, pod: Object) -> int | None:
+    target: int | str = port.get("targetPort") or port["port"]
+    if isinstance(target, int):
+        return target
+    every = (item for container in pod["spec"]["containers"] for item in container.get("ports", []))
+    return next((item["containerPort"] for item in every if item.get("name") == target), None)
+
+
+def _address(pod: Object) -> Object:
+    return {
+        "ip": pod["status"]["podIP"],
+        "nodeName": pod["spec"].get("nodeName"),
+        "targetRef": _reference(pod),
+    }
+
+
+def _endpoint(service: Object, pod: Object) -> Object:
+    is_ending = "deletionTimestamp" in pod["metadata"]
+    is_serving = ready_since(pod) is not None
+    is_published = bool(service["spec"].get("publishNotReadyAddresses"))
+    conditions: dict[str, Any] = {"serving": is_serving, "terminating": is_ending}
+    conditions["ready"] = is_published or (is_serving and not is_ending)
+    return {
+        "addresses": [pod["status"]["podIP"]],
+        "conditions": conditions,
+        "nodeName": pod["spec"].get("nodeName"),
+        "targetRef": _reference(pod),
+    }
+
+
+def _reference(pod: Object) -> Object:
+    meta = pod["metadata"]
+    return {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
+
+
+def _meta(service: Object) -> Object:
+    return {name: service["metadata"][name] for name in ("name", "namespace")}
+
+
+def _collection(path: str, service: Object) -> str:
+    root, _, plural = path.rpartition("/")
+    return f"{root}/namespaces/{service['metadata']['namespace']}/{plural}"
+
+
+def _path(path: str, obj: Object) -> str:
+    return f"{_collection(path, obj)}/{obj['metadata']['name']}"

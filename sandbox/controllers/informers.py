@@ -1,0 +1,93 @@
+"""Caches of collections, each followed by one watch however many controllers look at it."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+
+from sandbox.client import KubeClient, Object, Reflector, key_of
+from sandbox.controllers.owners import controller_of
+
+Handler = Callable[[str, Object, Object | None], None]
+
+
+class Informer:
+    """The objects of one collection by key, and by the uid of their controller."""
+
+    def __init__(self, client: KubeClient, path: str) -> None:
+        self.objects: dict[str, Object] = {}
+        self._owned: dict[str, dict[str, Object]] = {}
+        self._handlers: list[Handler] = []
+        self._reflector = Reflector(client, path, self._changed)
+
+    @property
+    def synced(self) -> asyncio.Event:
+        """Set once the collection has been listed."""
+        return self._reflector.synced
+
+    def subscribe(self, handler: Handler) -> None:
+        """Call `handler` with ADDED, MODIFIED or DELETED, the object, and what it was before."""
+        self._handlers.append(handler)
+        for obj in list(self.objects.values()):
+            handler("ADDED", obj, None)
+
+    def controlled_by(self, uid: str) -> list[Object]:
+        """Return the objects whose controller has this uid."""
+        return list(self._owned.get(uid, {}).values())
+
+    def orphans(self, namespace: str) -> list[Object]:
+        """Return the objects of a namespace that no controller has."""
+        return self.controlled_by(_orphanage(namespace))
+
+    def in_namespace(self, namespace: str) -> Iterable[Object]:
+        """Yield the objects of a namespace."""
+        return (obj for obj in self.objects.values() if obj["metadata"].get("namespace") == namespace)
+
+    async def run(self) -> None:
+        """Follow the collection until cancelled."""
+        await self._reflector.run()
+
+    async def _changed(self, kind: str, obj: Object) -> None:
+        key = key_of(obj)
+        old = self.objects.pop(key, None)
+        if old:
+            self._leave(key, old)
+        if kind != "DELETED":
+            self.objects[key] = obj
+            self._owned.setdefault(_home(obj), {})[key] = obj
+        for handler in self._handlers:
+            handler(kind, obj, old)
+
+    def _leave(self, key: str, old: Object) -> None:
+        siblings = self._owned[_home(old)]
+        del siblings[key]
+        if not siblings:
+            del self._owned[_home(old)]
+
+
+class Informers:
+    """One informer a collection, started when first asked for."""
+
+    def __init__(self, client: KubeClient, group: asyncio.TaskGroup) -> None:
+        self._client = client
+        self._group = group
+        self._informers: dict[str, Informer] = {}
+
+    def of(self, path: str) -> Informer:
+        """Return the informer of the collection at `path`."""
+        if path not in self._informers:
+            informer = self._informers[path] = Informer(self._client, path)
+            self._group.create_task(informer.run())
+        return self._informers[path]
+
+    async def synced(self) -> None:
+        """Wait until every collection asked for so far has been listed."""
+        for informer in list(self._informers.values()):
+            await informer.synced.wait()
+
+
+def _home(obj: Object) -> str:
+    controller = controller_of(obj)
+    return str(controller["uid"]) if controller else _orphanage(obj["metadata"].get("namespace", ""))
+
+
+def _orphanage(namespace: str) -> str:
+    return f"orphans of {namespace}"

@@ -1,0 +1,201 @@
+"""The ReplicaSet controller: as many pods as wanted, and their count in the status."""
+
+import asyncio
+import copy
+import secrets
+from collections.abc import Sequence
+from datetime import datetime
+
+from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.controllers import progress, rollout
+from sandbox.controllers.expectations import Expectations
+from sandbox.controllers.informers import Informers
+from sandbox.controllers.owners import claim, controller_of, controller_reference, path_of
+from sandbox.controllers.pods import (
+    format_time,
+    is_active,
+    is_available,
+    is_terminating,
+    ready_since,
+    utc_now,
+)
+from sandbox.controllers.recorder import Recorder
+from sandbox.controllers.revisions import ALPHABET
+from sandbox.controllers.selectors import is_subset, matches
+from sandbox.controllers.workqueue import WorkQueue
+
+REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
+NOT_FOUND = 404
+# Pods come and go in bursts; one look a burst spares a Deployment a dozen passing states.
+SETTLE = 0.02
+PHASES = ("Pending", "Unknown", "Running")
+
+
+class ReplicaSetController:
+    """Keeps every ReplicaSet at its size."""
+
+    def __init__(self, client: KubeClient, informers: Informers, recorder: Recorder) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._sets = informers.of(REPLICA_SETS)
+        self._pods = informers.of(PODS)
+        self._expectations = Expectations()
+        self._queue = WorkQueue("replicasets", self._sync)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._sets.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self._pods.subscribe(self._pod_changed)
+        await self._queue.run()
+
+    def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
+        meta = pod["metadata"]
+        for item in filter(None, (pod, old)):
+            owner = controller_of(item)
+            if not owner or owner["kind"] != "ReplicaSet":
+                continue
+            key = f"{meta['namespace']}/{owner['name']}"
+            self._expectations.observe(key, meta["name"])
+            if kind == "DELETED" or "deletionTimestamp" in meta:
+                self._expectations.observe(key, meta["uid"])
+            self._queue.add_after(key, SETTLE)
+        if not controller_of(pod) and kind != "DELETED":
+            self._orphan_appeared(pod)
+
+    def _orphan_appeared(self, pod: Object) -> None:
+        for item in self._sets.in_namespace(pod["metadata"]["namespace"]):
+            if matches(item["spec"]["selector"], pod["metadata"].get("labels", {})):
+                self._queue.add(key_of(item))
+
+    async def _sync(self, key: str) -> None:
+        found = self._sets.objects.get(key)
+        if not found:
+            self._expectations.forget(key)
+            return
+        candidates = self._pods.controlled_by(found["metadata"]["uid"])
+        candidates += self._pods.orphans(found["metadata"]["namespace"])
+        pods = await claim(self._client, found, "pods", candidates)
+        running = [pod for pod in pods if is_active(pod)]
+        failure = None
+        if "deletionTimestamp" not in found["metadata"] and self._expectations.are_met(key):
+            failure = await self._reach_size(found, running)
+        await self._write_status(found, running, [pod for pod in pods if is_terminating(pod)], failure)
+        if failure:
+            raise failure
+
+    async def _reach_size(self, found: Object, running: Sequence[Object]) -> ApiError | None:
+        excess = len(running) - rollout.replicas_of(found)
+        try:
+            if excess < 0:
+                await self._create_pods(found, -excess)
+            for pod in sorted(running, key=_worth)[: max(0, excess)]:
+                await self._delete_pod(found, pod)
+        except ApiError as error:
+            return error
+        return None
+
+    async def _create_pods(self, found: Object, count: int) -> None:
+        """Create the first alone: what refuses one would refuse all."""
+        await self._create_pod(found)
+        results = await asyncio.gather(
+            *(self._create_pod(found) for _ in range(count - 1)), return_exceptions=True
+        )
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+
+    async def _create_pod(self, found: Object) -> None:
+        key, meta = key_of(found), found["metadata"]
+        pod = make_pod(found)
+        name = pod["metadata"]["name"]
+        self._expectations.expect(key, name)
+        try:
+            await self._client.create(f"/api/v1/namespaces/{meta['namespace']}/pods", pod)
+        except ApiError as error:
+            self._expectations.observe(key, name)
+            text = f"Error creating: {error.message}"
+            self._recorder.record(found, "FailedCreate", text, kind="Warning")
+            raise
+        self._recorder.record(found, "SuccessfulCreate", f"Created pod: {name}")
+
+    async def _delete_pod(self, found: Object, pod: Object) -> None:
+        key, meta = key_of(found), pod["metadata"]
+        self._expectations.expect(key, meta["uid"])
+        try:
+            await self._client.delete(path_of(pod, "pods"), {"preconditions": {"uid": meta["uid"]}})
+        except ApiError as error:
+            self._expectations.observe(key, meta["uid"])
+            if error.status != NOT_FOUND:
+                raise
+        else:
+            self._recorder.record(found, "SuccessfulDelete", f"Deleted pod: {meta['name']}")
+
+    async def _write_status(
+        self, found: Object, running: list[Object], ending: list[Object], failure: ApiError | None
+    ) -> None:
+        now = utc_now()
+        status = _status_of(found, running, ending, now)
+        if failure:
+            _note_failure(status, failure, now)
+        else:
+            progress.remove_condition(status, progress.FAILURE)
+        if not status["conditions"]:
+            del status["conditions"]
+        if status != found.get("status"):
+            changed = copy.deepcopy(found) | {"status": status}
+            await self._client.replace(path_of(found, "replicasets") + "/status", changed)
+        elif status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
+            self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
+
+
+def make_pod(owner: Object) -> Object:
+    """Make a pod of the owner's template."""
+    template = copy.deepcopy(owner["spec"]["template"])
+    prefix = f"{owner['metadata']['name']}-"
+    meta = {
+        name: template["metadata"][name]
+        for name in ("labels", "annotations")
+        if template["metadata"].get(name)
+    }
+    meta |= {
+        "generateName": prefix,
+        "name": prefix + "".join(secrets.choice(ALPHABET) for _ in range(5)),
+        "namespace": owner["metadata"]["namespace"],
+        "ownerReferences": [controller_reference(owner)],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
+
+
+def _worth(pod: Object) -> tuple[object, ...]:
+    """Sort pods, the one to miss least first."""
+    meta, status = pod["metadata"], pod.get("status", {})
+    since = ready_since(pod)
+    age = datetime.fromisoformat(meta["creationTimestamp"])
+    return (
+        bool(pod["spec"].get("nodeName")),
+        PHASES.index(status.get("phase", "Pending")),
+        since is not None,
+        int(meta.get("annotations", {}).get("controller.kubernetes.io/pod-deletion-cost", 0)),
+        -since.timestamp() if since is not None else 0.0,
+        -age.timestamp(),
+    )
+
+
+def _status_of(found: Object, running: list[Object], ending: list[Object], now: datetime) -> Object:
+    wait = found["spec"].get("minReadySeconds", 0)
+    labels = found["spec"]["template"]["metadata"].get("labels", {})
+    counters = {
+        "fullyLabeledReplicas": sum(is_subset(labels, pod["metadata"].get("labels", {})) for pod in running),
+        "readyReplicas": sum(ready_since(pod) is not None for pod in running),
+        "availableReplicas": sum(is_available(pod, wait, now) for pod in running),
+        "observedGeneration": found["metadata"]["generation"],
+    }
+    status: Object = {name: value for name, value in counters.items() if value}
+    status |= {"replicas": len(running), "terminatingReplicas": len(ending)}
+    known = found.get("status", {}).get("conditions", [])
+    return status | {"conditions": [dict(item) for item in known]}
+
+
+def _note_failure(status: Object, failure: ApiError, now: datetime) -> None:
+    fresh = {"type": progress.FAILURE, "status": "True", "lastTransitionTime": format_time(now)}
+    progress.set_condition(status, fresh | {"reason": "FailedCreate", "message": failure.message})
