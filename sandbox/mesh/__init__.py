@@ -2,5 +2,5 @@
 
 Three listeners: `gateway` (what enters the cluster), `mesh` (a pod with a sidecar, as a forward proxy) and
 `services` (a pod without one: Services only). All three speak HTTP; `tcp` and `tls` routes have no listener
-here, for a forward proxy never learns which address a connection was meant for: they are logged as not served.
+here, for a forward proxy never learns which address a connection was meant for: they are logged instead.
 """
