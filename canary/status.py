@@ -61,6 +61,13 @@ class Person(Stored):
     at: datetime | None = None
 
 
+class Wishes(Stored):
+    """What persons asked of a running rollout and is still to be done."""
+
+    abort: Person | None = None
+    restart: Person | None = None
+
+
 class RolloutStatus(Stored):
     """The whole state of one rollout: what a query answers and what continue-as-new carries."""
 
@@ -96,6 +103,10 @@ class RolloutStatus(Stored):
     """How often someone else undid our weights in this rollout."""
     next_revision: bool = False
     """A newer revision was seen while this one was being promoted."""
+    is_restoring: bool = False
+    """Aborted in mid-promotion: the primary is getting its last promoted template back."""
+    traffic_changed_at: datetime | None = None
+    """When the routes were last changed; a workload loses its pods only `scaleDownDelay` after that."""
 
 
 class CanaryStatus(Stored):

@@ -1,0 +1,130 @@
+"""What can be decided: a closed union of values, each one act and its reason."""
+
+from datetime import datetime
+
+from canary.spec import HookType, Weight
+from canary.status import Outcome, Person, Revision
+from canary.stored import Stored
+
+
+class Wait(Stored):
+    """Do nothing before *until*, unless something rings or a person speaks."""
+
+    until: datetime
+    message: str = ""
+    needs_person: bool = False
+
+
+class Measure(Stored):
+    """Carry out the check of this tick."""
+
+    hooks: tuple[HookType, ...]
+
+
+class Advance(Stored):
+    """Give the canary more traffic; ends the tick."""
+
+    weight: Weight
+    message: str
+
+
+class Hold(Stored):
+    """Leave the weights as they are; ends the tick."""
+
+    message: str
+    is_failed_check: bool = False
+
+
+class Restart(Stored):
+    """All traffic to the primary, and the analysis from its beginning."""
+
+    revision: Revision
+    message: str
+    by: Person | None = None
+
+
+class Retreat(Stored):
+    """All traffic to the primary because the canary must not have any now; the rollout goes on."""
+
+    message: str
+    is_next_revision: bool = False
+
+
+class Correct(Stored):
+    """Put back the weights that someone else changed."""
+
+    weight: Weight
+    message: str
+
+
+class Promote(Stored):
+    """Copy the judged revision into the primary; ends the tick."""
+
+    message: str
+
+
+class ShiftBack(Stored):
+    """One step of the promotion: that much traffic stays on the canary; ends the tick."""
+
+    weight: Weight
+    message: str
+
+
+class Finalise(Stored):
+    """All traffic to the promoted primary; ends the tick."""
+
+    message: str
+
+
+class Finish(Stored):
+    """Scale the canary down: promoted."""
+
+    message: str
+
+
+class Rollback(Stored):
+    """All traffic to the primary first, then scale the canary down; the rollout ends."""
+
+    outcome: Outcome
+    message: str
+    by: Person | None = None
+    is_failed_check: bool = False
+
+
+class RestorePrimary(Stored):
+    """Put the last promoted template back into the primary; the weights stay until it is ready."""
+
+    message: str
+    by: Person | None = None
+
+
+class Reinforce(Stored):
+    """Bring the canary to the size the primary had, before it gets all the traffic."""
+
+    replicas: int
+    message: str
+
+
+class HandOver(Stored):
+    """The promotion failed: the canary gets all the traffic, and a person decides."""
+
+    message: str
+
+
+Decision = (
+    Wait
+    | Measure
+    | Advance
+    | Hold
+    | Restart
+    | Retreat
+    | Correct
+    | Promote
+    | ShiftBack
+    | Finalise
+    | Finish
+    | Rollback
+    | RestorePrimary
+    | Reinforce
+    | HandOver
+)

@@ -1,0 +1,96 @@
+"""Everything a decision stands on, in one place."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from canary.analysis import Check
+from canary.observation import Observation, Workload
+from canary.readiness import ReadinessVerdict, judge_readiness
+from canary.spec import CanarySpec
+from canary.status import RolloutStatus, Wishes
+
+
+@dataclass(frozen=True)
+class Situation:
+    """A rollout as it stands at one moment."""
+
+    spec: CanarySpec
+    status: RolloutStatus
+    seen: Observation
+    now: datetime
+    check: Check | None = None
+    """The check of this tick, once it has been carried out."""
+    wishes: Wishes = field(default_factory=Wishes)
+
+    @property
+    def name(self) -> str:
+        """The target as messages name it."""
+        return f"{self.spec.target.name}.{self.spec.namespace}"
+
+    @property
+    def primary_name(self) -> str:
+        """The primary as messages name it."""
+        return f"{self.spec.primary}.{self.spec.namespace}"
+
+    @property
+    def next_tick(self) -> datetime:
+        """An interval from now."""
+        return self.now + self.spec.analysis.interval
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the interval since the last tick is over."""
+        return self.now >= self.status.due
+
+    @property
+    def target_serves(self) -> bool:
+        """Whether traffic may stay on the target."""
+        return _serves(self.seen.target)
+
+    @property
+    def primary_serves(self) -> bool:
+        """Whether traffic may retreat to the primary."""
+        return _serves(self.seen.primary)
+
+    @property
+    def canary_has_traffic(self) -> bool:
+        """Whether the canary gets traffic, by our account or in the routes."""
+        routes = self.seen.routes
+        return self.status.traffic_weight > 0 or (routes is not None and routes.canary > 0)
+
+    @property
+    def canary(self) -> ReadinessVerdict:
+        """The readiness of the workload under analysis."""
+        return judge_readiness(
+            self.seen.target,
+            self.spec.analysis.canary_ready_threshold,
+            self.spec.progress_deadline,
+            self.status.canary_unready_since,
+            self.now,
+        )
+
+    @property
+    def primary(self) -> ReadinessVerdict:
+        """The readiness of the primary."""
+        return judge_readiness(
+            self.seen.primary,
+            self.spec.analysis.primary_ready_threshold,
+            self.spec.progress_deadline,
+            self.status.primary_unready_since,
+            self.now,
+        )
+
+    @property
+    def small_primary(self) -> str:
+        """Why the primary must not get all the traffic yet; empty when it may."""
+        verdict = self.primary
+        if not verdict.is_ready or self.seen.primary is None:
+            return f"{self.primary_name} not ready: {verdict.message}"
+        available, size = self.seen.primary.available, self.status.primary_size
+        if available < size:
+            return f"{self.primary_name} has {available} of the {size} pods it began with"
+        return ""
+
+
+def _serves(workload: Workload | None) -> bool:
+    return workload is not None and workload.is_serving
