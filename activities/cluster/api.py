@@ -189,21 +189,32 @@ class ClusterApi:
 
     async def call(
         self,
-        method: str,
         path: str,
         *,
         body: bytes | None = None,
+        headers: Mapping[str, str] | None = None,
         seconds: float = REQUEST_TIMEOUT,
-        **query: str,
+        limit: int = 2**20,
     ) -> tuple[int, bytes]:
-        """Send a request as it stands, such as one through a Service's proxy; its status is a result."""
-        response = await self._send(method, path, query, body=body, timeout=seconds)
+        """Send a GET, or a POST where there is a body, as it stands, such as through a Service's proxy.
+
+        Its status is a result, redirects are not followed, and no more than *limit* bytes are read.
+        """
+        method = "GET" if body is None else "POST"
+        response = await self._send(
+            method, path, {}, body=body, headers=headers, timeout=seconds, follow_redirects=False
+        )
+        data = bytearray()
         try:
-            return response.status, await response.read()
+            async for chunk in response.content.iter_any():
+                data += chunk
+                if len(data) >= limit:
+                    break
         except (aiohttp.ClientError, TimeoutError) as error:
             raise ClusterUnreachableError(self.name, error) from error
         finally:
             response.release()
+        return response.status, bytes(data[:limit])
 
     async def _json(  # noqa: PLR0913 — the one place where a request is put together
         self,
@@ -237,15 +248,23 @@ class ClusterApi:
         body: bytes | None = None,
         content_type: str = "application/json",
         accept: str = "application/json",
+        headers: Mapping[str, str] | None = None,
         timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 — handed to the client, which bounds the request
+        follow_redirects: bool = True,
     ) -> aiohttp.ClientResponse:
         url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
-        headers = {"Accept": accept, "Content-Type": content_type, "User-Agent": "durable-canary"}
-        await self._client.update_params_for_auth(headers, [], ["BearerToken"], path, method, body)
+        sent = {"Accept": accept, "Content-Type": content_type, "User-Agent": "durable-canary"}
+        sent |= headers or {}
+        await self._client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
         try:
             session = self._session()
             return await session.request(
-                method, url, data=body, headers=headers, timeout=aiohttp.ClientTimeout(total=timeout)
+                method,
+                url,
+                data=body,
+                headers=sent,
+                timeout=aiohttp.ClientTimeout(total=timeout),
+                allow_redirects=follow_redirects,
             )
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ClusterUnreachableError(self.name, error) from error
