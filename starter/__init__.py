@@ -1,2 +1,1 @@
-"""The `canary` command line.
-"""
+"""The `canary` command line: reads documents, talks to Temporal, prints; never touches a cluster."""

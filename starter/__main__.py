@@ -1,0 +1,161 @@
+"""The command line's table of contents: each command names its options and hands over to its module.
+
+Modules behind the commands are imported when a command runs, so that `canary --help` answers at once.
+"""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from starter.errors import Exit, StarterError
+from starter.options import (
+    AnywhereGroup,
+    As,
+    Cluster,
+    Globals,
+    Name,
+    Namespace,
+    Output,
+    OutputOption,
+    Reason,
+    Timeout,
+)
+
+app = typer.Typer(
+    cls=AnywhereGroup,
+    name="canary",
+    help="Progressive delivery in which every rollout is a durable workflow.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+)
+
+
+@app.callback()
+def options(
+    context: typer.Context,
+    *,
+    sandbox: Annotated[
+        Path | None,
+        typer.Option("--sandbox", envvar="CANARY_SANDBOX", help="Use the sandbox that runs in this folder."),
+    ] = None,
+    no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours.")] = False,
+) -> None:
+    """Progressive delivery in which every rollout is a durable workflow."""
+    context.obj = Globals(sandbox=sandbox, color=not no_color)
+
+
+@app.command("get")
+def get_objects(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    *,
+    what: Annotated[list[str] | None, typer.Argument(metavar="[KIND] [NAME]", show_default=False)] = None,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    everywhere: Annotated[bool, typer.Option("--all-namespaces", "-A", help="In every namespace.")] = False,
+    is_watching: Annotated[bool, typer.Option("--watch", "-w", help="Print changes as they come.")] = False,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List canaries, rollouts or applications, or show one with all that belongs to it."""
+    from starter import connection, get
+    from starter.listing import Scope
+
+    color = context.ensure_object(Globals).color
+    wanted = get.wanted(what or [], Scope(None if everywhere else namespace, cluster), output)
+    show = get.watch if is_watching else get.show
+    connection.run(context, lambda client: show(client, wanted, color=color))
+
+
+@app.command("status")
+def show_status(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    is_watching: Annotated[bool, typer.Option("--watch", "-w", help="Until nothing runs any more.")] = False,
+    timeout: Timeout = None,
+) -> None:
+    """Say how a canary stands; the exit code is 1 where its last rollout failed."""
+    from starter import connection, durations, names, status
+
+    reference = names.Reference(name, namespace, cluster)
+    limit = durations.parse(timeout)
+    color = context.ensure_object(Globals).color
+    if is_watching:
+        connection.run(context, lambda client: status.watch_status(client, reference, limit, color=color))
+    else:
+        connection.run(context, lambda client: status.print_status(client, reference, color=color))
+
+
+@app.command()
+def abort(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    reason: Reason = "",
+    who: As = None,
+) -> None:
+    """Send all traffic back to the primary and end the rollout."""
+    from starter import connection, names
+    from starter.commands import send, wish
+
+    reference = names.Reference(name, namespace, cluster)
+    connection.run(context, lambda client: send(client, reference, wish("abort", who, reason)))
+
+
+@app.command()
+def restart(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    reason: Reason = "",
+    who: As = None,
+) -> None:
+    """Start the analysis again, from weight zero."""
+    from starter import connection, names
+    from starter.commands import send, wish
+
+    reference = names.Reference(name, namespace, cluster)
+    connection.run(context, lambda client: send(client, reference, wish("restart", who, reason)))
+
+
+def run() -> int:
+    """Run the command line and give its exit code."""
+    try:
+        app()
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else Exit.REFUSED
+    except StarterError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return error.code
+    except KeyboardInterrupt:
+        return Exit.INTERRUPTED
+    return Exit.DONE
+
+
+def main() -> NoReturn:
+    """Run, flush and leave at once.
+
+    An interpreter that shuts down while Temporal's client threads still run aborts in one run of ten,
+    with SIGABRT, after all was done (temporalio/sdk-python#300). There is nothing left to clean up here.
+    """
+    code = run()
+    try:
+        sys.stdout.flush()
+        sys.stderr.flush()
+    except BrokenPipeError:  # the reader (`| head`) has seen enough
+        pass
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,128 @@
+"""What a rollout's history holds for people: every check with its measurements, and every command."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TypeVar
+
+from temporalio.api.common.v1 import Payloads
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHandle
+from temporalio.converter import DataConverter
+
+from canary.analysis import (
+    AnalyseRequest,
+    AnalysisResult,
+    Check,
+    Measurement,
+    Verdict,
+    judge_check,
+    judge_measurement,
+)
+from canary.spec import MetricSpec
+from workflows.contract import Command, Verb
+
+ANALYSE = "analyse"
+"""The activity that carries out one check."""
+
+Model = TypeVar("Model")
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One check: what was asked for, what was seen, what it came to."""
+
+    at: datetime
+    request: AnalyseRequest
+    check: Check
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check came to."""
+        if any(not answer.passed for answer in self.check.hooks) or self.check.measurements:
+            return judge_check(self.request.spec, self.check)
+        return Verdict(result=AnalysisResult.SUCCESSFUL)
+
+    @property
+    def measurements(self) -> list[tuple[MetricSpec, Measurement, Verdict]]:
+        """Each metric with its value and its own verdict."""
+        spec = self.request.spec
+        return [
+            (metric, measurement, judge_measurement(spec, metric, measurement))
+            for metric, measurement in zip(spec.analysis.metrics, self.check.measurements, strict=False)
+        ]
+
+
+@dataclass(frozen=True)
+class Commanded:
+    """A person took a hand."""
+
+    at: datetime
+    verb: str
+    command: Command
+
+
+Evidence = Checked | Commanded
+
+
+async def evidence(
+    client: Client, handle: WorkflowHandle[object, object], *, is_live: bool = False
+) -> AsyncIterator[Evidence]:
+    """Read a workflow's history from its beginning; live, go on until it ends."""
+    reader = _Reader(client.data_converter)
+    async for event in handle.fetch_history_events(wait_new_event=is_live):
+        found = await reader.read(event)
+        if found is not None:
+            yield found
+
+
+class _Reader:
+    def __init__(self, converter: DataConverter) -> None:
+        self._converter = converter
+        self._requests: dict[int, AnalyseRequest] = {}
+
+    async def read(self, event: HistoryEvent) -> Evidence | None:
+        if event.HasField("activity_task_scheduled_event_attributes"):
+            await self._scheduled(event)
+        elif event.HasField("activity_task_completed_event_attributes"):
+            return await self._completed(event)
+        elif event.HasField("workflow_execution_signaled_event_attributes"):
+            signal = event.workflow_execution_signaled_event_attributes
+            return await self._commanded(event, signal.signal_name, signal.input)
+        elif event.HasField("workflow_execution_update_accepted_event_attributes"):
+            update = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+            return await self._commanded(event, update.name, update.args)
+        return None
+
+    async def _scheduled(self, event: HistoryEvent) -> None:
+        scheduled = event.activity_task_scheduled_event_attributes
+        if scheduled.activity_type.name == ANALYSE:
+            self._requests[event.event_id] = await self._decode(scheduled.input, AnalyseRequest)
+
+    async def _completed(self, event: HistoryEvent) -> Checked | None:
+        completed = event.activity_task_completed_event_attributes
+        request = self._requests.pop(completed.scheduled_event_id, None)
+        if request is None:
+            return None
+        return Checked(_moment(event), request, await self._decode(completed.result, Check))
+
+    async def _commanded(self, event: HistoryEvent, name: str, arguments: Payloads) -> Commanded | None:
+        if name not in list(Verb):
+            return None
+        return Commanded(_moment(event), name, await self._command(arguments))
+
+    async def _command(self, arguments: Payloads) -> Command:
+        """Read a command; a signal by hand may carry nothing, or anything."""
+        try:
+            return await self._decode(arguments, Command)
+        except (ValueError, RuntimeError, IndexError):
+            return Command()
+
+    async def _decode(self, payloads: Payloads, model: type[Model]) -> Model:
+        decoded = await self._converter.decode(payloads.payloads, [model])
+        value: Model = decoded[0]
+        return value
+
+
+def _moment(event: HistoryEvent) -> datetime:
+    return event.event_time.ToDatetime(tzinfo=UTC)

@@ -1,0 +1,77 @@
+"""The options that commands share, and the group that accepts the global ones anywhere on the line."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+
+@dataclass(frozen=True)
+class Globals:
+    """What holds for every command: where Temporal is, and whether to colour."""
+
+    sandbox: Path | None = None
+    color: bool = True
+
+
+class Output(StrEnum):
+    """The forms in which objects are printed."""
+
+    TABLE = "table"
+    WIDE = "wide"
+    JSON = "json"
+    YAML = "yaml"
+
+
+class AnywhereGroup(TyperGroup):
+    """A command group whose own options may also stand behind the subcommand, as kubectl's."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Move the global options to the front before the line is read."""
+        return super().parse_args(ctx, hoist(args))
+
+
+def hoist(args: list[str]) -> list[str]:
+    """Put `--no-color` and `--sandbox DIR` before everything else; what follows `--` stays."""
+    front: list[str] = []
+    rest: list[str] = []
+    words = iter(args)
+    for word in words:
+        if word == "--":
+            return [*front, *rest, word, *words]
+        if word == "--no-color" or word.startswith("--sandbox="):
+            front.append(word)
+        elif word == "--sandbox":
+            front += [word, *([value] if (value := next(words, None)) is not None else [])]
+        else:
+            rest.append(word)
+    return front + rest
+
+
+Name = Annotated[
+    str, typer.Argument(help="The canary's or its target's name, or kind/name.", show_default=False)
+]
+Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace it is in.")]
+Cluster = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster", help="The cluster; may be left out where only one matches.", show_default=False
+    ),
+]
+Timeout = Annotated[
+    str | None,
+    typer.Option("--timeout", help="How long to wait at most, for instance 90s or 10m.", show_default=False),
+]
+OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The form of the output.")]
+Files = Annotated[
+    list[Path],
+    typer.Option("--filename", "-f", help="A file or folder of documents, or - for standard input."),
+]
+As = Annotated[
+    str | None,
+    typer.Option("--as", help="Who you are; else CANARY_USER, else the system's user.", show_default=False),
+]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the rollout.", show_default=False)]

@@ -1,0 +1,70 @@
+"""`canary status`: one line per change, and an exit code that says how it ended."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from starter.errors import Exit, TimedOutError
+from starter.follow import State, changes, state
+from starter.names import Reference, find_canary
+from starter.tables import Table
+
+COLUMNS = ("LASTTRANSITIONTIME", "CLUSTER", "NAME", "STATUS", "WEIGHT", "TRAFFIC", "FAILEDCHECKS", "MESSAGE")
+WIDTHS = (20, 16, 12, 16)
+
+
+async def print_status(client: Client, reference: Reference, *, color: bool) -> int:
+    """Print the state once."""
+    found = await find_canary(client, reference)
+    now = await state(client, found.tail)
+    Table(COLUMNS, color=color, widths=WIDTHS).print([line(now)])
+    return _exit(now)
+
+
+async def watch_status(client: Client, reference: Reference, limit: timedelta | None, *, color: bool) -> int:
+    """Print a line per change until the canary is at rest."""
+    found = await find_canary(client, reference)
+    return await follow(client, [found.tail], limit, color=color)
+
+
+async def follow(client: Client, tails: list[str], limit: timedelta | None, *, color: bool) -> int:
+    """Print the changes of several canaries until all are at rest."""
+    table = Table(COLUMNS, color=color, widths=WIDTHS)
+    table.print([])
+    try:
+        async with asyncio.timeout(limit.total_seconds() if limit else None):
+            ends = await asyncio.gather(*(_until_rest(client, tail, table) for tail in tails))
+    except TimeoutError as error:
+        raise TimedOutError(f"Not at rest within {limit}.") from error
+    return max((_exit(end) for end in ends), default=Exit.DONE)
+
+
+async def _until_rest(client: Client, tail: str, table: Table) -> State:
+    last = None
+    async for now in changes(client, tail):
+        if now.row != last:
+            table.print([line(now)], has_header=False)
+            last = now.row
+        if now.is_resting:
+            break
+    return now
+
+
+def line(now: State) -> list[object]:
+    """Give the cells of one state."""
+    row = now.row
+    return [
+        row.last_transition_time,
+        row.cluster,
+        row.name,
+        row.phase,
+        row.weight,
+        row.traffic_weight,
+        row.failed_checks,
+        row.message,
+    ]
+
+
+def _exit(now: State) -> Exit:
+    return Exit.REFUSED if now.has_failed else Exit.DONE

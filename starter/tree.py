@@ -1,0 +1,138 @@
+"""One canary or one Application with all that belongs to it, as its workflows answer."""
+
+from typing import Any
+
+from pydantic import BaseModel
+from rich.tree import Tree
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+
+from canary.status import ListRow, Phase
+from starter import evidence, listing, tables, words
+from starter.errors import UnreachableError
+from starter.evidence import Checked
+from starter.listing import Listed
+from starter.options import Output
+from workflows.contract import (
+    STATUS,
+    ApplicationStatus,
+    CanaryView,
+    ClusterProgress,
+    RolloutView,
+    canary_id,
+    rollout_id,
+)
+
+QUERY_TIMEOUT_STATUSES = (
+    RPCStatusCode.DEADLINE_EXCEEDED,
+    RPCStatusCode.CANCELLED,
+    RPCStatusCode.FAILED_PRECONDITION,
+)
+
+
+async def ask(client: Client, workflow: str, model: type[BaseModel]) -> Any:
+    """Query a workflow's status; only a worker can answer."""
+    try:
+        return await client.get_workflow_handle(workflow).query(STATUS, result_type=model)
+    except RPCError as error:
+        if error.status in QUERY_TIMEOUT_STATUSES:
+            text = f"No worker answers for {workflow}; `canary get` without a name lists what was recorded."
+            raise UnreachableError(text) from error
+        raise
+
+
+async def print_canary(client: Client, found: Listed, output: Output, *, color: bool) -> None:
+    """Print a canary, its rollout and the last check."""
+    view: CanaryView = await ask(client, canary_id(found.tail), CanaryView)
+    rollout = await _rollout(client, found.tail)
+    if output in (Output.JSON, Output.YAML):
+        value = view.model_copy(update={"rollout": rollout.status if rollout else None})
+        return _print_model(value, output)
+    tree = Tree(_headline("canary", found.tail, found.row))
+    _describe(tree, view)
+    if rollout is not None:
+        branch = tree.add(f"rollout of revision {rollout.status.revision.template}: {_doing(rollout)}")
+        for text in await last_check(client, found.tail):
+            branch.add(text)
+    return tables.console(color=color).print(tree)
+
+
+async def print_application(client: Client, found: Listed, output: Output, *, color: bool) -> None:
+    """Print an Application, its source and what became of it in each cluster."""
+    status: ApplicationStatus = await ask(client, found.id, ApplicationStatus)
+    if output in (Output.JSON, Output.YAML):
+        return _print_model(status, output)
+    rows = {item.tail: item.row for item in await listing.canaries(client, listing.Scope(None))}
+    source = status.spec.source
+    tree = Tree(f"application {status.spec.namespace}/{status.spec.name} {status.message}".rstrip())
+    tree.add(f"source {source.url} {status.revision} {status.source_message}".rstrip())
+    for progress in status.progress:
+        branch = tree.add(_progress(progress))
+        tail = progress.canary.partition("/")[2]
+        if tail in rows:
+            branch.add(_headline("canary", tail, rows[tail]))
+    return tables.console(color=color).print(tree)
+
+
+async def last_check(client: Client, tail: str) -> list[str]:
+    """Give the newest check of a running rollout, line by line."""
+    newest: Checked | None = None
+    async for item in evidence.evidence(client, client.get_workflow_handle(rollout_id(tail))):
+        if isinstance(item, Checked):
+            newest = item
+    if newest is None:
+        return []
+    lines = [words.hook_line(answer) for answer in newest.check.hooks]
+    lines += [words.measurement_line(*measured) for measured in newest.measurements]
+    return [
+        f"check at {tables.stamp(newest.at)}: {newest.verdict.result} {newest.verdict.message}".rstrip(),
+        *lines,
+    ]
+
+
+async def _rollout(client: Client, tail: str) -> RolloutView | None:
+    """Ask the running rollout; None where none runs."""
+    async for item in listing.workflows(
+        client, "RolloutWorkflow", listing.RUNNING, listing.Scope(tail.split("/")[1])
+    ):
+        if item.tail == tail:
+            view: RolloutView = await ask(client, item.id, RolloutView)
+            return view
+    return None
+
+
+def _headline(kind: str, tail: str, row: ListRow) -> str:
+    since = tables.stamp(row.last_transition_time)
+    return f"{kind} {tail} {row.phase} weight {row.weight} traffic {row.traffic_weight} since {since}"
+
+
+def _describe(tree: Tree, view: CanaryView) -> None:
+    spec, status = view.spec, view.status
+    if spec.application:
+        tree.add(f"application {spec.application}")
+    tree.add(
+        f"target {spec.target.kind}/{spec.target.name}, primary {spec.primary}, service {spec.service.name}"
+    )
+    if status.last_promoted is not None:
+        tree.add(f"promoted revision {status.last_promoted.template}")
+    if status.phase is Phase.FAILED and status.last_applied is not None:
+        tree.add(f"failed revision {status.last_applied.template}")
+    if status.message:
+        tree.add(status.message)
+
+
+def _doing(rollout: RolloutView) -> str:
+    status = rollout.status
+    text = f"{status.phase}, weight {status.canary_weight}, traffic {status.traffic_weight}, "
+    text += f"failed checks {status.failed_checks} of {rollout.spec.analysis.threshold}"
+    return f"{text}. {status.message}".rstrip(" .") if status.message else text
+
+
+def _progress(progress: ClusterProgress) -> str:
+    ready = "Ready" if progress.is_ready else "NotReady"
+    return f"{progress.name} {ready} {progress.last_applied_revision} {progress.message}".rstrip()
+
+
+def _print_model(value: BaseModel, output: Output) -> None:
+    show = tables.print_json if output is Output.JSON else tables.print_yaml
+    show(value.model_dump(mode="json"))

@@ -1,0 +1,43 @@
+"""Evidence in words: one line for a measurement, a hook, a command."""
+
+from canary.analysis import BUILT_IN, DURATION, SUCCESS_RATE, HookAnswer, Measurement, Verdict
+from canary.spec import MetricSpec
+from starter.evidence import Commanded
+
+_UNITS = {SUCCESS_RATE: " %", DURATION: " ms"}
+
+
+def measurement_line(metric: MetricSpec, measurement: Measurement, verdict: Verdict) -> str:
+    """Say a value beside its bounds: `request-success-rate 99.87 % (min 99, 412 requests) Successful`."""
+    notes = [text for text in (bounds(metric), _samples(measurement)) if text]
+    value = measurement.error or _value(metric, measurement)
+    aside = f" ({', '.join(notes)})" if notes else ""
+    return f"{metric.name} {value}{aside} {verdict.result}"
+
+
+def bounds(metric: MetricSpec) -> str:
+    """Say what a value is compared with."""
+    limits = (("min", metric.threshold_range.min), ("max", metric.threshold_range.max))
+    return ", ".join(f"{word} {limit:g}" for word, limit in limits if limit is not None)
+
+
+def hook_line(answer: HookAnswer) -> str:
+    """Say what a hook answered."""
+    result = "passed" if answer.passed else "failed"
+    return f"{answer.type} {answer.hook} {result} {answer.status or ''} {answer.message}".rstrip()
+
+
+def command_line(item: Commanded) -> str:
+    """Say who took a hand, and why."""
+    return f"{item.verb} by {item.command.who}{f': {item.command.reason}' if item.command.reason else ''}"
+
+
+def _value(metric: MetricSpec, measurement: Measurement) -> str:
+    if measurement.value is None:
+        return "no data"
+    unit = _UNITS.get(metric.name, "") if metric.template is None and metric.name in BUILT_IN else ""
+    return f"{measurement.value:.2f}".rstrip("0").rstrip(".") + unit
+
+
+def _samples(measurement: Measurement) -> str:
+    return "" if measurement.samples is None else f"{measurement.samples:.0f} requests"
