@@ -1,0 +1,1 @@
+"""Metrics: a scraper of the cluster's pods, a store in memory, and Prometheus' query API over it."""

@@ -1,0 +1,1 @@
+"""PromQL over the store: `promql-parser` parses, these modules plan and evaluate."""

@@ -1,0 +1,150 @@
+"""Plans a query's tree and evaluates it, at one instant or over a range."""
+
+import re
+from typing import NamedTuple, cast
+
+import promql_parser as ast
+
+from sandbox.metrics.labels import Labels
+from sandbox.metrics.promql import selection
+from sandbox.metrics.promql.aggregations import plan_aggregation
+from sandbox.metrics.promql.functions import plan_call
+from sandbox.metrics.promql.operators import plan_binary, plan_negation
+from sandbox.metrics.promql.values import (
+    BadDataError,
+    Dialect,
+    Kind,
+    Moment,
+    Plan,
+    Query,
+    Sample,
+    Value,
+    Vector,
+)
+from sandbox.metrics.tsdb import Tsdb
+
+# A subquery without a step takes Prometheus' default evaluation interval.
+DEFAULT_STEP = 60_000
+MAX_POINTS = 11_000
+UNKNOWN_FUNCTION = re.compile(r"unknown function with name '(\w+)'")
+
+
+class Result(NamedTuple):
+    """What an instant query is evaluated to, and of which type."""
+
+    kind: Kind
+    value: Value
+
+
+class Points(NamedTuple):
+    """One series of a range query's answer."""
+
+    labels: Labels
+    points: list[tuple[int, float]]
+
+
+def instant(text: str, db: Tsdb, at: int, dialect: Dialect = Dialect.V3) -> Result:
+    """Evaluate a query at a moment."""
+    plan = _plan_query(text, dialect)
+    return Result(plan.kind, plan.run(Moment(Query(db, at, at, dialect), at)))
+
+
+def over_range(text: str, db: Tsdb, span: range, dialect: Dialect = Dialect.V3) -> list[Points]:
+    """Evaluate a query at every moment of a range."""
+    plan = _plan_query(text, dialect)
+    if plan.kind not in {Kind.SCALAR, Kind.VECTOR}:
+        raise BadDataError(
+            f'invalid parameter "query": invalid expression type "{plan.kind}" for range query, '
+            "must be Scalar or instant Vector"
+        )
+    if len(span) > MAX_POINTS:
+        raise BadDataError(
+            "exceeded maximum resolution of 11,000 points per timeseries. "
+            "Try decreasing the query resolution (?step=XX)"
+        )
+    query = Query(db, span.start, span[-1] if span else span.start, dialect)
+    found: dict[Labels, list[tuple[int, float]]] = {}
+    for at in span:
+        value = plan.run(Moment(query, at))
+        for labels, number in _elements(value):
+            found.setdefault(labels, []).append((at, number))
+    return [Points(labels, found[labels]) for labels in sorted(found)]
+
+
+def _elements(value: Value) -> Vector:
+    return cast("Vector", value) if isinstance(value, list) else [Sample((), cast("float", value))]
+
+
+def selector(text: str) -> ast.VectorSelector:
+    """Parse a series selector, as `match[]` takes it."""
+    try:
+        expr = _parse(text)
+    except BadDataError as exc:
+        raise BadDataError(f'invalid parameter "match[]": {exc}') from exc
+    if not isinstance(expr, ast.VectorSelector):
+        raise BadDataError('invalid parameter "match[]": parse error: expected a series selector')
+    return expr
+
+
+def _plan_query(text: str, dialect: Dialect) -> Plan:
+    try:
+        return _plan(_parse(text), dialect)
+    except BadDataError as exc:
+        raise BadDataError(f'invalid parameter "query": {exc}') from exc
+
+
+def _parse(text: str) -> ast.Expr:
+    """Parse a query; a mistake is worded as Prometheus words it."""
+    try:
+        return ast.parse(text)
+    except ValueError as exc:
+        raise BadDataError(_parse_error(text, str(exc))) from exc
+
+
+def _parse_error(text: str, reason: str) -> str:
+    unknown = UNKNOWN_FUNCTION.fullmatch(reason)
+    if unknown is None:
+        return f"parse error: {reason}"
+    name = unknown[1]
+    found = re.search(rf"\b{name}\s*\(", text)
+    before = text[: found.start() if found else 0]
+    line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
+    return f'{line}:{column}: parse error: unknown function with name "{name}"'
+
+
+def _plan(expr: ast.Expr, dialect: Dialect) -> Plan:
+    """Plan an expression from its leaves up."""
+    match expr:
+        case ast.NumberLiteral() | ast.StringLiteral():
+            return _plan_literal(expr)
+        case ast.VectorSelector():
+            return selection.plan_vector(expr)
+        case ast.MatrixSelector():
+            return selection.plan_matrix(expr)
+        case ast.ParenExpr():
+            return _plan(expr.expr, dialect)
+        case ast.Call():
+            return plan_call(expr, [_plan(argument, dialect) for argument in expr.args], dialect)
+        case _:
+            return _plan_operation(expr, dialect)
+
+
+def _plan_operation(expr: ast.Expr, dialect: Dialect) -> Plan:
+    match expr:
+        case ast.SubqueryExpr():
+            return selection.plan_subquery(expr, _plan(expr.expr, dialect), DEFAULT_STEP)
+        case ast.UnaryExpr():
+            return plan_negation(_plan(expr.expr, dialect))
+        case ast.BinaryExpr():
+            return plan_binary(expr, _plan(expr.lhs, dialect), _plan(expr.rhs, dialect))
+        case ast.AggregateExpr():
+            parameter = None if expr.param is None else _plan(expr.param, dialect)
+            return plan_aggregation(expr, _plan(expr.expr, dialect), parameter)
+        case _:
+            raise BadDataError(f"parse error: unexpected {type(expr).__name__}")
+
+
+def _plan_literal(expr: ast.NumberLiteral | ast.StringLiteral) -> Plan:
+    if isinstance(expr, ast.NumberLiteral):
+        return selection.constant(Kind.SCALAR, expr.val)
+    return selection.constant(Kind.STRING, expr.val)
