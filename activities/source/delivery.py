@@ -1,0 +1,206 @@
+"""The activities of an Application's source: finding its revision and bringing it to a cluster."""
+
+import asyncio
+import tempfile
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from pathlib import Path
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.cluster.api import ApiError, Clusters, ClusterUnreachableError, UnknownClusterError
+from activities.heartbeat import heartbeating
+from activities.source.errors import SourceError
+from activities.source.kustomize import TREE, Kustomize
+from activities.source.manifest import Manifest, digest
+from activities.source.repository import Login, Repository
+from activities.source.sync import ClusterSync, Synced
+from canary.application import GitSource, SyncPolicy
+from canary.stored import Stored
+
+SHORTEST_INTERVAL = timedelta(seconds=1)
+# A failing source is looked at again after 1, 2, 4 … seconds, up to this or its interval if that is longer.
+LONGEST_BACK_OFF = timedelta(seconds=30)
+MOST_DOUBLINGS = 16
+KEPT_BUILDS = 16
+
+NO_NEWS = "NoNews"
+"""The type of the error with which a look at the source ends that found nothing new."""
+
+FindLogin = Callable[[str, str], Awaitable[Login]]
+"""Reads a login from the Secret of a namespace and name in the host cluster."""
+
+
+class FetchRevision(Stored):
+    """Wait for news of a source."""
+
+    source: GitSource
+    namespace: str
+    """Where its Secret is."""
+    known_revision: str = ""
+    known_message: str = ""
+
+
+class FetchedRevision(Stored):
+    """News of a source: another revision, or another message."""
+
+    revision: str
+    message: str = ""
+    """Why it could not be read, empty if it could."""
+
+
+class SyncInput(Stored):
+    """Bring one revision of a policy to one cluster."""
+
+    application: str
+    """`<namespace>/<name>`."""
+    namespace: str
+    source: GitSource
+    revision: str
+    policy: SyncPolicy
+    cluster: str
+
+
+class RetireInput(Stored):
+    """Take a policy back from one cluster."""
+
+    application: str
+    policy: str
+    cluster: str
+    prune: bool
+
+
+class SyncResult(Stored):
+    """What came of it: names and hashes, never a manifest."""
+
+    is_done: bool
+    is_unreachable: bool = False
+    message: str = ""
+    inventory: tuple[str, ...] = ()
+    digest: str = ""
+
+
+class SourceActivities:
+    """Git, kustomize, and the way of a build into a cluster.
+
+    Args:
+        clusters: The member clusters.
+        cache: A directory for clones, shared with the other workers of this machine.
+        kubectl: The program that holds kustomize.
+        find_login: Where the logins of repositories are found.
+    """
+
+    def __init__(self, clusters: Clusters, cache: Path, kubectl: Path, find_login: FindLogin) -> None:
+        self._clusters = clusters
+        self._cache = cache
+        self._kustomize = Kustomize(kubectl)
+        self._find_login = find_login
+        self._builds: OrderedDict[str, asyncio.Task[list[Manifest]]] = OrderedDict()
+
+    @activity.defn
+    async def fetch_revision(self, wanted: FetchRevision) -> FetchedRevision:
+        """Look at the source once; without news it fails, so that the server lets it look again later."""
+        async with heartbeating():
+            found = await self._look(wanted)
+        if found != FetchedRevision(revision=wanted.known_revision, message=wanted.known_message):
+            return found
+        raise ApplicationError(
+            found.message or "No new revision.",
+            type=NO_NEWS,
+            next_retry_delay=_next_look(wanted.source.interval, is_failing=bool(found.message)),
+            category=ApplicationErrorCategory.BENIGN,
+        )
+
+    @activity.defn
+    async def sync_policy(self, wanted: SyncInput) -> SyncResult:
+        """Build a policy's folder and bring it to a cluster, or change nothing and say why."""
+        async with heartbeating():
+            return await _told(lambda: self._sync(wanted))
+
+    @activity.defn
+    async def retire_policy(self, wanted: RetireInput) -> SyncResult:
+        """Forget a policy in a cluster, and remove what it brought if it said `prune`."""
+
+        async def retire() -> SyncResult:
+            api = await self._clusters.get(wanted.cluster)
+            sync = ClusterSync(api, f"{wanted.application}/{wanted.policy}", ())
+            return _done(await sync.retire(prune=wanted.prune))
+
+        async with heartbeating():
+            return await _told(retire)
+
+    async def _look(self, wanted: FetchRevision) -> FetchedRevision:
+        try:
+            async with asyncio.timeout(wanted.source.timeout.total_seconds()):
+                repository = await self._repository(wanted.source, wanted.namespace)
+                return FetchedRevision(revision=await asyncio.to_thread(repository.resolve))
+        except SourceError as error:
+            return FetchedRevision(revision=wanted.known_revision, message=str(error))
+        except TimeoutError:
+            seconds = wanted.source.timeout.total_seconds()
+            message = f"The git repository did not answer within {seconds:g} s."
+            return FetchedRevision(revision=wanted.known_revision, message=message)
+
+    async def _sync(self, wanted: SyncInput) -> SyncResult:
+        api = await self._clusters.get(wanted.cluster)
+        policy = wanted.policy
+        manifests = await self._build(wanted)
+        canaries = tuple(canary for canary in policy.canaries if canary.cluster == wanted.cluster)
+        sync = ClusterSync(api, f"{wanted.application}/{policy.name}", canaries)
+        synced = await sync.apply(wanted.revision, manifests, prune=policy.prune)
+        return _done(synced, digest(manifests))
+
+    async def _build(self, wanted: SyncInput) -> list[Manifest]:
+        """Build once for all clusters of a fleet; whoever comes meanwhile waits for the same build."""
+        policy = wanted.policy
+        key = "\n".join((wanted.source.url, wanted.revision, policy.path, policy.target_namespace or ""))
+        if key not in self._builds:
+            self._builds[key] = asyncio.create_task(self._build_anew(wanted))
+            while len(self._builds) > KEPT_BUILDS:
+                self._builds.popitem(last=False)
+        try:
+            return await asyncio.shield(self._builds[key])
+        except BaseException:
+            self._builds.pop(key, None)
+            raise
+
+    async def _build_anew(self, wanted: SyncInput) -> list[Manifest]:
+        repository = await self._repository(wanted.source, wanted.namespace)
+        with tempfile.TemporaryDirectory(prefix="durable-canary-") as temporary:
+            work = Path(temporary)
+            await asyncio.to_thread(repository.export, wanted.revision, work / TREE)
+            policy = wanted.policy
+            async with asyncio.timeout(policy.timeout.total_seconds()):
+                built = await self._kustomize.build(work, policy.path, policy.target_namespace)
+        return [Manifest.of(body) for body in built]
+
+    async def _repository(self, source: GitSource, namespace: str) -> Repository:
+        login = await self._find_login(namespace, source.secret_ref) if source.secret_ref else None
+        return Repository(source, self._cache, login)
+
+
+async def _told(work: Callable[[], Awaitable[SyncResult]]) -> SyncResult:
+    """Turn what a person must hear of into a result."""
+    try:
+        return await work()
+    except (SourceError, UnknownClusterError, ApiError) as error:
+        return SyncResult(is_done=False, message=str(error))
+    except ClusterUnreachableError as error:
+        return SyncResult(is_done=False, is_unreachable=True, message=str(error))
+    except TimeoutError:
+        return SyncResult(is_done=False, message="The build took longer than the policy's timeout.")
+
+
+def _done(synced: Synced, build: str = "") -> SyncResult:
+    return SyncResult(
+        is_done=True, message=" ".join(synced.notes), inventory=synced.inventory.ids, digest=build
+    )
+
+
+def _next_look(interval: timedelta, *, is_failing: bool) -> timedelta:
+    if not is_failing:
+        return max(interval, SHORTEST_INTERVAL)
+    doubled = SHORTEST_INTERVAL * int(2 ** min(activity.info().attempt - 1, MOST_DOUBLINGS))
+    return min(doubled, max(interval, LONGEST_BACK_OFF))

@@ -1,0 +1,82 @@
+"""Removing what a revision no longer brings."""
+
+from activities.cluster.api import ClusterApi, Object
+from activities.source.discovery import Discovery, Resource
+from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, rank
+from activities.source.ownership import is_claimed, is_ours
+from canary.spec import CanarySpec
+
+# What Kubernetes and Istio put into every namespace, and what follows its owner by itself.
+_OF_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert")
+_FOLLOWERS = ("Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision")
+
+
+class Pruning:
+    """Deletes objects of one policy from one cluster, each only if it is still the policy's own."""
+
+    def __init__(self, api: ClusterApi, discovery: Discovery, owner: str) -> None:
+        self._api = api
+        self._discovery = discovery
+        self._owner = owner
+        self.notes: list[str] = []
+        """Why something was left, a sentence each."""
+
+    async def remove(self, keys: list[Key], canaries: tuple[CanarySpec, ...]) -> list[Key]:
+        """Delete what can go, last applied first, and return what has to wait."""
+        waiting = []
+        for key in sorted(keys, key=lambda key: rank(key.kind), reverse=True):
+            if is_claimed(key, canaries):
+                self.notes.append(f"{key.shown} stays until its canary is deleted.")
+                waiting.append(key)
+            elif not await self._try(key):
+                waiting.append(key)
+        return waiting
+
+    async def _try(self, key: Key) -> bool:
+        resource = await self._discovery.find_any_version(key)
+        if resource is None:
+            return True
+        path = resource.path(key.namespace, key.name)
+        live = await self._api.find(path)
+        if live is None or not is_ours(live, self._owner):
+            return True
+        if left := await self._what_others_keep_in(key, live):
+            self.notes.append(f"{key.shown} stays: it holds {left}.")
+            return False
+        await self._api.delete(path, uid=live["metadata"]["uid"])
+        return True
+
+    async def _what_others_keep_in(self, key: Key, live: Object) -> str:
+        if key.kind == NAMESPACE and not key.group:
+            return await self._content(key.name)
+        if key.kind == CUSTOM_RESOURCE:
+            return await self._instances(live["spec"])
+        return ""
+
+    async def _content(self, namespace: str) -> str:
+        for resource in await self._discovery.namespaced():
+            if resource.kind in _FOLLOWERS:
+                continue
+            items = (await self._api.list_metadata(resource.collection(namespace)))["items"]
+            if found := next((item for item in items if _is_foreign(resource, item)), None):
+                return f"{resource.kind} {found['metadata']['name']}"
+        return ""
+
+    async def _instances(self, definition: Object) -> str:
+        for version in definition["versions"]:
+            api_version = f"{definition['group']}/{version['name']}"
+            resource = await self._discovery.find(api_version, definition["names"]["kind"])
+            if resource is None:
+                continue
+            items = (await self._api.list_metadata(resource.collection("")))["items"]
+            return f"{resource.kind} {items[0]['metadata']['name']}" if items else ""
+        return ""
+
+
+def _is_foreign(resource: Resource, item: Object) -> bool:
+    meta = item["metadata"]
+    if meta.get("deletionTimestamp") or meta.get("ownerReferences"):
+        return False
+    if resource.kind == "ServiceAccount":
+        return bool(meta["name"] != "default")
+    return not (resource.kind == "ConfigMap" and meta["name"] in _OF_EVERY_NAMESPACE)

@@ -1,0 +1,244 @@
+"""Bringing one build to one cluster: all of it, or nothing.
+
+Everything is first applied as a server-side dry run. What the same revision must create before (the objects
+of a new Namespace, the custom resources of a new definition) cannot be tried in its place: objects of a new
+Namespace are tried under another name in `default`, custom resources of a new definition once that definition
+is there. So a revision that is refused leaves at most definitions behind that passed themselves.
+"""
+
+import asyncio
+import copy
+import hashlib
+from dataclasses import dataclass, field
+from http import HTTPStatus
+
+from activities.cluster import paths
+from activities.cluster.api import SOURCE_MANAGER, ApiError, ClusterApi
+from activities.source.discovery import Discovery, Resource
+from activities.source.errors import SourceError
+from activities.source.injection import ask_for_sidecars
+from activities.source.inventory import Inventory, InventoryStore
+from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, Manifest, in_order
+from activities.source.ownership import is_claimed, left_to_source, wanted
+from activities.source.pruning import Pruning
+from canary.spec import CanarySpec
+
+DEFAULT_NAMESPACE = "default"
+AT_ONCE = 8
+ESTABLISHED_POLL = 0.1
+LONGEST_COMPLAINT = 300
+SHOWN_COMPLAINTS = 3
+# A claimed object is written with its version: a rollout that writes in between makes us look again.
+LOOKS = 5
+_EARLY = (NAMESPACE, CUSTOM_RESOURCE)
+
+
+@dataclass
+class Synced:
+    """What a cluster holds of a policy after a sync."""
+
+    inventory: Inventory
+    notes: list[str] = field(default_factory=list)
+    """What a person should know although it worked."""
+
+
+class ClusterSync:
+    """One policy in one cluster.
+
+    Args:
+        api: The cluster.
+        owner: `<namespace>/<application>/<policy>`.
+        canaries: The policy's canaries in this cluster; their objects are shared with rollouts.
+    """
+
+    def __init__(self, api: ClusterApi, owner: str, canaries: tuple[CanarySpec, ...]) -> None:
+        self._api = api
+        self._owner = owner
+        self._canaries = canaries
+        self._discovery = Discovery(api)
+        self._store = InventoryStore(api, owner)
+
+    async def apply(self, revision: str, manifests: list[Manifest], *, prune: bool) -> Synced:
+        """Bring the cluster to a build.
+
+        Raises:
+            SourceError: An object was refused; none was applied.
+        """
+        placed = in_order([await self._place(wanted(manifest, self._owner)) for manifest in manifests])
+        early = [manifest for manifest in placed if manifest.key.kind in _EARLY]
+        later = [manifest for manifest in placed if manifest.key.kind not in _EARLY]
+        defined = {_defined_by(manifest) for manifest in early}
+        deferred = [
+            manifest
+            for manifest in later
+            if (manifest.key.group, manifest.key.kind) in defined and await self._find(manifest) is None
+        ]
+        deferred_keys = {manifest.key for manifest in deferred}
+        await self._try([manifest for manifest in placed if manifest.key not in deferred_keys])
+
+        before = await self._store.load()
+        after = Inventory(revision, tuple(manifest.key for manifest in placed))
+        await self._save(before, Inventory(before.revision, _union(before.keys, after.keys)))
+        notes = await self._begin(early, deferred)
+        for manifest in later:
+            await self._apply(manifest)
+        gone = [key for key in before.keys if key not in after.keys]
+        kept = await self._prune(gone, notes) if prune else []
+        synced = Inventory(revision, _union(after.keys, kept))
+        await self._store.save(synced)
+        return Synced(synced, notes)
+
+    async def retire(self, *, prune: bool) -> Synced:
+        """Forget the policy, and remove what it brought if it said `prune`."""
+        before = await self._store.load()
+        notes: list[str] = []
+        kept = await self._prune(list(before.keys), notes) if prune else []
+        rest = Inventory(before.revision, tuple(kept))
+        if kept:
+            await self._store.save(rest)
+        else:
+            await self._store.remove()
+        return Synced(rest, notes)
+
+    async def _place(self, manifest: Manifest) -> Manifest:
+        key = manifest.key
+        resource = await self._find(manifest)
+        namespaced = resource.is_namespaced if resource else bool(key.namespace)
+        namespace = (key.namespace or DEFAULT_NAMESPACE) if namespaced else ""
+        body = copy.deepcopy(manifest.body)
+        body["metadata"].pop("namespace", None)
+        if namespace:
+            body["metadata"]["namespace"] = namespace
+        return Manifest(Key(namespace, key.name, key.group, key.kind), manifest.version, body)
+
+    async def _begin(self, early: list[Manifest], deferred: list[Manifest]) -> list[str]:
+        for manifest in early:
+            await self._apply(manifest)
+        for manifest in early:
+            if manifest.key.kind == CUSTOM_RESOURCE:
+                await self._await_established(manifest.key.name)
+        for manifest in deferred:
+            self._discovery.forget(manifest.api_version)
+        await self._try(deferred)
+        notes = [await self._prepare(namespace) for namespace in self._workload_namespaces]
+        return [note for note in notes if note]
+
+    async def _prepare(self, namespace: str) -> str:
+        if await self._is_missing(namespace):
+            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+            await self._api.apply(paths.namespace_path(namespace), body, manager=SOURCE_MANAGER)
+        return await ask_for_sidecars(self._api, namespace)
+
+    @property
+    def _workload_namespaces(self) -> list[str]:
+        return sorted({canary.namespace for canary in self._canaries})
+
+    async def _try(self, manifests: list[Manifest]) -> None:
+        new = {manifest.key.name for manifest in manifests if manifest.key.kind == NAMESPACE}
+        new.update(self._workload_namespaces)
+        used = sorted({manifest.key.namespace for manifest in manifests} - {""})
+        missing = {namespace for namespace in used if await self._is_missing(namespace)}
+        if lost := sorted(missing - new):
+            raise SourceError(f"Namespace {lost[0]} is neither in the cluster nor in the source.")
+        gate = asyncio.Semaphore(AT_ONCE)
+
+        async def attempt(manifest: Manifest) -> None:
+            stand_in = _stand_in(manifest) if manifest.key.namespace in missing else manifest
+            async with gate:
+                await self._apply(stand_in, dry_run=True)
+
+        refusals = await asyncio.gather(*map(attempt, manifests), return_exceptions=True)
+        _raise(refusals)
+
+    async def _apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
+        path = await self._path(manifest)
+        for look in range(LOOKS):
+            shared = manifest
+            if is_claimed(manifest.key, self._canaries):
+                left = left_to_source(manifest, await self._api.find(path))
+                if left is None:
+                    return
+                shared = left
+            try:
+                await self._api.apply(path, shared.body, manager=SOURCE_MANAGER, force=True, dry_run=dry_run)
+            except ApiError as error:
+                if error.status == HTTPStatus.CONFLICT and look < LOOKS - 1 and shared is not manifest:
+                    continue
+                if error.is_permanent:
+                    raise SourceError(_refusal(manifest.key, error)) from error
+                raise
+            return
+
+    async def _path(self, manifest: Manifest) -> str:
+        resource = await self._find(manifest)
+        if resource is None:
+            raise SourceError(
+                f"{manifest.key.shown} cannot be applied: the cluster serves no {manifest.api_version}"
+                f" {manifest.key.kind}."
+            )
+        return resource.path(manifest.key.namespace, manifest.key.name)
+
+    async def _find(self, manifest: Manifest) -> Resource | None:
+        return await self._discovery.find(manifest.api_version, manifest.key.kind)
+
+    async def _is_missing(self, namespace: str) -> bool:
+        return await self._api.find(paths.namespace_path(namespace)) is None
+
+    async def _await_established(self, name: str) -> None:
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}"
+        while True:  # the activity's timeout ends it
+            conditions = (await self._api.get(path)).get("status", {}).get("conditions", ())
+            if any(entry["type"] == "Established" and entry["status"] == "True" for entry in conditions):
+                return
+            await asyncio.sleep(ESTABLISHED_POLL)
+
+    async def _prune(self, gone: list[Key], notes: list[str]) -> list[Key]:
+        pruning = Pruning(self._api, self._discovery, self._owner)
+        kept = await pruning.remove(gone, self._canaries)
+        notes.extend(pruning.notes)
+        return kept
+
+    async def _save(self, before: Inventory, wanted_now: Inventory) -> None:
+        if wanted_now != before:
+            await self._store.save(wanted_now)
+
+
+def _stand_in(manifest: Manifest) -> Manifest:
+    """The same object under a name and in a Namespace where it can be tried."""
+    key = manifest.key
+    suffix = hashlib.sha256(str(key).encode()).hexdigest()[:8]
+    name = f"{key.name[:50].rstrip('-.')}-{suffix}"
+    body = copy.deepcopy(manifest.body)
+    body["metadata"] |= {"name": name, "namespace": DEFAULT_NAMESPACE}
+    return Manifest(Key(DEFAULT_NAMESPACE, name, key.group, key.kind), manifest.version, body)
+
+
+def _defined_by(manifest: Manifest) -> tuple[str, str]:
+    """The group and kind that a definition defines; of another object, none."""
+    if manifest.key.kind != CUSTOM_RESOURCE:
+        return ("", "")
+    spec = manifest.body.get("spec") or {}
+    return (str(spec.get("group")), str((spec.get("names") or {}).get("kind")))
+
+
+def _union(first: tuple[Key, ...], second: tuple[Key, ...] | list[Key]) -> tuple[Key, ...]:
+    return tuple(dict.fromkeys((*first, *second)))
+
+
+def _refusal(key: Key, error: ApiError) -> str:
+    # What a server says of a Secret may quote it.
+    said = error.reason if key.kind == "Secret" else error.message
+    said = said if len(said) <= LONGEST_COMPLAINT else f"{said[:LONGEST_COMPLAINT]}…"
+    return f"{key.shown} was refused: {said}"
+
+
+def _raise(results: list[BaseException | None]) -> None:
+    """Raise what is worse than a refusal, else all refusals as one."""
+    failures = [result for result in results if result is not None]
+    refusals = [str(failure) for failure in failures if isinstance(failure, SourceError)]
+    for failure in failures:
+        if not isinstance(failure, SourceError):
+            raise failure
+    if refusals:
+        more = len(refusals) - SHOWN_COMPLAINTS
+        raise SourceError(" ".join(refusals[:SHOWN_COMPLAINTS]) + (f" And {more} more." if more > 0 else ""))
