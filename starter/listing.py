@@ -25,6 +25,8 @@ class Listed:
     started: datetime
     closed: datetime | None
     row: ListRow
+    outcome: str = ""
+    """How a rollout ended, where that was asked."""
 
     @property
     def tail(self) -> str:

@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any
 
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client
 
 from starter import listing, tables
+from starter.endings import with_outcomes
 from starter.errors import Exit
 from starter.listing import READABLE, RUNNING, Listed, Scope
 from starter.options import Output
@@ -25,6 +26,7 @@ class Kind(StrEnum):
     ROLLOUT = "rollout"
 
 
+PLURALS = {Kind.APPLICATION: "applications", Kind.CANARY: "canaries", Kind.ROLLOUT: "rollouts"}
 KINDS = {
     "application": Kind.APPLICATION,
     "applications": Kind.APPLICATION,
@@ -35,13 +37,6 @@ KINDS = {
     "rollout": Kind.ROLLOUT,
     "rollouts": Kind.ROLLOUT,
 }
-
-
-def outcome(item: Listed) -> str:
-    """How a rollout's workflow ended, empty while it runs."""
-    if item.is_running or item.status is None:
-        return ""
-    return "Promoted" if item.status is WorkflowExecutionStatus.COMPLETED else item.status.name.title()
 
 
 Column = tuple[str, Callable[[Listed], object]]
@@ -57,7 +52,7 @@ _FAILED: Column = ("FAILEDCHECKS", lambda item: item.row.failed_checks)
 _REVISION: Column = ("REVISION", lambda item: item.row.revision)
 _APPLICATION: Column = ("APPLICATION", lambda item: item.row.application)
 _MESSAGE: Column = ("MESSAGE", lambda item: item.row.message)
-_OUTCOME: Column = ("OUTCOME", outcome)
+_OUTCOME: Column = ("OUTCOME", lambda item: item.outcome)
 _STARTED: Column = ("STARTED", lambda item: item.started)
 _CLOSED: Column = ("CLOSED", lambda item: item.closed)
 
@@ -80,9 +75,10 @@ async def fetch(client: Client, kind: Kind, scope: Scope) -> list[Listed]:
             return await listing.canaries(client, scope)
         case Kind.ROLLOUT:
             found = listing.workflows(client, contract.ROLLOUT_WORKFLOW, READABLE, scope)
+            return await with_outcomes(client, [item async for item in found])
         case Kind.APPLICATION:
-            found = listing.workflows(client, contract.APPLICATION_WORKFLOW, RUNNING, scope)
-    return [item async for item in found]
+            applications = listing.workflows(client, contract.APPLICATION_WORKFLOW, RUNNING, scope)
+            return [item async for item in applications]
 
 
 async def print_list(client: Client, kind: Kind, scope: Scope, output: Output, *, color: bool) -> int:
@@ -93,7 +89,7 @@ async def print_list(client: Client, kind: Kind, scope: Scope, output: Output, *
         show({"items": [as_json(item) for item in items]})
     elif not items:
         place = "" if scope.namespace is None else f" in namespace {scope.namespace} (-A shows all)"
-        print(f"No {kind}s{place}.")
+        print(f"No {PLURALS[kind]}{place}.")
     else:
         columns = columns_of(kind, output, scope)
         tables.Table([name for name, _ in columns], color=color).print(cells(columns, items))
@@ -128,4 +124,4 @@ def cells(columns: Sequence[Column], items: Sequence[Listed]) -> list[Sequence[o
 def as_json(item: Listed) -> dict[str, Any]:
     """Give a row as JSON, with the workflow it comes from."""
     workflow = {"id": item.id, "runId": item.run_id, "started": tables.stamp(item.started)}
-    return {**item.row.model_dump(mode="json"), "outcome": outcome(item), "workflow": workflow}
+    return {**item.row.model_dump(mode="json"), "outcome": item.outcome, "workflow": workflow}

@@ -1,0 +1,321 @@
+"""A real Temporal server, and workflows that bear the engine's names and do only what a test tells them."""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from temporalio import activity, workflow
+from temporalio.client import WorkflowHandle
+from temporalio.common import SearchAttributePair, TypedSearchAttributes
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import UnsandboxedWorkflowRunner, Worker
+
+from canary.analysis import AnalyseRequest, Check, Measurement
+from canary.observation import Observation
+from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, TargetRef, ThresholdRange
+from canary.status import CanaryStatus, ListRow, Phase, Revision, RolloutStatus
+from workflows import contract
+from workflows.contract import (
+    Answer,
+    ApplicationStatus,
+    ApplyApplication,
+    ApplyCanary,
+    ApplyResult,
+    CanaryView,
+    Command,
+    DeleteCommand,
+    Problem,
+    RolloutView,
+)
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+ATTRIBUTES = [
+    contract.CLUSTER,
+    contract.NAMESPACE,
+    contract.TARGET,
+    contract.APPLICATION,
+    contract.PHASE,
+    contract.REVISION,
+    contract.WEIGHT,
+]
+
+
+def spec_of(cluster: str = "one", namespace: str = "webapp", name: str = "backend") -> CanarySpec:
+    return CanarySpec(
+        cluster=cluster,
+        namespace=namespace,
+        name=name,
+        target=TargetRef(name=name),
+        service=ServiceSpec(name=name, port=9898),
+        analysis=AnalysisSpec(
+            threshold=2,
+            metrics=(MetricSpec(name="request-success-rate", threshold_range=ThresholdRange(min=99)),),
+        ),
+    )
+
+
+def row_of(spec: CanarySpec, phase: Phase = Phase.INITIALIZED, **fields: Any) -> ListRow:
+    row = ListRow(
+        cluster=spec.cluster,
+        namespace=spec.namespace,
+        name=spec.name,
+        phase=phase,
+        last_transition_time=NOW,
+    )
+    return row.model_copy(update=fields)
+
+
+class _Entity:
+    """What the fakes share: a row that a test may set, and commands that are remembered."""
+
+    def __init__(self) -> None:
+        self.received: list[Command] = []
+        self.is_over = False
+        self.failure = ""
+
+    @workflow.signal
+    def show(self, row: ListRow) -> None:
+        workflow.upsert_memo({contract.ROW: row})
+
+    @workflow.signal
+    def finish(self, failure: str = "") -> None:
+        self.failure = failure
+        self.is_over = True
+
+    @workflow.update(name="abort")
+    def abort(self, command: Command) -> Answer:
+        self.received.append(command)
+        return Answer(message="abort accepted")
+
+    @abort.validator
+    def refuse(self, command: Command) -> None:
+        if command.reason == "too late":
+            raise ApplicationError("Promotion is over; use rollback.")
+
+    @workflow.signal(name="abort")
+    def abort_signal(self, command: Any = None) -> None:
+        self.received.append(Command.model_validate(command or {}))
+
+    @workflow.query
+    def commands(self) -> list[Command]:
+        return self.received
+
+    async def until_over(self) -> None:
+        await workflow.wait_condition(lambda: self.is_over)
+        if self.failure:
+            raise ApplicationError("over", type=self.failure)
+
+
+@workflow.defn(name=contract.CANARY_WORKFLOW)
+class FakeCanary(_Entity):
+    def __init__(self) -> None:
+        super().__init__()
+        self.spec = spec_of()
+
+    @workflow.run
+    async def run(self, _state: Any = None) -> None:
+        await self.until_over()
+
+    @workflow.update(name=contract.APPLY)
+    def apply(self, request: ApplyCanary) -> ApplyResult:
+        result = _judged(request.spec.name)
+        self.is_over = not result.accepted
+        if result.accepted:
+            self.spec = request.spec
+            self.show(row_of(request.spec))
+        return result
+
+    @workflow.update(name=contract.DELETE)
+    def delete(self, command: DeleteCommand) -> Answer:
+        self.is_over = True
+        return Answer(message=f"deleted for {command.command.who}")
+
+    @workflow.query(name=contract.STATUS)
+    def status(self) -> CanaryView:
+        status = CanaryStatus(phase=Phase.INITIALIZED, last_promoted=Revision(template="abc"))
+        return CanaryView(spec=self.spec, status=status)
+
+
+@workflow.defn(name=contract.ROLLOUT_WORKFLOW)
+class FakeRollout(_Entity):
+    @workflow.run
+    async def run(self, spec: CanarySpec) -> None:
+        self.spec = spec
+        request = AnalyseRequest(
+            spec=spec,
+            phase=Phase.PROGRESSING,
+            revision=Revision(template="def"),
+            hooks=(),
+            actuated_at=NOW,
+            weight=10,
+        )
+        await workflow.execute_activity(
+            "analyse", request, task_queue=contract.QUEUE, start_to_close_timeout=contract.ACCEPTANCE
+        )
+        await self.until_over()
+
+    @workflow.query(name=contract.STATUS)
+    def status(self) -> RolloutView:
+        status = RolloutStatus(
+            revision=Revision(template="def"),
+            promoted=Revision(template="abc"),
+            started_at=NOW,
+            last_transition_time=NOW,
+            due=NOW,
+            actuated_at=NOW,
+            canary_weight=10,
+            traffic_weight=10,
+        )
+        return RolloutView(spec=self.spec, status=status)
+
+
+@workflow.defn(name=contract.APPLICATION_WORKFLOW)
+class FakeApplication(_Entity):
+    @workflow.run
+    async def run(self, _state: Any = None) -> None:
+        await self.until_over()
+
+    @workflow.update(name=contract.APPLY)
+    def apply(self, request: ApplyApplication) -> ApplyResult:
+        result = _judged(request.spec.name)
+        self.is_over = not result.accepted
+        self.spec = request.spec
+        return result
+
+    @workflow.query(name=contract.STATUS)
+    def status(self) -> ApplicationStatus:
+        return ApplicationStatus(spec=self.spec, revision="master@sha1:abc", message="Applied")
+
+
+def _judged(name: str) -> ApplyResult:
+    """Accept everything but a few names."""
+    if name == "refused":
+        problem = Problem(path="spec.targetRef.name", message="Deployment refused not found in cluster one")
+        return ApplyResult(accepted=False, problems=(problem,))
+    if name == "away":
+        return ApplyResult(
+            accepted=False,
+            problems=(Problem(path="", message="Cluster one does not answer", is_unreachable=True),),
+        )
+    return ApplyResult(accepted=True, changed=True)
+
+
+@activity.defn
+async def analyse(_request: AnalyseRequest) -> Check:
+    measurement = Measurement(
+        metric="request-success-rate", query="sum(rate(x))", value=99.5, samples=120, at=NOW
+    )
+    return Check(observation=Observation(at=NOW), measurements=(measurement,))
+
+
+class Engine:
+    """A Temporal server as the command line sees it, and a way to put fakes on it."""
+
+    def __init__(self, environment: WorkflowEnvironment) -> None:
+        self.client = environment.client
+        self.address = environment.client.service_client.config.target_host
+
+    @staticmethod
+    def spec(**fields: str) -> CanarySpec:
+        return spec_of(**fields)
+
+    @staticmethod
+    def row(spec: CanarySpec, phase: Phase = Phase.INITIALIZED, **fields: Any) -> ListRow:
+        return row_of(spec, phase, **fields)
+
+    @staticmethod
+    def namespace() -> str:
+        """A namespace of a test's own, since tests share the server."""
+        return f"ns-{uuid4().hex[:8]}"
+
+    async def canary(self, spec: CanarySpec, row: ListRow | None = None) -> WorkflowHandle[Any, Any]:
+        return await self._start(
+            contract.CANARY_WORKFLOW, contract.canary_id(spec.tail), row or row_of(spec), []
+        )
+
+    async def rollout(self, spec: CanarySpec, row: ListRow) -> WorkflowHandle[Any, Any]:
+        return await self._start(contract.ROLLOUT_WORKFLOW, contract.rollout_id(spec.tail), row, [spec])
+
+    async def application(self, row: ListRow) -> WorkflowHandle[Any, Any]:
+        identity = contract.application_id(row.namespace, row.name)
+        return await self._start(contract.APPLICATION_WORKFLOW, identity, row, [])
+
+    async def ended(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Wait until visibility knows that a workflow is over."""
+
+        async def is_over() -> bool:
+            found = self.client.list_workflows(f"WorkflowId = '{handle.id}' AND ExecutionStatus != 'Running'")
+            return [item async for item in found] != []
+
+        await until(is_over)
+
+    async def _start(
+        self, kind: str, identity: str, row: ListRow, arguments: list[Any]
+    ) -> WorkflowHandle[Any, Any]:
+        attributes = [
+            SearchAttributePair(contract.CLUSTER, row.cluster),
+            SearchAttributePair(contract.NAMESPACE, row.namespace),
+            SearchAttributePair(contract.TARGET, row.name),
+        ]
+        handle = await self.client.start_workflow(
+            kind,
+            args=arguments,
+            id=identity,
+            task_queue=contract.QUEUE,
+            memo={contract.ROW: row},
+            search_attributes=TypedSearchAttributes(attributes),
+        )
+        await until(lambda: self._is_listed(handle.id))
+        return handle
+
+    async def _is_listed(self, identity: str) -> bool:
+        found = self.client.list_workflows(f"WorkflowId = '{identity}'")
+        return [item async for item in found] != []
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Await a condition of the server's; pytest's own timeout bounds it."""
+    while not await condition():  # noqa: ASYNC110 — the server has no event for it
+        await asyncio.sleep(0.02)
+
+
+@asynccontextmanager
+async def temporal() -> AsyncIterator[WorkflowEnvironment]:
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
+        dev_server_log_level="error",
+        search_attributes=ATTRIBUTES,
+        data_converter=pydantic_data_converter,
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture(scope="session")
+async def engine() -> AsyncIterator[Engine]:
+    """A server with a worker that runs the fakes."""
+    async with temporal() as environment:
+        worker = Worker(
+            environment.client,
+            task_queue=contract.QUEUE,
+            workflows=[FakeCanary, FakeRollout, FakeApplication],
+            activities=[analyse],
+            workflow_runner=UnsandboxedWorkflowRunner(),
+        )
+        async with worker:
+            yield Engine(environment)
+
+
+@pytest.fixture(scope="session")
+async def idle() -> AsyncIterator[Engine]:
+    """A server without any worker."""
+    async with temporal() as environment:
+        yield Engine(environment)

@@ -1,0 +1,107 @@
+"""Lists: what visibility knows, in kubectl's columns."""
+
+import json
+from typing import Any
+
+from canary.status import Phase
+from starter import get
+from starter.listing import Scope
+from starter.lists import Kind
+from starter.options import Output
+
+
+async def show(engine: Any, kind: Kind, scope: Scope, output: Output = Output.TABLE) -> int:
+    return await get.show(engine.client, get.Wanted(kind, None, scope, output), color=False)
+
+
+async def test_lists_the_seeds_columns_and_the_traffic(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec, engine.row(spec, Phase.SUCCEEDED))
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace))
+
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["CLUSTER", "NAME", "STATUS", "WEIGHT", "TRAFFIC", "LASTTRANSITIONTIME"]
+    assert row.split() == ["one", "backend", "Succeeded", "0", "0", "2026-01-02T03:04:05Z"]
+
+
+async def test_a_running_rollouts_row_stands_for_its_canary(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+    await engine.rollout(spec, engine.row(spec, Phase.PROGRESSING, weight=20, traffic_weight=20))
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace))
+
+    assert capsys.readouterr().out.splitlines()[1].split()[2:5] == ["Progressing", "20", "20"]
+
+
+async def test_wide_adds_what_explains_the_state(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    row = engine.row(spec, Phase.FAILED, failed_checks=2, revision="abc", message="Canary failed!")
+    await engine.canary(spec, row)
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace), Output.WIDE)
+
+    header, line = capsys.readouterr().out.splitlines()
+    assert header.split()[6:] == ["FAILEDCHECKS", "REVISION", "APPLICATION", "MESSAGE"]
+    assert line.split()[6:] == ["2", "abc", "Canary", "failed!"]
+
+
+async def test_a_cluster_narrows_the_list(engine: Any, capsys: Any) -> None:
+    namespace = engine.namespace()
+    for cluster in ("one", "two"):
+        await engine.canary(engine.spec(namespace=namespace, cluster=cluster))
+
+    await show(engine, Kind.CANARY, Scope(namespace, "two"))
+
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()[1:]] == ["two"]
+
+
+async def test_all_namespaces_are_named(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    await show(engine, Kind.CANARY, Scope(None))
+
+    output = capsys.readouterr().out
+    assert output.startswith("NAMESPACE")
+    assert spec.namespace in output
+
+
+async def test_json_holds_the_row_and_its_workflow(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace), Output.JSON)
+
+    (item,) = json.loads(capsys.readouterr().out)["items"]
+    assert item["phase"] == "Initialized"
+    assert item["workflow"]["id"] == f"canary/one/{spec.namespace}/Deployment/backend"
+
+
+async def test_yaml_is_the_same_in_yaml(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace), Output.YAML)
+
+    assert "  phase: Initialized" in capsys.readouterr().out
+
+
+async def test_rollouts_tell_how_they_ended(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    handle = await engine.rollout(spec, engine.row(spec, Phase.FAILED))
+    await handle.signal("finish", "RolledBack")
+    await engine.ended(handle)
+
+    await show(engine, Kind.ROLLOUT, Scope(spec.namespace))
+
+    assert "RolledBack" in capsys.readouterr().out
+
+
+async def test_an_empty_list_names_the_way_out(engine: Any, capsys: Any) -> None:
+    namespace = engine.namespace()
+
+    await show(engine, Kind.CANARY, Scope(namespace))
+
+    assert capsys.readouterr().out == f"No canaries in namespace {namespace} (-A shows all).\n"
