@@ -1,0 +1,1 @@
+"""Documents people write, Kurator's and Flagger's, and how they become the engine's specs."""

@@ -1,0 +1,178 @@
+"""From Kurator's Application to the engine's specs, and what is wrong with one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
+from canary.documents import kurator
+from canary.documents.catalogue import Catalogue, Reference
+from canary.documents.problem import Path, Problem, under, warning
+from canary.documents.reading import Key
+from canary.documents.rollouts import missing_of_rollout, rollout_problems, rollout_spec
+from canary.documents.rules import address_problems, namespace_problems, object_name_problems
+from canary.spec import CanarySpec
+
+HOST = ClusterRef(name="host")
+"""The cluster Kurator itself runs in: where an Application without a fleet goes."""
+
+_POLICIES: Path = ("spec", "syncPolicies")
+
+
+def application_spec(application: kurator.Application, given: Catalogue) -> ApplicationSpec:
+    """Return the spec of an Application that has no mistakes."""
+    repository = application.spec.source.git_repository
+    if repository is None:
+        raise ValueError("an Application without a source has a mistake")
+    return ApplicationSpec(
+        namespace=application.metadata.namespace,
+        name=application.metadata.name,
+        source=repository.source(),
+        policies=tuple(
+            _policy(application, index, given) for index in range(len(application.spec.sync_policies))
+        ),
+    )
+
+
+def _policy(application: kurator.Application, index: int, given: Catalogue) -> SyncPolicy:
+    policy = application.spec.sync_policies[index]
+    kustomization = policy.kustomization
+    if kustomization is None:
+        raise ValueError("a policy without a kustomization has a mistake")
+    clusters = _clusters(application, policy, given)
+    return SyncPolicy(
+        name=policy.name or f"{application.metadata.name}-{index}",
+        path=kustomization.path,
+        clusters=clusters,
+        target_namespace=kustomization.target_namespace,
+        interval=kustomization.interval,
+        timeout=kustomization.timeout,
+        prune=kustomization.prune,
+        canaries=tuple(_canaries(application, policy, clusters, given)),
+    )
+
+
+def _canaries(
+    application: kurator.Application,
+    policy: kurator.SyncPolicy,
+    clusters: tuple[ClusterRef, ...],
+    given: Catalogue,
+) -> Iterator[CanarySpec]:
+    if policy.rollout is None:
+        return
+    metadata = application.metadata
+    for cluster in clusters:
+        spec = rollout_spec(policy.rollout, cluster.name, given)
+        yield spec.model_copy(update={"application": f"{metadata.namespace}/{metadata.name}"})
+
+
+def _clusters(
+    application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue
+) -> tuple[ClusterRef, ...]:
+    destination = policy.destination or application.spec.destination
+    if destination is None:
+        return (HOST,)
+    namespace = application.metadata.namespace
+    fleet = given.fleet(namespace, destination.fleet)
+    members = fleet.spec.clusters if fleet else []
+    return tuple(given.cluster(namespace, member.name, member.kind) for member in members)
+
+
+def missing_of_application(application: kurator.Application, given: Catalogue) -> Iterator[Reference]:
+    """Yield the fleet and the metric templates that are referred to and were not given."""
+    namespace = application.metadata.namespace
+    fleets: dict[str, Path] = {}
+    for path, destination in _destinations(application):
+        if destination is not None:
+            fleets.setdefault(destination.fleet, (*path, "fleet"))
+    for fleet, path in fleets.items():
+        key = Key("Fleet", namespace, fleet)
+        if not given.is_given(key):
+            yield Reference(key, path)
+    for index, policy in enumerate(application.spec.sync_policies):
+        if policy.rollout is not None:
+            for reference in missing_of_rollout(policy.rollout, given):
+                yield replace(reference, path=(*_POLICIES, index, "rollout", *reference.path))
+
+
+def application_problems(application: kurator.Application, given: Catalogue) -> Iterator[Problem]:
+    """Yield what is wrong with an Application and with what it refers to."""
+    yield from under(("spec", "source"), _source_problems(application.spec.source))
+    yield from _fleet_problems(application, given)
+    for index, policy in enumerate(application.spec.sync_policies):
+        yield from under((*_POLICIES, index), _policy_problems(policy))
+        if policy.rollout is not None:
+            yield from under((*_POLICIES, index, "rollout"), rollout_problems(policy.rollout))
+    yield from _policy_name_problems(application)
+
+
+def _source_problems(source: kurator.Source) -> Iterator[Problem]:
+    if source.git_repository is None:
+        if not source.helm_repository and not source.oci_repository:
+            yield Problem((), "gitRepository is required")
+        return
+    yield from address_problems(("gitRepository", "url"), source.git_repository.url)
+
+
+def _policy_problems(policy: kurator.SyncPolicy) -> Iterator[Problem]:
+    if policy.name is not None:
+        yield from object_name_problems(("name",), policy.name)
+    if policy.kustomization is None:
+        if not policy.helm:
+            yield Problem((), "kustomization is required")
+        return
+    if policy.kustomization.target_namespace is not None:
+        yield from namespace_problems(
+            ("kustomization", "targetNamespace"), policy.kustomization.target_namespace
+        )
+
+
+def _policy_name_problems(application: kurator.Application) -> Iterator[Problem]:
+    seen: dict[str, int] = {}
+    for index, policy in enumerate(application.spec.sync_policies):
+        name = policy.name or f"{application.metadata.name}-{index}"
+        if name in seen:
+            yield Problem(
+                (*_POLICIES, index, "name"), f"{name} is the name of syncPolicies[{seen[name]}] too"
+            )
+        seen.setdefault(name, index)
+
+
+def _destinations(application: kurator.Application) -> Iterator[tuple[Path, kurator.Destination | None]]:
+    """Yield where each policy goes, and where the document says so."""
+    for index, policy in enumerate(application.spec.sync_policies):
+        if policy.destination is not None:
+            yield (*_POLICIES, index, "destination"), policy.destination
+        elif application.spec.destination is not None:
+            yield ("spec", "destination"), application.spec.destination
+        else:
+            yield (*_POLICIES, index), None
+
+
+def _fleet_problems(application: kurator.Application, given: Catalogue) -> Iterator[Problem]:
+    """Yield what keeps the Application from one fleet that is known."""
+    destinations = list(_destinations(application))
+    first = destinations[0][1]
+    for path, destination in destinations[1:]:
+        if (destination is None) != (first is None):
+            yield Problem(path, "a fleet must be named for every policy or for none")
+        elif destination is not None and first is not None and destination.fleet != first.fleet:
+            yield Problem(
+                (*path, "fleet"),
+                f"{destination.fleet} is not {first.fleet}, the fleet of syncPolicies[0]: "
+                "an Application goes to one fleet",
+            )
+    if first is not None:
+        path = next(path for path, _ in destinations)
+        yield from _member_problems(application.metadata.namespace, (*path, "fleet"), first.fleet, given)
+
+
+def _member_problems(namespace: str, path: Path, name: str, given: Catalogue) -> Iterator[Problem]:
+    fleet = given.fleet(namespace, name)
+    for member in fleet.spec.clusters if fleet else []:
+        key = Key(member.kind, namespace, member.name)
+        if member.kind == "AttachedCluster" and not given.is_given(key):
+            yield warning(
+                path,
+                f"{key} of this fleet not found: pass it with -f, "
+                "unless the workers know the cluster by its name",
+            )

@@ -1,0 +1,105 @@
+"""The documents given together, found by what they are called."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from canary.application import ClusterRef, SecretKey
+from canary.documents.flagger import MetricTemplate
+from canary.documents.fleet import AttachedCluster, Fleet
+from canary.documents.problem import Path, Problem
+from canary.documents.reading import AnyDocument, Key, key_of, read
+from canary.documents.rules import namespace_problems, object_name_problems
+
+
+@dataclass(frozen=True)
+class Reference:
+    """Something a document refers to that was not given."""
+
+    key: Key
+    path: Path
+    document: int = 0
+
+    @property
+    def problem(self) -> Problem:
+        """What to say about it."""
+        return Problem(self.path, f"{self.key} not found; pass it with -f", document=self.document)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One document that could be read, and its place among those that were given."""
+
+    index: int
+    key: Key
+    model: AnyDocument
+
+
+@dataclass(frozen=True)
+class Catalogue:
+    """Every document that could be read, by its key; those that could not are known by name only."""
+
+    entries: Mapping[Key, Entry]
+    mentioned: frozenset[Key]
+    problems: tuple[Problem, ...]
+
+    def is_given(self, key: Key) -> bool:
+        """Whether there is such a document, even one that could not be read."""
+        return key in self.mentioned
+
+    def fleet(self, namespace: str, name: str) -> Fleet | None:
+        """Return a fleet."""
+        entry = self.entries.get(Key("Fleet", namespace, name))
+        return entry.model if entry and isinstance(entry.model, Fleet) else None
+
+    def metric_template(self, namespace: str, name: str) -> MetricTemplate | None:
+        """Return a metric template."""
+        entry = self.entries.get(Key("MetricTemplate", namespace, name))
+        return entry.model if entry and isinstance(entry.model, MetricTemplate) else None
+
+    def cluster(self, namespace: str, name: str, kind: str = "AttachedCluster") -> ClusterRef:
+        """Return how to reach a cluster: by its kubeconfig Secret where that is known, else by its name."""
+        if kind == "Cluster":  # made by Cluster API, which names the Secret after the cluster
+            return ClusterRef(
+                name=name, kubeconfig=SecretKey(namespace=namespace, name=f"{name}-kubeconfig", key="value")
+            )
+        entry = self.entries.get(Key("AttachedCluster", namespace, name))
+        if entry is None or not isinstance(entry.model, AttachedCluster):
+            return ClusterRef(name=name)
+        given = entry.model.spec.kubeconfig
+        return ClusterRef(
+            name=name, kubeconfig=SecretKey(namespace=namespace, name=given.name, key=given.key)
+        )
+
+    def cluster_named(self, name: str) -> ClusterRef:
+        """Return how to reach a cluster that is only known by its name."""
+        keys = (key for key in self.entries if key.kind == "AttachedCluster" and key.name == name)
+        return self.cluster(next((key.namespace for key in keys), "default"), name)
+
+
+def catalogue(documents: Sequence[object]) -> Catalogue:
+    """Read *documents*, each a mapping as YAML or JSON gives it."""
+    entries: dict[Key, Entry] = {}
+    mentioned: dict[Key, int] = {}
+    problems: list[Problem] = []
+    for index, data in enumerate(documents):
+        model, found = read(data)
+        key = key_of(data)
+        problems += (replace(problem, document=index) for problem in found)
+        if key is None or model is None:
+            mentioned |= {key: index} if key else {}
+            continue
+        problems += _name_problems(index, model)
+        if key in mentioned:
+            problems.append(Problem(("metadata", "name"), f"{key} is given twice", document=index))
+            continue
+        mentioned[key] = index
+        entries[key] = Entry(index, key, model)
+    return Catalogue(entries, frozenset(mentioned), tuple(problems))
+
+
+def _name_problems(index: int, model: AnyDocument) -> Iterator[Problem]:
+    metadata = model.metadata
+    for problem in object_name_problems(("metadata", "name"), metadata.name):
+        yield replace(problem, document=index)
+    for problem in namespace_problems(("metadata", "namespace"), metadata.namespace):
+        yield replace(problem, document=index)

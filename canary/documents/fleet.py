@@ -1,0 +1,86 @@
+"""Kurator's Fleet and AttachedCluster: which clusters an Application is delivered to."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from canary.documents.schema import Document, Metadata, NotDone, Structure, Text
+
+_NO_CHART = NotDone(
+    "has no effect: no chart is installed, the engine does the plugin's work", is_warning=True
+)
+_NOT_OURS = NotDone("has no effect: this plugin is not a matter of rollouts", is_warning=True)
+
+
+class FleetMember(Document):
+    """One cluster of a fleet, by reference."""
+
+    name: Text
+    kind: Literal["Cluster", "AttachedCluster"]
+    namespace: str | None = None  # Kurator looks in the fleet's own
+    api_version: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    field_path: str | None = None
+
+
+class FlaggerPlugin(Document):
+    """The rollout plugin: the engine stands in for what it would install."""
+
+    traffic_routing_provider: Literal["istio"]
+    public_testloader: bool = False
+    chart: Annotated[Structure | None, _NO_CHART] = None
+    extra_args: Annotated[Structure | None, _NO_CHART] = None
+    config: Annotated[Structure | None, _NO_CHART] = None
+
+
+class FleetPlugins(Document):
+    """Kurator's plugins; all but `flagger` are other products' business."""
+
+    flagger: FlaggerPlugin | None = None
+    metric: Annotated[Structure | None, _NOT_OURS] = None
+    grafana: Annotated[Structure | None, _NOT_OURS] = None
+    policy: Annotated[Structure | None, _NOT_OURS] = None
+    backup: Annotated[Structure | None, _NOT_OURS] = None
+    distributed_storage: Annotated[Structure | None, _NOT_OURS] = None
+    submariner: Annotated[Structure | None, _NOT_OURS] = None
+
+
+class FleetSpec(Document):
+    """The clusters of a fleet."""
+
+    clusters: Annotated[list[FleetMember], Field(min_length=1)]
+    plugin: FleetPlugins = FleetPlugins()
+
+
+class Fleet(Document):
+    """A set of clusters that is delivered to as one."""
+
+    api_version: Literal["fleet.kurator.dev/v1alpha1"]
+    kind: Literal["Fleet"]
+    metadata: Metadata
+    spec: FleetSpec
+    status: Structure | None = None
+
+
+class KubeconfigRef(Document):
+    """The Secret that holds a cluster's kubeconfig, and under which key."""
+
+    name: Text
+    key: Text = "value"
+
+
+class AttachedClusterSpec(Document):
+    """How a cluster is reached."""
+
+    kubeconfig: KubeconfigRef
+
+
+class AttachedCluster(Document):
+    """A cluster that exists already."""
+
+    api_version: Literal["cluster.kurator.dev/v1alpha1"]
+    kind: Literal["AttachedCluster"]
+    metadata: Metadata
+    spec: AttachedClusterSpec
+    status: Structure | None = None

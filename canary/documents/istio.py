@@ -1,0 +1,143 @@
+"""Istio's own structures inside a document: checked for their fields' names, then passed on as written."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from canary.documents.schema import Document, Structure
+
+
+class IstioPart(Document):
+    """A structure of Istio's that goes into the generated objects as it stands."""
+
+    def as_written(self) -> Structure:
+        """Return what the document says, without the defaults it leaves out."""
+        return self.model_dump(by_alias=True, exclude_unset=True)
+
+
+class HttpRetry(IstioPart):
+    """How often a failed request is tried again."""
+
+    attempts: int | None = None
+    per_try_timeout: str | None = None
+    retry_on: str | None = None
+    retry_remote_localities: bool | None = None
+
+
+class HeaderOperations(IstioPart):
+    """Headers to set, add and take away."""
+
+    set: dict[str, str] | None = None
+    add: dict[str, str] | None = None
+    remove: list[str] | None = None
+
+
+class Headers(IstioPart):
+    """What becomes of the headers of requests and answers."""
+
+    request: HeaderOperations | None = None
+    response: HeaderOperations | None = None
+
+
+class StringMatch(IstioPart):
+    """One way to compare a text."""
+
+    exact: str | None = None
+    prefix: str | None = None
+    suffix: str | None = None
+    regex: str | None = None
+
+
+class CorsPolicy(IstioPart):
+    """Which other origins a browser may call from."""
+
+    allow_origin: list[str] | None = None
+    allow_origins: list[StringMatch] | None = None
+    allow_methods: list[str] | None = None
+    allow_headers: list[str] | None = None
+    expose_headers: list[str] | None = None
+    max_age: str | None = None
+    allow_credentials: bool | None = None
+
+
+class HttpRewrite(IstioPart):
+    """What a request's path and host are replaced with."""
+
+    uri: str | None = None
+    authority: str | None = None
+
+
+class HttpMatch(IstioPart):
+    """Which requests a route is for."""
+
+    name: str | None = None
+    uri: StringMatch | None = None
+    scheme: StringMatch | None = None
+    method: StringMatch | None = None
+    authority: StringMatch | None = None
+    headers: dict[str, StringMatch] | None = None
+    without_headers: dict[str, StringMatch] | None = None
+    query_params: dict[str, StringMatch] | None = None
+    port: int | None = None
+    source_labels: dict[str, str] | None = None
+    source_namespace: str | None = None
+    gateways: list[str] | None = None
+    ignore_uri_case: bool | None = None
+
+
+class OutlierDetection(IstioPart):
+    """When a pod is taken out of the balancing."""
+
+    consecutive_errors: int | None = None
+    consecutive_gateway_errors: int | None = None
+    consecutive_5xx_errors: Annotated[int | None, Field(alias="consecutive5xxErrors")] = None
+    consecutive_local_origin_failures: int | None = None
+    split_external_local_origin_errors: bool | None = None
+    interval: str | None = None
+    base_ejection_time: str | None = None
+    max_ejection_percent: int | None = None
+    min_health_percent: int | None = None
+
+
+class ConnectionPool(IstioPart):
+    """Limits of the connections to a Service."""
+
+    tcp: Structure | None = None
+    http: Structure | None = None
+
+
+class ClientTls(IstioPart):
+    """How a client speaks TLS with a Service."""
+
+    mode: str | None = None
+    client_certificate: str | None = None
+    private_key: str | None = None
+    ca_certificates: str | None = None
+    credential_name: str | None = None
+    subject_alt_names: list[str] | None = None
+    sni: str | None = None
+    insecure_skip_verify: bool | None = None
+
+
+class LoadBalancer(IstioPart):
+    """How requests are spread over pods."""
+
+    simple: str | None = None
+    consistent_hash: Structure | None = None
+    locality_lb_setting: Structure | None = None
+    warmup_duration_secs: str | None = None
+
+
+class TrafficPolicy(IstioPart):
+    """How clients reach the pods of a Service."""
+
+    load_balancer: LoadBalancer | None = None
+    connection_pool: ConnectionPool | None = None
+    outlier_detection: OutlierDetection | None = None
+    tls: ClientTls | None = None
+    port_level_settings: list[Structure] | None = None
+
+
+def written(part: IstioPart | None) -> Structure | None:
+    """Return what the document says of *part*, None where it says nothing."""
+    return part.as_written() if part is not None else None

@@ -1,0 +1,45 @@
+"""What is wrong with a document: at which field, and what is allowed there."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+Path = tuple[str | int, ...]
+"""Keys and list indexes from a document's root."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One mistake, or one thing that is allowed and probably not meant."""
+
+    path: Path
+    message: str
+    is_warning: bool = False
+    document: int = 0
+    """The document's place among those that were given."""
+
+    @property
+    def where(self) -> str:
+        """The path as people write it: `spec.syncPolicies[0].rollout.port`."""
+        text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        return text.removeprefix(".")
+
+    def __str__(self) -> str:
+        text = f"warning: {self.message}" if self.is_warning else self.message
+        return f"{self.where}: {text}" if self.path else text
+
+
+def under(prefix: Path, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Move *problems* of a part of a document below that part's own path."""
+    for problem in problems:
+        yield replace(problem, path=(*prefix, *problem.path))
+
+
+def of_document(index: int, problems: Iterable[Problem]) -> Iterator[Problem]:
+    """Say which document *problems* belong to."""
+    for problem in problems:
+        yield replace(problem, document=index)
+
+
+def warning(path: Path, message: str) -> Problem:
+    """Return a problem that does not keep the document from being applied."""
+    return Problem(path, message, is_warning=True)

@@ -1,0 +1,176 @@
+"""A set of documents that belong together: references looked up, specs made, every mistake named."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import assert_never
+
+from canary.application import ApplicationSpec, ClusterRef
+from canary.documents.applications import application_problems, application_spec, missing_of_application
+from canary.documents.canaries import canary_problems, canary_spec, missing_of_canary
+from canary.documents.catalogue import Catalogue, Entry, Reference, catalogue
+from canary.documents.flagger import Canary, MetricTemplate
+from canary.documents.fleet import AttachedCluster, Fleet
+from canary.documents.kurator import Application
+from canary.documents.metrics import provider_problems
+from canary.documents.problem import Path, Problem, of_document, under
+from canary.documents.reading import AnyDocument
+from canary.documents.rules import object_name_problems
+from canary.documents.schema import refused
+from canary.errors import TemplateError
+from canary.queries import render_query
+from canary.spec import CanarySpec
+
+
+@dataclass(frozen=True)
+class ResolvedApplication:
+    """An Application without mistakes, and the place of its document."""
+
+    document: int
+    spec: ApplicationSpec
+
+
+@dataclass(frozen=True)
+class ResolvedCanary:
+    """A Flagger Canary without mistakes, and the place of its document."""
+
+    document: int
+    spec: CanarySpec
+    cluster: ClusterRef
+
+
+@dataclass(frozen=True)
+class Resolution:
+    """What a set of documents comes to."""
+
+    applications: tuple[ResolvedApplication, ...]
+    canaries: tuple[ResolvedCanary, ...]
+    problems: tuple[Problem, ...]
+    unresolved: tuple[Reference, ...]
+    """What is referred to and was not given; each has its problem too."""
+
+    @property
+    def is_valid(self) -> bool:
+        """Whether nothing keeps the documents from being applied."""
+        return all(problem.is_warning for problem in self.problems)
+
+
+def resolve(documents: Sequence[object], cluster: str | None = None) -> Resolution:
+    """Make specs of *documents*, each a mapping as YAML or JSON gives it.
+
+    Args:
+        documents: everything that was given together, in order.
+        cluster: where Flagger's Canaries are, which do not say so themselves.
+    """
+    given = catalogue(documents)
+    problems, unresolved = [*given.problems], list[Reference]()
+    for entry in given.entries.values():
+        missing = [replace(each, document=entry.index) for each in _missing(entry.model, given)]
+        unresolved += missing
+        problems += (each.problem for each in missing)
+        own = list(_problems(entry.model, given, cluster))
+        said = {problem.path for problem in own}
+        own += (problem for problem in refused(entry.model) if problem.path not in said)
+        problems += of_document(entry.index, own)
+    wrong = {problem.document for problem in problems if not problem.is_warning}
+    sound = [entry for entry in given.entries.values() if entry.index not in wrong]
+    applications = tuple(_applications(sound, given))
+    canaries = tuple(_canaries(sound, given, cluster))
+    problems += _spec_problems(applications, canaries)
+    is_valid = all(problem.is_warning for problem in problems)
+    return Resolution(
+        applications=applications if is_valid else (),
+        canaries=canaries if is_valid else (),
+        problems=tuple(problems),
+        unresolved=tuple(unresolved),
+    )
+
+
+def _missing(model: AnyDocument, given: Catalogue) -> Iterator[Reference]:
+    match model:
+        case Application():
+            return missing_of_application(model, given)
+        case Canary():
+            return missing_of_canary(model, given)
+        case Fleet() | AttachedCluster() | MetricTemplate():
+            return iter(())
+        case _:
+            assert_never(model)
+
+
+def _problems(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iterator[Problem]:
+    match model:
+        case Application():
+            yield from application_problems(model, given)
+        case Canary():
+            yield from canary_problems(model)
+            if cluster is None:
+                yield Problem((), "does not say which cluster it is in: name it with --cluster")
+        case MetricTemplate():
+            yield from under(("spec", "provider"), provider_problems(model.spec.provider))
+        case AttachedCluster():
+            yield from object_name_problems(("spec", "kubeconfig", "name"), model.spec.kubeconfig.name)
+        case Fleet():
+            yield from ()
+        case _:
+            assert_never(model)
+
+
+def _applications(entries: Iterable[Entry], given: Catalogue) -> Iterator[ResolvedApplication]:
+    for entry in entries:
+        if isinstance(entry.model, Application):
+            yield ResolvedApplication(entry.index, application_spec(entry.model, given))
+
+
+def _canaries(entries: Iterable[Entry], given: Catalogue, cluster: str | None) -> Iterator[ResolvedCanary]:
+    for entry in entries:
+        if isinstance(entry.model, Canary) and cluster is not None:
+            spec = canary_spec(entry.model, cluster, given)
+            yield ResolvedCanary(entry.index, spec, given.cluster_named(cluster))
+
+
+def _spec_problems(
+    applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]
+) -> Iterator[Problem]:
+    """Yield the mistakes that only show once references are looked up."""
+    owners: dict[str, str] = {}
+    for use in _uses(applications, canaries):
+        tail = use.spec.tail
+        if tail in owners:
+            message = f"{use.what} is the target of {owners[tail]} already: a target has one canary"
+            yield Problem(use.target, message, document=use.document)
+        owners.setdefault(tail, use.owner)
+        for index, metric in enumerate(use.spec.analysis.metrics):
+            try:
+                render_query(use.spec, metric, metric.interval)
+            except TemplateError as error:
+                yield Problem((*use.metrics, index), str(error), document=use.document)
+
+
+@dataclass(frozen=True)
+class _Use:
+    """A spec and where in its document it comes from."""
+
+    document: int
+    owner: str
+    target: Path
+    metrics: Path
+    spec: CanarySpec
+
+    @property
+    def what(self) -> str:
+        spec = self.spec
+        return f"{spec.target.kind} {spec.namespace}/{spec.target.name} in cluster {spec.cluster}"
+
+
+def _uses(applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]) -> Iterator[_Use]:
+    for application in applications:
+        owner = f"Application {application.spec.namespace}/{application.spec.name}"
+        for index, policy in enumerate(application.spec.policies):
+            rollout: Path = ("spec", "syncPolicies", index, "rollout")
+            metrics: Path = (*rollout, "rolloutPolicy", "trafficAnalysis", "metrics")
+            for spec in policy.canaries:
+                yield _Use(application.document, owner, (*rollout, "workload"), metrics, spec)
+    for canary in canaries:
+        owner = f"Canary {canary.spec.namespace}/{canary.spec.name}"
+        metrics = ("spec", "analysis", "metrics")
+        yield _Use(canary.document, owner, ("spec", "targetRef"), metrics, canary.spec)

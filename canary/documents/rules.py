@@ -1,0 +1,100 @@
+"""Rules that hold for every kind of document: names, addresses, intervals."""
+
+import re
+from collections.abc import Iterator
+from datetime import timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+from canary.documents.problem import Path, Problem, warning
+
+TOO_SHORT = timedelta(seconds=10)
+"""Below this a check hardly finds new samples: Prometheus scrapes every 15 s by default."""
+
+_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
+_SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
+_SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
+_LONGEST_LABEL = 63
+_LONGEST_SUBDOMAIN = 253
+_SECRET_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
+
+
+def object_name_problems(path: Path, name: str) -> Iterator[Problem]:
+    """Yield why no Kubernetes object may have this *name*."""
+    if not _SUBDOMAIN.fullmatch(name):
+        yield Problem(
+            path,
+            f"{name} is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
+            "with a letter or digit first and last",
+        )
+    elif len(name) > _LONGEST_SUBDOMAIN:
+        yield Problem(path, f"must have at most {_LONGEST_SUBDOMAIN} characters, has {len(name)}")
+
+
+def namespace_problems(path: Path, name: str) -> Iterator[Problem]:
+    """Yield why no namespace may have this *name*."""
+    if not _LABEL.fullmatch(name):
+        yield Problem(
+            path,
+            f"{name} is no name of a namespace: allowed are lower-case letters, digits and '-', "
+            "with a letter or digit first and last",
+        )
+    elif len(name) > _LONGEST_LABEL:
+        yield Problem(path, f"must have at most {_LONGEST_LABEL} characters, has {len(name)}")
+
+
+def service_name_problems(path: Path, name: str, suffix: str = "-primary") -> Iterator[Problem]:
+    """Yield why there can be no Service of this *name* with *suffix*."""
+    longest = _LONGEST_LABEL - len(suffix)
+    if not _SERVICE.fullmatch(name):
+        yield Problem(
+            path,
+            f"{name} is no name of a Service: allowed are lower-case letters, digits and '-', "
+            "with a letter first and no '-' last",
+        )
+    elif len(name) > longest:
+        yield Problem(
+            path, f"must have at most {longest} characters, has {len(name)}: a Service {name}{suffix} is made"
+        )
+
+
+def address_problems(path: Path, address: str) -> Iterator[Problem]:
+    """Yield what is wrong with a URL, also when it carries what belongs into a Secret."""
+    try:
+        parts = urlsplit(address)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        yield Problem(
+            path, f"must be a URL that begins with http:// or https://, is {_without_user(address)}"
+        )
+    elif parts.username or parts.password:
+        yield Problem(path, "must not carry a user or password: name a Secret in secretRef")
+    elif any(name.lower() in _SECRET_PARAMETERS for name, _ in parse_qsl(parts.query)):
+        yield Problem(path, "must not carry a token: name a Secret in secretRef")
+
+
+def interval_problems(path: Path, interval: timedelta) -> Iterator[Problem]:
+    """Warn of checks that follow each other faster than metrics do."""
+    if interval < TOO_SHORT:
+        yield warning(
+            path, f"{_seconds(interval)} is short: metrics need time, 10s or more gives them new samples"
+        )
+
+
+def window_problems(path: Path, window: timedelta, interval: timedelta) -> Iterator[Problem]:
+    """Warn of a metric that looks further back than the step it judges."""
+    if window > interval:
+        yield warning(
+            path,
+            f"{_seconds(window)} is longer than the {_seconds(interval)} between two checks: "
+            "a query never looks back before the step it judges",
+        )
+
+
+def _seconds(duration: timedelta) -> str:
+    return f"{duration.total_seconds():g}s"
+
+
+def _without_user(address: str) -> str:
+    return re.sub(r"//[^/@]*@", "//…@", address)
