@@ -6,6 +6,7 @@ from typing import Any, Self
 
 import pydantic
 from aiohttp import web
+from pydantic.alias_generators import to_camel
 
 from sandbox.client import KubeClient
 from sandbox.metrics.api import Api, answer_errors
@@ -16,7 +17,7 @@ SHUTDOWN = 0.5
 FAULTS_PATH = "/_sandbox/faults"
 
 
-class Faults(pydantic.BaseModel, extra="forbid", alias_generator=pydantic.alias_generators.to_camel):
+class Faults(pydantic.BaseModel, extra="forbid", alias_generator=to_camel):
     """What can be wrong: answers of 503, no listener at all, slow answers, another scrape interval."""
 
     gone: bool = False
