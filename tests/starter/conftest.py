@@ -4,7 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -230,6 +230,10 @@ class Engine:
     @staticmethod
     def row(spec: CanarySpec, phase: Phase = Phase.INITIALIZED, **fields: Any) -> ListRow:
         return row_of(spec, phase, **fields)
+
+    @staticmethod
+    def later(seconds: float) -> datetime:
+        return NOW + timedelta(seconds=seconds)
 
     @staticmethod
     def namespace() -> str:
