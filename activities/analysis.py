@@ -1,0 +1,137 @@
+"""One check of a canary: readiness, hooks and metrics in Flagger's order, answered as evidence."""
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+from typing import Protocol
+
+from temporalio import activity
+
+from activities.heartbeat import heartbeating
+from canary.analysis import AnalyseRequest, Check, HookAnswer, Measurement, window
+from canary.errors import MeasurementError, NoAnswerError, TemplateError
+from canary.observation import Observation
+from canary.queries import render_query, render_sample_size
+from canary.spec import CanarySpec, MetricSpec, WebhookSpec
+from canary.status import Phase, Revision
+
+ANALYSIS_ATTEMPTS = 3
+"""From this attempt on, a Prometheus or a hook that is away is evidence, and counted; before, it is retried.
+
+The retry policy itself has no last attempt: without a look at the cluster there is no check.
+"""
+
+
+class Observer(Protocol):
+    """Looks at a canary in its cluster."""
+
+    async def observe(self, spec: CanarySpec) -> Observation:
+        """Return what is there; raises if the cluster cannot be asked."""
+        ...
+
+
+class Hooks(Protocol):
+    """Calls webhooks."""
+
+    async def call(self, spec: CanarySpec, hook: WebhookSpec, phase: Phase, revision: Revision) -> HookAnswer:
+        """Call a webhook; raises `NoAnswerError` if it is away."""
+        ...
+
+
+class Metrics(Protocol):
+    """Asks for the values of metrics."""
+
+    async def query(self, spec: CanarySpec, metric: MetricSpec, query: str) -> float | None:
+        """Return a query's value, None for no data; raises `NoAnswerError` or `MeasurementError`."""
+        ...
+
+
+class AnalysisActivities:
+    """Checks canaries, each system behind a Protocol."""
+
+    def __init__(
+        self, observer: Observer, hooks: Hooks, metrics: Metrics, clock: Callable[[], datetime]
+    ) -> None:
+        self._observer = observer
+        self._hooks = hooks
+        self._metrics = metrics
+        self._clock = clock
+
+    @activity.defn
+    async def analyse(self, request: AnalyseRequest) -> Check:
+        """Carry out one check: look, call the hooks, and if all pass measure every metric."""
+        async with heartbeating():
+            observation = await self._observer.observe(request.spec)
+            if observation.target is None or observation.primary is None:
+                return Check(observation=observation)
+            hooks = await self._call_hooks(request)
+            if not request.has_metrics or not all(answer.passed for answer in hooks):
+                return Check(observation=observation, hooks=hooks)
+            measurements = await self._measure_all(request)
+            return Check(observation=observation, hooks=hooks, measurements=measurements)
+
+    async def _call_hooks(self, request: AnalyseRequest) -> tuple[HookAnswer, ...]:
+        """Call the hooks of the wanted types one after the other, until one does not pass."""
+        answers: list[HookAnswer] = []
+        wanted = [
+            hook for type_ in request.hooks for hook in request.spec.analysis.webhooks if hook.type is type_
+        ]
+        for hook in wanted:
+            answers.append(await self._call_hook(request, hook))
+            if not answers[-1].passed:
+                break
+        return tuple(answers)
+
+    async def _call_hook(self, request: AnalyseRequest, hook: WebhookSpec) -> HookAnswer:
+        try:
+            return await self._hooks.call(request.spec, hook, request.phase, request.revision)
+        except NoAnswerError as error:
+            if not _is_counted():
+                raise
+            return HookAnswer(
+                hook=hook.name,
+                type=hook.type,
+                passed=False,
+                status=error.status,
+                message=str(error),
+                at=self._clock(),
+            )
+
+    async def _measure_all(self, request: AnalyseRequest) -> tuple[Measurement, ...]:
+        """Measure every metric at once: also those after one that is out of bounds are evidence."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._measure(request, metric))
+                    for metric in request.spec.analysis.metrics
+                ]
+        except* Exception as errors:
+            raise errors.exceptions[0] from None  # the first speaks for all
+        return tuple(task.result() for task in tasks)
+
+    async def _measure(self, request: AnalyseRequest, metric: MetricSpec) -> Measurement:
+        now = self._clock()
+        look_back = window(metric, request.actuated_at, now)
+        query = ""
+        try:
+            query = render_query(request.spec, metric, look_back)
+            counting = render_sample_size(request.spec, metric, look_back)
+            value, samples = await asyncio.gather(
+                self._metrics.query(request.spec, metric, query),
+                self._count(request, metric, counting),
+            )
+        except NoAnswerError as error:
+            if not _is_counted():
+                raise
+            return Measurement(metric=metric.name, query=query, error=str(error), at=now)
+        except (TemplateError, MeasurementError) as error:
+            return Measurement(metric=metric.name, query=query, error=str(error), at=now)
+        return Measurement(metric=metric.name, query=query, value=value, samples=samples, at=now)
+
+    async def _count(self, request: AnalyseRequest, metric: MetricSpec, query: str | None) -> float | None:
+        return None if query is None else await self._metrics.query(request.spec, metric, query)
+
+
+def _is_counted() -> bool:
+    """Whether a system that is away is counted by now, as Flagger counts it."""
+    return activity.info().attempt >= ANALYSIS_ATTEMPTS
