@@ -16,6 +16,7 @@ class Workload(Stored):
     is_observed: bool = True
     """Whether its controller has seen the newest generation."""
     revision: Revision = Revision(template="")
+    """What the target runs; of a primary, what it was last promoted to."""
     desired: int = 0
     updated: int = 0
     replicas: int = 0
@@ -23,8 +24,10 @@ class Workload(Stored):
     ready: int = 0
     has_exceeded_deadline: bool = False
     """Its own `progressDeadlineSeconds` has passed."""
-    promoted: str = ""
-    """Of a primary: the template hash it was last promoted to."""
+    promoting: str = ""
+    """Of a primary: the template hash that is being promoted, if that has not ended."""
+    outcome: str = ""
+    """Of a primary: how its last rollout ended."""
 
     @property
     def is_serving(self) -> bool:

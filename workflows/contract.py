@@ -6,6 +6,7 @@ from enum import StrEnum
 from temporalio.common import SearchAttributeKey
 
 from canary.application import ApplicationSpec, ClusterRef
+from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, RolloutStatus
 from canary.stored import Stored
@@ -63,17 +64,6 @@ class Answer(Stored):
     """What a command was answered."""
 
     message: str
-
-
-class Problem(Stored):
-    """One mistake of a document: where, what is wrong, what is allowed."""
-
-    path: str
-    """The field, in dots and brackets from the document's root: `spec.syncPolicies[0].rollout.port`."""
-    message: str
-    is_warning: bool = False
-    is_unreachable: bool = False
-    """Not a mistake of the document: a cluster or server did not answer."""
 
 
 class ApplyApplication(Stored):

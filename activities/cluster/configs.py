@@ -1,0 +1,104 @@
+"""The ConfigMaps and Secrets of a workload: which it uses, their hashes, and the primary's copies."""
+
+import asyncio
+import copy
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from activities.cluster import marks, paths
+from activities.cluster.api import ClusterApi, Object
+from canary.revision import config_hash
+
+TRACKED_SECRETS = ("Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls")
+"""Other types belong to controllers of their own (Flagger dossier §1.6)."""
+TRACKING = "flagger.app/config-tracking"
+MISSING = "missing"
+"""Stands for the hash of a config that is referenced and not there."""
+
+
+class ConfigRef(NamedTuple):
+    """A reference in a pod template: `ConfigMap` or `Secret`, its name, and where it stands."""
+
+    kind: str
+    name: str
+    holder: dict[str, Any]
+    field: str
+
+    @property
+    def key(self) -> str:
+        """As `status.trackedConfigs` names it."""
+        return f"{self.kind.lower()}/{self.name}"
+
+
+def references(template: Object) -> Iterator[ConfigRef]:
+    """Every reference to a ConfigMap or Secret that Flagger tracks, in the template's order."""
+    pod = template.get("spec") or {}
+    for volume in pod.get("volumes") or []:
+        yield from _in_volume(volume)
+    for container in [*(pod.get("initContainers") or []), *(pod.get("containers") or [])]:
+        for env in container.get("env") or []:
+            source = env.get("valueFrom") or {}
+            yield from _refs(source, ("configMapKeyRef", "ConfigMap"), ("secretKeyRef", "Secret"))
+        for source in container.get("envFrom") or []:
+            yield from _refs(source, ("configMapRef", "ConfigMap"), ("secretRef", "Secret"))
+
+
+def _in_volume(volume: dict[str, Any]) -> Iterator[ConfigRef]:
+    yield from _refs(volume, ("configMap", "ConfigMap"))
+    if secret := volume.get("secret"):
+        yield ConfigRef("Secret", secret.get("secretName", ""), secret, "secretName")
+    for source in (volume.get("projected") or {}).get("sources") or []:
+        yield from _refs(source, ("configMap", "ConfigMap"), ("secret", "Secret"))
+
+
+def _refs(holder: dict[str, Any], *fields: tuple[str, str]) -> Iterator[ConfigRef]:
+    for field, kind in fields:
+        if (ref := holder.get(field)) and ref.get("name"):
+            yield ConfigRef(kind, ref["name"], ref, "name")
+
+
+async def read_configs(api: ClusterApi, namespace: str, template: Object) -> dict[str, Object | None]:
+    """Read what *template* references, by key; None for what is not there; untracked ones are left out."""
+    refs = {ref.key: ref for ref in references(template)}
+    found = await asyncio.gather(*(api.find(paths.one(r.kind, namespace, r.name)) for r in refs.values()))
+    configs = dict(zip(refs, found, strict=True))
+    return {key: config for key, config in configs.items() if config is None or _is_tracked(config)}
+
+
+def hashes(configs: Mapping[str, Object | None]) -> dict[str, str]:
+    """The hash of each config's data."""
+    return {
+        key: MISSING if config is None else config_hash(config.get("data"), config.get("binaryData"))
+        for key, config in sorted(configs.items())
+    }
+
+
+def _is_tracked(config: Object) -> bool:
+    annotations = config["metadata"].get("annotations") or {}
+    if annotations.get(TRACKING, "").startswith("disable"):
+        return False
+    return "type" not in config or config["type"] in TRACKED_SECRETS
+
+
+def with_primary_names(template: Object, configs: Mapping[str, Object | None]) -> Object:
+    """Return a copy of *template* whose references to tracked configs name the primary's copies."""
+    rewritten = copy.deepcopy(template)
+    for ref in list(references(rewritten)):
+        if configs.get(ref.key) is not None:
+            ref.holder[ref.field] = f"{ref.name}-primary"
+    return rewritten
+
+
+def primary_copy(config: Object, canary: str) -> Object:
+    """The primary's copy of a config: data, binary data, type and immutability as they are."""
+    metadata = config["metadata"]
+    body = {
+        "apiVersion": "v1",
+        "kind": "Secret" if "type" in config else "ConfigMap",
+        "metadata": {
+            "name": f"{metadata['name']}-primary",
+            "namespace": metadata["namespace"],
+            "labels": {marks.CANARY: canary},
+        },
+    }
+    return body | {key: config[key] for key in ("type", "data", "binaryData", "immutable") if key in config}

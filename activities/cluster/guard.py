@@ -1,0 +1,33 @@
+"""How an API server's answers become errors of an activity."""
+
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Concatenate, ParamSpec, TypeVar
+
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster.api import ApiError, UnknownClusterError
+from activities.cluster.manifests import SelectorError
+
+S = TypeVar("S")
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def guarded(
+    act: Callable[Concatenate[S, P], Awaitable[R]],
+) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    """Let what may pass by itself out to be retried; name what cannot as permanent."""
+
+    @wraps(act)
+    async def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return await act(self, *args, **kwargs)
+        except ApiError as error:
+            if not error.is_permanent:
+                raise
+            raise ApplicationError(str(error), type=error.reason or "Refused", non_retryable=True) from error
+        except (SelectorError, UnknownClusterError) as error:
+            raise ApplicationError(str(error), type=type(error).__name__, non_retryable=True) from error
+
+    return wrapper

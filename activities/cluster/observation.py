@@ -1,0 +1,134 @@
+"""Looking at a canary: its two workloads and its routes, as they stand."""
+
+import asyncio
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from temporalio import activity
+
+from activities.cluster import configs, manifests, marks, paths
+from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi, Clusters, Object
+from canary.observation import Observation, Routes, Workload
+from canary.revision import template_hash
+from canary.spec import CanarySpec, WorkloadKind
+from canary.status import Revision
+
+SCALED_TO_ZERO = "flagger.app/scale-to-zero"
+"""The node selector that keeps a DaemonSet's pods away, as Flagger writes it."""
+
+
+class ObservationActivities:
+    """Reads a canary's objects; nothing is written."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+
+    @activity.defn
+    async def observe(self, spec: CanarySpec) -> Observation:
+        """Read the target with its configs, the primary, and the VirtualService."""
+        api = await self._clusters.get(spec.cluster)
+        kind = spec.target.kind
+        target, primary, routes = await asyncio.gather(
+            api.find(paths.one(kind, spec.namespace, spec.target.name)),
+            api.find(paths.one(kind, spec.namespace, spec.primary)),
+            api.find(paths.one("VirtualService", spec.namespace, spec.service.name)),
+        )
+        return Observation(
+            at=datetime.now(UTC),  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
+            target=None if target is None else await _read_target(api, spec, target),
+            primary=None if primary is None else read_primary(kind, primary),
+            routes=None if routes is None else read_routes(spec, routes),
+        )
+
+
+async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Workload:
+    template = target["spec"]["template"]
+    tracked = await configs.read_configs(api, spec.namespace, template)
+    return read_workload(spec.target.kind, target).model_copy(
+        update={"revision": revision_of(target, configs.hashes(tracked))}
+    )
+
+
+def revision_of(target: Object, config_hashes: dict[str, str]) -> Revision:
+    """What a target runs; a DaemonSet's scale-to-zero selector is no part of it."""
+    template = target["spec"]["template"]
+    selector = template["spec"].get("nodeSelector") or {}
+    if SCALED_TO_ZERO in selector:
+        others = {key: value for key, value in selector.items() if key != SCALED_TO_ZERO}
+        template = {**template, "spec": {**template["spec"], "nodeSelector": others}}
+    return Revision(template=template_hash(template), configs=config_hashes)
+
+
+def read_workload(kind: WorkloadKind, found: Object) -> Workload:
+    """Read a workload's counters; absent ones are zero."""
+    metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
+    common = {
+        "name": metadata["name"],
+        "uid": metadata.get("uid", ""),
+        "generation": metadata.get("generation", 0),
+        "is_observed": status.get("observedGeneration", 0) >= metadata.get("generation", 0),
+    }
+    if kind is WorkloadKind.DAEMON_SET:
+        return Workload(
+            **common,
+            desired=status.get("desiredNumberScheduled", 0),
+            updated=status.get("updatedNumberScheduled", 0),
+            replicas=status.get("currentNumberScheduled", 0),
+            available=status.get("numberAvailable", 0),
+            ready=status.get("numberReady", 0),
+        )
+    return Workload(
+        **common,
+        desired=spec.get("replicas", 1),
+        updated=status.get("updatedReplicas", 0),
+        replicas=status.get("replicas", 0),
+        available=status.get("availableReplicas", 0),
+        ready=status.get("readyReplicas", 0),
+        has_exceeded_deadline=_exceeded(status),
+    )
+
+
+def read_primary(kind: WorkloadKind, found: Object) -> Workload:
+    """Read the primary, with what it was last promoted to."""
+    notes = found["metadata"].get("annotations") or {}
+    promoted = Revision(
+        template=notes.get(marks.PROMOTED, ""), configs=json.loads(notes.get(marks.CONFIGS) or "{}")
+    )
+    return read_workload(kind, found).model_copy(
+        update={
+            "revision": promoted,
+            "promoting": notes.get(marks.PROMOTING, ""),
+            "outcome": notes.get(marks.OUTCOME, ""),
+        }
+    )
+
+
+def read_routes(spec: CanarySpec, virtual_service: Object) -> Routes | None:
+    """Read the weights of our route; None where there is no route of ours any more."""
+    weights = manifests.weights(spec, virtual_service)
+    if weights is None:
+        return None
+    metadata = virtual_service["metadata"]
+    return Routes(
+        primary=weights[0],
+        canary=weights[1],
+        decided_at=marks.read_stamp(metadata),
+        manager=_last_foreign_manager(metadata),
+    )
+
+
+def _exceeded(status: dict[str, Any]) -> bool:
+    return any(
+        condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        for condition in status.get("conditions") or []
+    )
+
+
+def _last_foreign_manager(metadata: dict[str, Any]) -> str:
+    entries = [
+        entry
+        for entry in metadata.get("managedFields") or []
+        if entry.get("manager") != ROLLOUT_MANAGER and "f:spec" in (entry.get("fieldsV1") or {})
+    ]
+    return max(entries, key=lambda entry: entry.get("time", ""))["manager"] if entries else ""

@@ -1,0 +1,91 @@
+"""Moving traffic: the VirtualService's weights, fenced."""
+
+from datetime import datetime
+from enum import StrEnum
+from http import HTTPStatus
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster import manifests, marks, paths
+from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
+from activities.cluster.guard import guarded
+from canary.spec import CanarySpec, Weight
+from canary.stored import Stored
+
+CONFLICTS = 5
+"""So often a write is tried against a newer object before Temporal's retry takes over."""
+
+
+class Written(StrEnum):
+    """What became of a fenced write."""
+
+    DONE = "Done"
+    SUPERSEDED = "Superseded"
+    """A later decision had already been written; nothing was changed."""
+
+
+class ShiftRequest(Stored):
+    """The weight the canary shall have, and when that was decided."""
+
+    spec: CanarySpec
+    weight: Weight
+    decided_at: datetime
+
+
+class TrafficActivities:
+    """Writes the routes of a canary."""
+
+    def __init__(self, clusters: Clusters) -> None:
+        self._clusters = clusters
+
+    @activity.defn
+    @guarded
+    async def shift_traffic(self, request: ShiftRequest) -> Written:
+        """Give the canary *weight* percent and the primary the rest.
+
+        The write carries the moment of its decision and the object's resourceVersion: a write that hangs
+        and arrives late finds a newer object, reads the later decision in it, and changes nothing.
+        """
+        api = await self._clusters.get(request.spec.cluster)
+        path = paths.one("VirtualService", request.spec.namespace, request.spec.service.name)
+        for _ in range(CONFLICTS):
+            found = await api.find(path)
+            if found is None:
+                found = await self._create(api, request)
+            if marks.is_superseded(found["metadata"], request.decided_at):
+                return Written.SUPERSEDED
+            if await _write(api, path, found, request):
+                return Written.DONE
+        raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
+
+    async def _create(self, api: ClusterApi, request: ShiftRequest) -> Object:
+        """Bring back a VirtualService that somebody deleted."""
+        body = manifests.virtual_service(request.spec, request.weight)
+        try:
+            return await api.create(paths.collection("VirtualService", request.spec.namespace), body)
+        except ApiError as error:
+            if error.status != HTTPStatus.CONFLICT:
+                raise
+            return await api.get(
+                paths.one("VirtualService", request.spec.namespace, request.spec.service.name)
+            )
+
+
+async def _write(api: ClusterApi, path: str, found: Object, request: ShiftRequest) -> bool:
+    """Write the weights onto *found*; whether it was still the newest."""
+    wanted = manifests.with_weight(request.spec, found, request.weight)
+    body = {
+        "metadata": {
+            "resourceVersion": found["metadata"]["resourceVersion"],
+            "annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)},
+        },
+        "spec": {"http": wanted},
+    }
+    try:
+        await api.patch(path, body)
+    except ApiError as error:
+        if error.status == HTTPStatus.CONFLICT:
+            return False
+        raise
+    return True
