@@ -50,19 +50,18 @@ def instant(text: str, db: Tsdb, at: int, dialect: Dialect = Dialect.V3) -> Resu
 
 
 def over_range(text: str, db: Tsdb, span: range, dialect: Dialect = Dialect.V3) -> list[Points]:
-    """Evaluate a query at every moment of a range."""
+    """Evaluate a query at every moment of a range, whose `stop` is the millisecond after the query's end."""
     plan = _plan_query(text, dialect)
     if plan.kind not in {Kind.SCALAR, Kind.VECTOR}:
         raise BadDataError(
-            f'invalid parameter "query": invalid expression type "{plan.kind}" for range query, '
-            "must be Scalar or instant Vector"
+            f'invalid expression type "{plan.kind}" for range query, must be Scalar or instant Vector'
         )
     if len(span) > MAX_POINTS:
         raise BadDataError(
             "exceeded maximum resolution of 11,000 points per timeseries. "
             "Try decreasing the query resolution (?step=XX)"
         )
-    query = Query(db, span.start, span[-1] if span else span.start, dialect)
+    query = Query(db, span.start, span.stop - 1, dialect)
     found: dict[Labels, list[tuple[int, float]]] = {}
     for at in span:
         value = plan.run(Moment(query, at))
