@@ -4,8 +4,11 @@ import asyncio
 import tempfile
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
@@ -25,6 +28,9 @@ SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_BACK_OFF = timedelta(seconds=30)
 MOST_DOUBLINGS = 16
 KEPT_BUILDS = 16
+GIT_THREADS = 8
+
+T = TypeVar("T")
 
 NO_NEWS = "NoNews"
 """The type of the error with which a look at the source ends that found nothing new."""
@@ -98,6 +104,8 @@ class SourceActivities:
         self._kustomize = Kustomize(kubectl)
         self._find_login = find_login
         self._builds: OrderedDict[str, asyncio.Task[list[Manifest]]] = OrderedDict()
+        # Threads of its own: one that waits for the lock of a clone must not hold up other work.
+        self._threads = ThreadPoolExecutor(GIT_THREADS, thread_name_prefix="git")
 
     @activity.defn
     async def fetch_revision(self, wanted: FetchRevision) -> FetchedRevision:
@@ -135,7 +143,7 @@ class SourceActivities:
         try:
             async with asyncio.timeout(wanted.source.timeout.total_seconds()):
                 repository = await self._repository(wanted.source, wanted.namespace)
-                return FetchedRevision(revision=await asyncio.to_thread(repository.resolve))
+                return FetchedRevision(revision=await self._in_thread(repository.resolve))
         except SourceError as error:
             return FetchedRevision(revision=wanted.known_revision, message=str(error))
         except TimeoutError:
@@ -170,11 +178,14 @@ class SourceActivities:
         repository = await self._repository(wanted.source, wanted.namespace)
         with tempfile.TemporaryDirectory(prefix="durable-canary-") as temporary:
             work = Path(temporary)
-            await asyncio.to_thread(repository.export, wanted.revision, work / TREE)
+            await self._in_thread(partial(repository.export, wanted.revision, work / TREE))
             policy = wanted.policy
             async with asyncio.timeout(policy.timeout.total_seconds()):
                 built = await self._kustomize.build(work, policy.path, policy.target_namespace)
         return [Manifest.of(body) for body in built]
+
+    async def _in_thread(self, work: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _repository(self, source: GitSource, namespace: str) -> Repository:
         login = await self._find_login(namespace, source.secret_ref) if source.secret_ref else None

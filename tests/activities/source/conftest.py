@@ -1,0 +1,84 @@
+import sys
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from dulwich.index import commit_tree
+from dulwich.objects import Blob, Commit, Tag
+from dulwich.repo import Repo
+
+from canary.application import GitSource
+from sandbox.gitserver import GitServer
+
+LINK = 0o120000
+FILE = 0o100644
+
+
+class Origin:
+    """A repository that the test commits to and the engine reads over HTTP."""
+
+    def __init__(self, repo: Repo, server: GitServer) -> None:
+        self.url = server.url
+        self._repo = repo
+        self._server = server
+        self._files: dict[str, tuple[int, bytes]] = {}
+
+    async def stop(self) -> None:
+        await self._server.stop()
+
+    def commit(
+        self, files: dict[str, str | None], links: dict[str, str] | None = None, branch: str = "master"
+    ) -> str:
+        for path, text in files.items():
+            if text is None:
+                del self._files[path]
+            else:
+                self._files[path] = (FILE, text.encode())
+        for path, target in (links or {}).items():
+            self._files[path] = (LINK, target.encode())
+        store = self._repo.object_store
+        entries = []
+        for path, (mode, data) in self._files.items():
+            blob = Blob.from_string(data)
+            store.add_object(blob)
+            entries.append((path.encode(), blob.id, mode))
+        ref = f"refs/heads/{branch}".encode()
+        commit = Commit()
+        commit.tree = commit_tree(store, entries)
+        commit.parents = [self._repo.refs[ref]] if ref in self._repo.refs else []
+        commit.author = commit.committer = b"Test <test@localhost>"
+        commit.author_time = commit.commit_time = 1
+        commit.author_timezone = commit.commit_timezone = 0
+        commit.message = b"Change\n"
+        store.add_object(commit)
+        self._repo.refs[ref] = commit.id
+        return commit.id.decode()
+
+    def tag(self, name: str, commit: str) -> None:
+        tag = Tag()
+        tag.name, tag.tagger, tag.message = name.encode(), b"Test <test@localhost>", b"Release\n"
+        tag.tag_time, tag.tag_timezone = 1, 0
+        tag.object = (Commit, commit.encode())
+        self._repo.object_store.add_object(tag)
+        self._repo.refs[f"refs/tags/{name}".encode()] = tag.id
+
+    def source(self, **fields: str) -> GitSource:
+        return GitSource(url=self.url, timeout=timedelta(seconds=10), **fields)
+
+
+@pytest.fixture
+async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
+    path = tmp_path / "origin" / "app.git"
+    path.mkdir(parents=True)
+    repo = Repo.init_bare(str(path), default_branch=b"master")
+    server = await GitServer.start(path.parent)
+    origin = Origin(repo, server)
+    yield origin
+    await origin.stop()
+    repo.close()
+
+
+@pytest.fixture
+def kubectl() -> Path:
+    return Path(sys.executable).with_name("kubectl")
