@@ -15,6 +15,7 @@ from starter.options import (
     AnywhereGroup,
     As,
     Cluster,
+    Files,
     Globals,
     Name,
     Namespace,
@@ -47,6 +48,42 @@ def options(
 ) -> None:
     """Progressive delivery in which every rollout is a durable workflow."""
     context.obj = Globals(sandbox=sandbox, color=not no_color)
+
+
+@app.command()
+def lint(
+    files: Files,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="The cluster of Flagger's Canaries.")
+    ] = None,
+) -> None:
+    """Name every mistake in documents, without asking anyone."""
+    from starter import apply, documents
+
+    apply.require_valid(documents.load(files, cluster))
+
+
+@app.command("apply")
+def apply_documents(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    files: Files,
+    *,
+    cluster: Annotated[
+        str | None, typer.Option("--cluster", help="The cluster of Flagger's Canaries.")
+    ] = None,
+    is_waiting: Annotated[bool, typer.Option("--wait", help="Until nothing runs any more.")] = False,
+    timeout: Timeout = None,
+    who: As = None,
+) -> None:
+    """Check documents and hand them to the engine."""
+    from starter import apply, commands, connection, documents, durations
+
+    loaded = documents.load(files, cluster)
+    apply.require_valid(loaded)
+    patience = apply.Patience(is_waiting=is_waiting, limit=durations.parse(timeout))
+    command = commands.command(who, "apply")
+    color = context.ensure_object(Globals).color
+    connection.run(context, lambda client: apply.apply(client, loaded, command, patience, color=color))
 
 
 @app.command("get")
@@ -126,6 +163,61 @@ def restart(  # noqa: PLR0913 — the command's own options
 
     reference = names.Reference(name, namespace, cluster)
     connection.run(context, lambda client: send(client, reference, wish("restart", who, reason)))
+
+
+@app.command()
+def history(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    number: Annotated[
+        int | None, typer.Option("--rollout", help="One rollout with its checks; 1 is the newest.", min=1)
+    ] = None,
+    output: OutputOption = Output.TABLE,
+) -> None:
+    """List every rollout of a canary, and with -o wide every check: query, value, bound, verdict."""
+    from starter import connection, history, names
+
+    reference = names.Reference(name, namespace, cluster)
+    color = context.ensure_object(Globals).color
+    if number is None:
+        connection.run(context, lambda client: history.print_history(client, reference, output, color=color))
+    else:
+        connection.run(context, lambda client: history.print_one(client, reference, number, color=color))
+
+
+@app.command("delete")
+def delete_object(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    what: Annotated[list[str], typer.Argument(metavar="[KIND] NAME", show_default=False)],
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    timeout: Timeout = None,
+    reason: Reason = "",
+    who: As = None,
+) -> None:
+    """Bring a canary's workload back as it was, or all that an application delivered, and forget it."""
+    from starter import connection, delete, durations, get
+    from starter.listing import Scope
+
+    wanted = get.wanted(what, Scope(namespace, cluster), Output.TABLE)
+    request = delete.Request(who=who, reason=reason, limit=durations.parse(timeout))
+    connection.run(context, lambda client: delete.delete(client, wanted, request))
+
+
+@app.command()
+def doctor(
+    context: typer.Context,
+    *,
+    is_fixing: Annotated[bool, typer.Option("--fix", help="Register the search attributes first.")] = False,
+) -> None:
+    """Look at Temporal and the workers: what is missing, and the command that mends it."""
+    from starter import connection, doctor
+
+    connection.run(context, lambda client: doctor.examine(client, is_fixing=is_fixing))
 
 
 def run() -> int:

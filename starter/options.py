@@ -67,7 +67,7 @@ Timeout = Annotated[
 ]
 OutputOption = Annotated[Output, typer.Option("--output", "-o", help="The form of the output.")]
 Files = Annotated[
-    list[Path],
+    list[str],
     typer.Option("--filename", "-f", help="A file or folder of documents, or - for standard input."),
 ]
 As = Annotated[

@@ -1,0 +1,90 @@
+"""`canary apply`: documents read and checked here, then offered to the engine, which checks them there."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.client import Client
+
+from starter import offer
+from starter.documents import Documents, Finding
+from starter.errors import Exit, UsageError
+from starter.offer import Offer
+from starter.settle import settle
+from workflows.contract import ApplyCanary, ApplyResult, Command
+
+
+@dataclass(frozen=True)
+class Patience:
+    """Whether to wait until all is at rest, and for how long."""
+
+    is_waiting: bool = False
+    limit: timedelta | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What became of one document."""
+
+    document: int
+    offer: Offer
+    result: ApplyResult
+
+    @property
+    def word(self) -> str:
+        """What happened, as kubectl says it."""
+        if not self.result.accepted:
+            return "refused"
+        return "configured" if self.result.changed else "unchanged"
+
+
+def require_valid(documents: Documents) -> None:
+    """Print every finding; anything but warnings ends the command before Temporal is asked."""
+    report(documents.findings)
+    errors = [finding for finding in documents.findings if not finding.is_warning]
+    if errors:
+        raise UsageError(f"{len(errors)} mistake{'s' if len(errors) > 1 else ''}; nothing was applied.")
+
+
+async def apply(
+    client: Client, documents: Documents, command: Command, patience: Patience, *, color: bool
+) -> int:
+    """Offer every document, print what became of it, and wait where that is wished."""
+    await offer.require_worker(client)
+    applied: list[Applied] = []
+    for index, each in offers(documents, command):
+        result = await offer.make(client, each)
+        applied.append(Applied(index, each, result))
+        report(documents.finding(index, problem) for problem in result.problems)
+        print(f"{each.id} {applied[-1].word}", flush=True)
+    code = exit_code([item.result for item in applied])
+    if code is Exit.DONE and patience.is_waiting:
+        return await settle(client, [item.offer for item in applied], patience.limit, color=color)
+    return code
+
+
+def offers(documents: Documents, command: Command) -> Iterator[tuple[int, Offer]]:
+    """Make an offer of every Application and every canary, with the place of its document."""
+    for application in documents.resolution.applications:
+        yield application.document, offer.of_application(application.spec, command)
+    for canary in documents.resolution.canaries:
+        request = ApplyCanary(spec=canary.spec, cluster=canary.cluster, command=command)
+        yield canary.document, offer.of_canary(request)
+
+
+def exit_code(results: Sequence[ApplyResult]) -> Exit:
+    """A mistake counts before a cluster that is away, that before a refusal without a mistake."""
+    refused = [result for result in results if not result.accepted]
+    problems = [problem for result in refused for problem in result.problems if not problem.is_warning]
+    if any(not problem.is_unreachable for problem in problems):
+        return Exit.USAGE
+    if problems:
+        return Exit.UNREACHABLE
+    return Exit.REFUSED if refused else Exit.DONE
+
+
+def report(findings: Iterable[Finding]) -> None:
+    """Print mistakes one by one, to standard error."""
+    for finding in findings:
+        print(finding, file=sys.stderr)

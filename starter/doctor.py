@@ -1,0 +1,119 @@
+"""`canary doctor`: what the engine needs of Temporal, what is missing, and the command that mends it."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import timedelta
+
+from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
+from temporalio.api.taskqueue.v1 import TaskQueue
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.client import Client
+from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
+
+from starter.errors import Exit
+from starter.offer import START_A_WORKER
+from workflows import contract
+
+RETENTION = timedelta(days=30)
+"""How long a rollout's evidence should stay in Temporal."""
+
+KEYS: tuple[SearchAttributeKey[str] | SearchAttributeKey[int], ...] = (
+    contract.CLUSTER,
+    contract.NAMESPACE,
+    contract.TARGET,
+    contract.APPLICATION,
+    contract.PHASE,
+    contract.REVISION,
+    contract.WEIGHT,
+)
+QUEUES = {
+    contract.QUEUE: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
+    contract.CHECKS_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+    contract.WATCH_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at."""
+
+    name: str
+    seen: str
+    remedy: str = ""
+    is_warning: bool = False
+
+    def __str__(self) -> str:
+        mark = "ok  " if not self.remedy else "warn" if self.is_warning else "FAIL"
+        return f"{mark}  {self.name}: {self.seen}{f'; {self.remedy}' if self.remedy else ''}"
+
+
+async def examine(client: Client, *, is_fixing: bool) -> int:
+    """Print each finding, mended first where that is wished; fail where something is missing."""
+    if is_fixing:
+        await register(client)
+    has_failed = False
+    async for finding in findings(client):
+        print(finding, flush=True)
+        has_failed |= bool(finding.remedy) and not finding.is_warning
+    return Exit.REFUSED if has_failed else Exit.DONE
+
+
+async def findings(client: Client) -> AsyncIterator[Finding]:
+    """Look at everything in turn."""
+    yield Finding("Temporal", f"{client.service_client.config.target_host}, namespace {client.namespace}")
+    yield await _retention(client)
+    yield await _attributes(client)
+    for queue, kind in QUEUES.items():
+        yield await _pollers(client, queue, kind)
+    yield Finding("clusters", "not looked at: an `apply` checks those it names")
+
+
+async def missing_attributes(client: Client) -> list[SearchAttributeKey[str] | SearchAttributeKey[int]]:
+    """Give the search attributes that are not registered."""
+    request = ListSearchAttributesRequest(namespace=client.namespace)
+    known = await client.operator_service.list_search_attributes(request)
+    return [key for key in KEYS if key.name not in known.custom_attributes]
+
+
+async def register(client: Client) -> None:
+    """Register the search attributes that are missing."""
+    missing = await missing_attributes(client)
+    if missing:
+        request = AddSearchAttributesRequest(
+            namespace=client.namespace, search_attributes={key.name: _type(key) for key in missing}
+        )
+        await client.operator_service.add_search_attributes(request)
+
+
+async def _retention(client: Client) -> Finding:
+    answer = await client.workflow_service.describe_namespace(
+        DescribeNamespaceRequest(namespace=client.namespace)
+    )
+    kept = answer.config.workflow_execution_retention_ttl.ToTimedelta()
+    command = f"temporal operator namespace update --retention 30d -n {client.namespace}"
+    remedy = "" if kept >= RETENTION else f"evidence is lost after that; run: {command}"
+    return Finding("retention", f"{kept / timedelta(days=1):g} days", remedy, is_warning=True)
+
+
+async def _attributes(client: Client) -> Finding:
+    missing = await missing_attributes(client)
+    if not missing:
+        return Finding("search attributes", f"all {len(KEYS)} registered")
+    names = ", ".join(key.name for key in missing)
+    return Finding("search attributes", f"{names} missing", "run: canary doctor --fix")
+
+
+async def _pollers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> Finding:
+    request = DescribeTaskQueueRequest(
+        namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
+    )
+    pollers = (await client.workflow_service.describe_task_queue(request)).pollers
+    seen = f"{len({poller.identity for poller in pollers})} polling"
+    return Finding(f"workers of {queue}", seen, "" if pollers else START_A_WORKER)
+
+
+def _type(key: SearchAttributeKey[str] | SearchAttributeKey[int]) -> IndexedValueType.ValueType:
+    if key.indexed_value_type is SearchAttributeIndexedValueType.INT:
+        return IndexedValueType.INDEXED_VALUE_TYPE_INT
+    return IndexedValueType.INDEXED_VALUE_TYPE_KEYWORD
