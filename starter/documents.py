@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path as File
 
 from canary.documents.applications import HOST
-from canary.documents.problem import Path, Problem
+from canary.documents.mistake import Mistake, Path
 from canary.documents.resolve import Resolution, ResolvedApplication, ResolvedCanary, resolve
-from canary.problem import Problem as Reported
+from canary.problem import Problem
 from starter.parsing import Parsed, UnreadableError, parse
 
 STDIN = "-"
@@ -42,10 +42,10 @@ class Source:
     file: str
     parsed: Parsed
 
-    def finding(self, problem: Problem) -> Finding:
-        """Say where in the file *problem* is."""
+    def finding(self, mistake: Mistake) -> Finding:
+        """Say where in the file *mistake* is."""
         return Finding(
-            self.file, self.parsed.line(problem.path), problem.where, problem.message, problem.is_warning
+            self.file, self.parsed.line(mistake.path), mistake.where, mistake.message, mistake.is_warning
         )
 
 
@@ -72,7 +72,7 @@ class Documents:
         """The Flagger Canaries to apply: all or, where anything is wrong, none."""
         return self.resolution.canaries if self.is_valid else ()
 
-    def finding(self, document: int, problem: Reported) -> Finding:
+    def locate(self, document: int, problem: Problem) -> Finding:
         """Say where a mistake that a worker found stands; its path may lead nowhere in the document."""
         source = self.sources[document]
         line = source.parsed.line(parse_path(problem.path))
@@ -98,9 +98,9 @@ def load(paths: Sequence[str], cluster: str | None = None) -> Documents:
     # What is missing may stand in the file that could not be read.
     absent = {(each.document, each.path) for each in resolution.unresolved} if unreadable else set()
     found = [
-        sources[problem.document].finding(problem)
-        for problem in resolution.problems
-        if (problem.document, problem.path) not in absent
+        sources[mistake.document].finding(mistake)
+        for mistake in resolution.mistakes
+        if (mistake.document, mistake.path) not in absent
     ]
     return Documents(tuple(sources), resolution, (*unreadable, *_in_order(found, sources)))
 

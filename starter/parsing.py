@@ -21,7 +21,7 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.nodes import ScalarNode
 
-from canary.documents.problem import Path
+from canary.documents.mistake import Path
 
 DEEPEST = 64
 """Levels of nesting; the deepest field of a document has about fifteen."""

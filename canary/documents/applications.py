@@ -6,10 +6,10 @@ from dataclasses import replace
 from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
 from canary.documents import kurator
 from canary.documents.catalogue import Catalogue, Reference
-from canary.documents.problem import Path, Problem, under, warning
+from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.reading import Key
-from canary.documents.rollouts import missing_of_rollout, rollout_problems, rollout_spec
-from canary.documents.rules import address_problems, namespace_problems, object_name_problems
+from canary.documents.rollouts import missing_of_rollout, rollout_mistakes, rollout_spec
+from canary.documents.rules import address_mistakes, namespace_mistakes, object_name_mistakes
 from canary.spec import CanarySpec
 
 HOST = ClusterRef(name="host")
@@ -94,44 +94,44 @@ def missing_of_application(application: kurator.Application, given: Catalogue) -
                 yield replace(reference, path=(*_POLICIES, index, "rollout", *reference.path))
 
 
-def application_problems(application: kurator.Application, given: Catalogue) -> Iterator[Problem]:
+def application_mistakes(application: kurator.Application, given: Catalogue) -> Iterator[Mistake]:
     """Yield what is wrong with an Application and with what it refers to."""
-    yield from under(("spec", "source"), _source_problems(application.spec.source))
-    yield from _fleet_problems(application, given)
+    yield from under(("spec", "source"), _source_mistakes(application.spec.source))
+    yield from _fleet_mistakes(application, given)
     for index, policy in enumerate(application.spec.sync_policies):
-        yield from under((*_POLICIES, index), _policy_problems(policy))
+        yield from under((*_POLICIES, index), _policy_mistakes(policy))
         if policy.rollout is not None:
-            yield from under((*_POLICIES, index, "rollout"), rollout_problems(policy.rollout))
-    yield from _policy_name_problems(application)
+            yield from under((*_POLICIES, index, "rollout"), rollout_mistakes(policy.rollout))
+    yield from _policy_name_mistakes(application)
 
 
-def _source_problems(source: kurator.Source) -> Iterator[Problem]:
+def _source_mistakes(source: kurator.Source) -> Iterator[Mistake]:
     if source.git_repository is None:
         if not source.helm_repository and not source.oci_repository:
-            yield Problem((), "gitRepository is required")
+            yield Mistake((), "gitRepository is required")
         return
-    yield from address_problems(("gitRepository", "url"), source.git_repository.url)
+    yield from address_mistakes(("gitRepository", "url"), source.git_repository.url)
 
 
-def _policy_problems(policy: kurator.SyncPolicy) -> Iterator[Problem]:
+def _policy_mistakes(policy: kurator.SyncPolicy) -> Iterator[Mistake]:
     if policy.name is not None:
-        yield from object_name_problems(("name",), policy.name)
+        yield from object_name_mistakes(("name",), policy.name)
     if policy.kustomization is None:
         if not policy.helm:
-            yield Problem((), "kustomization is required")
+            yield Mistake((), "kustomization is required")
         return
     if policy.kustomization.target_namespace is not None:
-        yield from namespace_problems(
+        yield from namespace_mistakes(
             ("kustomization", "targetNamespace"), policy.kustomization.target_namespace
         )
 
 
-def _policy_name_problems(application: kurator.Application) -> Iterator[Problem]:
+def _policy_name_mistakes(application: kurator.Application) -> Iterator[Mistake]:
     seen: dict[str, int] = {}
     for index, policy in enumerate(application.spec.sync_policies):
         name = policy.name or f"{application.metadata.name}-{index}"
         if name in seen:
-            yield Problem(
+            yield Mistake(
                 (*_POLICIES, index, "name"), f"{name} is the name of syncPolicies[{seen[name]}] too"
             )
         seen.setdefault(name, index)
@@ -148,25 +148,25 @@ def _destinations(application: kurator.Application) -> Iterator[tuple[Path, kura
             yield (*_POLICIES, index), None
 
 
-def _fleet_problems(application: kurator.Application, given: Catalogue) -> Iterator[Problem]:
+def _fleet_mistakes(application: kurator.Application, given: Catalogue) -> Iterator[Mistake]:
     """Yield what keeps the Application from one fleet that is known."""
     destinations = list(_destinations(application))
     first = destinations[0][1]
     for path, destination in destinations[1:]:
         if (destination is None) != (first is None):
-            yield Problem(path, "a fleet must be named for every policy or for none")
+            yield Mistake(path, "a fleet must be named for every policy or for none")
         elif destination is not None and first is not None and destination.fleet != first.fleet:
-            yield Problem(
+            yield Mistake(
                 (*path, "fleet"),
                 f"{destination.fleet} is not {first.fleet}, the fleet of syncPolicies[0]: "
                 "an Application goes to one fleet",
             )
     if first is not None:
         path = next(path for path, _ in destinations)
-        yield from _member_problems(application.metadata.namespace, (*path, "fleet"), first.fleet, given)
+        yield from _member_mistakes(application.metadata.namespace, (*path, "fleet"), first.fleet, given)
 
 
-def _member_problems(namespace: str, path: Path, name: str, given: Catalogue) -> Iterator[Problem]:
+def _member_mistakes(namespace: str, path: Path, name: str, given: Catalogue) -> Iterator[Mistake]:
     fleet = given.fleet(namespace, name)
     for member in fleet.spec.clusters if fleet else []:
         key = Key(member.kind, namespace, member.name)

@@ -7,16 +7,16 @@ from canary.analysis import BUILT_IN
 from canary.documents.catalogue import Catalogue, Reference
 from canary.documents.flagger import Analysis, Canary, Metric, Service, Webhook
 from canary.documents.istio import written
-from canary.documents.problem import Path, Problem, under
+from canary.documents.mistake import Mistake, Path, under
 from canary.documents.reading import Key
 from canary.documents.rules import (
-    address_problems,
-    interval_problems,
-    object_name_problems,
-    service_name_problems,
-    window_problems,
+    address_mistakes,
+    interval_mistakes,
+    object_name_mistakes,
+    service_name_mistakes,
+    window_mistakes,
 )
-from canary.documents.steps import bound_problems, step_problems, threshold_problems
+from canary.documents.steps import bound_mistakes, step_mistakes, threshold_mistakes
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
@@ -126,44 +126,44 @@ def missing_of_canary(canary: Canary, given: Catalogue) -> Iterator[Reference]:
                 yield Reference(key, (*_ANALYSIS, "metrics", index, "templateRef"))
 
 
-def canary_problems(canary: Canary) -> Iterator[Problem]:
+def canary_mistakes(canary: Canary) -> Iterator[Mistake]:
     """Yield what is wrong with a Canary in itself."""
     body, target = canary.spec, canary.spec.target_ref.name
-    yield from object_name_problems(("spec", "targetRef", "name"), target)
+    yield from object_name_mistakes(("spec", "targetRef", "name"), target)
     where = ("name",) if body.service.name else ("port",)
-    yield from under(("spec", "service"), service_name_problems(where, body.service.name or target))
+    yield from under(("spec", "service"), service_name_mistakes(where, body.service.name or target))
     if (body.service.app_protocol or "").lower() == "tcp":
-        yield Problem(("spec", "service", "appProtocol"), "tcp is not supported yet")
-    yield from under(_ANALYSIS, _analysis_problems(body.analysis))
+        yield Mistake(("spec", "service", "appProtocol"), "tcp is not supported yet")
+    yield from under(_ANALYSIS, _analysis_mistakes(body.analysis))
 
 
-def _analysis_problems(analysis: Analysis) -> Iterator[Problem]:
+def _analysis_mistakes(analysis: Analysis) -> Iterator[Mistake]:
     if not analysis.iterations:
-        yield from step_problems(analysis)
+        yield from step_mistakes(analysis)
     elif analysis.step_weight or analysis.step_weights:
-        yield Problem(("iterations",), "steps of the weight are given as well: choose one of the two")
-    yield from interval_problems(("interval",), analysis.interval)
-    yield from threshold_problems(("threshold",), analysis.threshold)
+        yield Mistake(("iterations",), "steps of the weight are given as well: choose one of the two")
+    yield from interval_mistakes(("interval",), analysis.interval)
+    yield from threshold_mistakes(("threshold",), analysis.threshold)
     for index, metric in enumerate(analysis.metrics):
-        yield from under(("metrics", index), _metric_problems(metric, analysis.interval))
+        yield from under(("metrics", index), _metric_mistakes(metric, analysis.interval))
     for index, webhook in enumerate(analysis.webhooks):
-        yield from under(("webhooks", index), _webhook_problems(webhook))
+        yield from under(("webhooks", index), _webhook_mistakes(webhook))
 
 
-def _metric_problems(metric: Metric, interval: timedelta) -> Iterator[Problem]:
+def _metric_mistakes(metric: Metric, interval: timedelta) -> Iterator[Mistake]:
     if metric.query is not None and metric.template_ref is not None:
-        yield Problem(("query",), "templateRef is given as well: choose one of the two")
+        yield Mistake(("query",), "templateRef is given as well: choose one of the two")
     if metric.query is None and metric.template_ref is None and metric.name not in BUILT_IN:
-        yield Problem(
+        yield Mistake(
             ("name",),
             f"{metric.name} is not built in ({' and '.join(BUILT_IN)} are): templateRef is required",
         )
-    yield from bound_problems(metric.name, metric.threshold_range)
+    yield from bound_mistakes(metric.name, metric.threshold_range)
     if "interval" in metric.model_fields_set:
-        yield from window_problems(("interval",), metric.interval, interval)
+        yield from window_mistakes(("interval",), metric.interval, interval)
 
 
-def _webhook_problems(webhook: Webhook) -> Iterator[Problem]:
-    yield from address_problems(("url",), webhook.url)
+def _webhook_mistakes(webhook: Webhook) -> Iterator[Mistake]:
+    yield from address_mistakes(("url",), webhook.url)
     if webhook.type not in ("", HookType.ROLLOUT):
-        yield Problem(("type",), f"{webhook.type} hooks are not supported yet; allowed is rollout")
+        yield Mistake(("type",), f"{webhook.type} hooks are not supported yet; allowed is rollout")

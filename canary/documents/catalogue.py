@@ -1,14 +1,15 @@
 """The documents given together, found by what they are called."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from canary.application import ClusterRef, SecretKey
 from canary.documents.flagger import MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
-from canary.documents.problem import Path, Problem
+from canary.documents.mistake import Mistake, Path, of_document
 from canary.documents.reading import AnyDocument, Key, key_of, read
-from canary.documents.rules import namespace_problems, object_name_problems
+from canary.documents.rules import namespace_mistakes, object_name_mistakes
+from canary.documents.schema import Metadata
 
 
 @dataclass(frozen=True)
@@ -20,9 +21,9 @@ class Reference:
     document: int = 0
 
     @property
-    def problem(self) -> Problem:
+    def mistake(self) -> Mistake:
         """What to say about it."""
-        return Problem(self.path, f"{self.key} not found; pass it with -f", document=self.document)
+        return Mistake(self.path, f"{self.key} not found; pass it with -f", document=self.document)
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,7 @@ class Catalogue:
 
     entries: Mapping[Key, Entry]
     mentioned: frozenset[Key]
-    problems: tuple[Problem, ...]
+    mistakes: tuple[Mistake, ...]
 
     def is_given(self, key: Key) -> bool:
         """Whether there is such a document, even one that could not be read."""
@@ -80,26 +81,23 @@ def catalogue(documents: Sequence[object]) -> Catalogue:
     """Read *documents*, each a mapping as YAML or JSON gives it."""
     entries: dict[Key, Entry] = {}
     mentioned: dict[Key, int] = {}
-    problems: list[Problem] = []
+    mistakes: list[Mistake] = []
     for index, data in enumerate(documents):
         model, found = read(data)
         key = key_of(data)
-        problems += (replace(problem, document=index) for problem in found)
+        mistakes += of_document(index, found)
         if key is None or model is None:
             mentioned |= {key: index} if key else {}
             continue
-        problems += _name_problems(index, model)
+        mistakes += of_document(index, _name_mistakes(model.metadata))
         if key in mentioned:
-            problems.append(Problem(("metadata", "name"), f"{key} is given twice", document=index))
+            mistakes.append(Mistake(("metadata", "name"), f"{key} is given twice", document=index))
             continue
         mentioned[key] = index
         entries[key] = Entry(index, key, model)
-    return Catalogue(entries, frozenset(mentioned), tuple(problems))
+    return Catalogue(entries, frozenset(mentioned), tuple(mistakes))
 
 
-def _name_problems(index: int, model: AnyDocument) -> Iterator[Problem]:
-    metadata = model.metadata
-    for problem in object_name_problems(("metadata", "name"), metadata.name):
-        yield replace(problem, document=index)
-    for problem in namespace_problems(("metadata", "namespace"), metadata.namespace):
-        yield replace(problem, document=index)
+def _name_mistakes(metadata: Metadata) -> Iterator[Mistake]:
+    yield from object_name_mistakes(("metadata", "name"), metadata.name)
+    yield from namespace_mistakes(("metadata", "namespace"), metadata.namespace)

@@ -6,8 +6,8 @@ from typing import Annotated
 from pydantic import Field
 
 from canary.documents.flux import SecretRef
-from canary.documents.problem import Problem
-from canary.documents.rules import address_problems
+from canary.documents.mistake import Mistake
+from canary.documents.rules import address_mistakes
 from canary.documents.schema import Document, NotDone, Text
 from canary.spec import MetricProvider, MetricTemplate
 
@@ -61,11 +61,11 @@ class TemplateBody(Document):
         )
 
 
-def provider_problems(provider: Provider) -> Iterator[Problem]:
+def provider_mistakes(provider: Provider) -> Iterator[Mistake]:
     """Yield why a query cannot be sent to *provider*."""
     if provider.type in _LATER:
-        yield Problem(("type",), f"{provider.type} is not supported yet; allowed is prometheus")
+        yield Mistake(("type",), f"{provider.type} is not supported yet; allowed is prometheus")
     elif provider.type != "prometheus":
-        yield Problem(("type",), f"must be prometheus, is {provider.type}")
+        yield Mistake(("type",), f"must be prometheus, is {provider.type}")
     if provider.address is not None:
-        yield from address_problems(("address",), provider.address)
+        yield from address_mistakes(("address",), provider.address)

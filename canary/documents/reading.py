@@ -12,7 +12,7 @@ from pydantic import BaseModel, ValidationError
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.kurator import Application
-from canary.documents.problem import Path, Problem
+from canary.documents.mistake import Mistake, Path
 from canary.documents.schema import show
 
 AnyDocument = Application | Fleet | AttachedCluster | Canary | MetricTemplate
@@ -50,12 +50,12 @@ def key_of(data: object) -> Key | None:
             return None
 
 
-def read(data: object) -> tuple[AnyDocument | None, list[Problem]]:
+def read(data: object) -> tuple[AnyDocument | None, list[Mistake]]:
     """Read one document; without a model where it cannot be understood."""
     if not isinstance(data, dict):
-        return None, [Problem((), f"must be a mapping with apiVersion and kind, is {show(data)}")]
+        return None, [Mistake((), f"must be a mapping with apiVersion and kind, is {show(data)}")]
     found = _model_of(data)
-    if isinstance(found, Problem):
+    if isinstance(found, Mistake):
         return None, [found]
     try:
         return found.model_validate(_without_nulls(data)), []
@@ -63,17 +63,17 @@ def read(data: object) -> tuple[AnyDocument | None, list[Problem]]:
         return None, list(_mistakes(found, error))
 
 
-def _model_of(data: dict[Any, Any]) -> type[AnyDocument] | Problem:
+def _model_of(data: dict[Any, Any]) -> type[AnyDocument] | Mistake:
     kind, version = data.get("kind"), data.get("apiVersion")
     if kind is None:
-        return Problem((), f"kind is required; allowed are {_one_of(KINDS)}")
+        return Mistake((), f"kind is required; allowed are {_one_of(KINDS)}")
     if kind in _NOT_YET:
-        return Problem(("kind",), f"{kind} is not supported yet")
+        return Mistake(("kind",), f"{kind} is not supported yet")
     if not isinstance(kind, str) or kind not in KINDS:
-        return Problem(("kind",), f"must be {_one_of(KINDS)}, is {show(kind)}")
+        return Mistake(("kind",), f"must be {_one_of(KINDS)}, is {show(kind)}")
     expected, model = KINDS[kind]
     if version != expected:
-        return Problem(
+        return Mistake(
             ("apiVersion",) if version else (), f"must be {expected} for kind {kind}, is {show(version)}"
         )
     return model
@@ -86,10 +86,10 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
 
 
-def _mistakes(root: type[BaseModel], error: ValidationError) -> Iterator[Problem]:
+def _mistakes(root: type[BaseModel], error: ValidationError) -> Iterator[Mistake]:
     for each in error.errors(include_url=False):
         path = _document_path(each["loc"])
-        yield Problem(path, _message(each["type"], path, root, each))
+        yield Mistake(path, _message(each["type"], path, root, each))
 
 
 def _document_path(location: tuple[int | str, ...]) -> Path:

@@ -5,16 +5,16 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from canary.application import ApplicationSpec, ClusterRef
-from canary.documents.applications import application_problems, application_spec, missing_of_application
-from canary.documents.canaries import canary_problems, canary_spec, missing_of_canary
+from canary.documents.applications import application_mistakes, application_spec, missing_of_application
+from canary.documents.canaries import canary_mistakes, canary_spec, missing_of_canary
 from canary.documents.catalogue import Catalogue, Entry, Reference, catalogue
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.kurator import Application
-from canary.documents.metrics import provider_problems
-from canary.documents.problem import Path, Problem, of_document, under
+from canary.documents.metrics import provider_mistakes
+from canary.documents.mistake import Mistake, Path, of_document, under
 from canary.documents.reading import AnyDocument
-from canary.documents.rules import object_name_problems
+from canary.documents.rules import object_name_mistakes
 from canary.documents.schema import refused
 from canary.errors import TemplateError
 from canary.queries import render_query
@@ -44,14 +44,14 @@ class Resolution:
 
     applications: tuple[ResolvedApplication, ...]
     canaries: tuple[ResolvedCanary, ...]
-    problems: tuple[Problem, ...]
+    mistakes: tuple[Mistake, ...]
     unresolved: tuple[Reference, ...]
-    """What is referred to and was not given; each has its problem too."""
+    """What is referred to and was not given; each has its mistake too."""
 
     @property
     def is_valid(self) -> bool:
         """Whether nothing keeps the documents from being applied."""
-        return all(problem.is_warning for problem in self.problems)
+        return all(mistake.is_warning for mistake in self.mistakes)
 
 
 def resolve(documents: Sequence[object], cluster: str | None = None) -> Resolution:
@@ -62,25 +62,25 @@ def resolve(documents: Sequence[object], cluster: str | None = None) -> Resoluti
         cluster: where Flagger's Canaries are, which do not say so themselves.
     """
     given = catalogue(documents)
-    problems, unresolved = [*given.problems], list[Reference]()
+    mistakes, unresolved = [*given.mistakes], list[Reference]()
     for entry in given.entries.values():
         missing = [replace(each, document=entry.index) for each in _missing(entry.model, given)]
         unresolved += missing
-        problems += (each.problem for each in missing)
-        own = list(_problems(entry.model, given, cluster))
-        said = {problem.path for problem in own}
-        own += (problem for problem in refused(entry.model) if problem.path not in said)
-        problems += of_document(entry.index, own)
-    wrong = {problem.document for problem in problems if not problem.is_warning}
+        mistakes += (each.mistake for each in missing)
+        own = list(_mistakes(entry.model, given, cluster))
+        said = {mistake.path for mistake in own}
+        own += (mistake for mistake in refused(entry.model) if mistake.path not in said)
+        mistakes += of_document(entry.index, own)
+    wrong = {mistake.document for mistake in mistakes if not mistake.is_warning}
     sound = [entry for entry in given.entries.values() if entry.index not in wrong]
     applications = tuple(_applications(sound, given))
     canaries = tuple(_canaries(sound, given, cluster))
-    problems += _spec_problems(applications, canaries)
-    is_valid = all(problem.is_warning for problem in problems)
+    mistakes += _spec_mistakes(applications, canaries)
+    is_valid = all(mistake.is_warning for mistake in mistakes)
     return Resolution(
         applications=applications if is_valid else (),
         canaries=canaries if is_valid else (),
-        problems=tuple(problems),
+        mistakes=tuple(mistakes),
         unresolved=tuple(unresolved),
     )
 
@@ -97,18 +97,18 @@ def _missing(model: AnyDocument, given: Catalogue) -> Iterator[Reference]:
             assert_never(model)
 
 
-def _problems(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iterator[Problem]:
+def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iterator[Mistake]:
     match model:
         case Application():
-            yield from application_problems(model, given)
+            yield from application_mistakes(model, given)
         case Canary():
-            yield from canary_problems(model)
+            yield from canary_mistakes(model)
             if cluster is None:
-                yield Problem((), "does not say which cluster it is in: name it with --cluster")
+                yield Mistake((), "does not say which cluster it is in: name it with --cluster")
         case MetricTemplate():
-            yield from under(("spec", "provider"), provider_problems(model.spec.provider))
+            yield from under(("spec", "provider"), provider_mistakes(model.spec.provider))
         case AttachedCluster():
-            yield from object_name_problems(("spec", "kubeconfig", "name"), model.spec.kubeconfig.name)
+            yield from object_name_mistakes(("spec", "kubeconfig", "name"), model.spec.kubeconfig.name)
         case Fleet():
             yield from ()
         case _:
@@ -128,22 +128,22 @@ def _canaries(entries: Iterable[Entry], given: Catalogue, cluster: str | None) -
             yield ResolvedCanary(entry.index, spec, given.cluster_named(cluster))
 
 
-def _spec_problems(
+def _spec_mistakes(
     applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]
-) -> Iterator[Problem]:
+) -> Iterator[Mistake]:
     """Yield the mistakes that only show once references are looked up."""
     owners: dict[str, str] = {}
     for use in _uses(applications, canaries):
         tail = use.spec.tail
         if tail in owners:
             message = f"{use.what} is the target of {owners[tail]} already: a target has one canary"
-            yield Problem(use.target, message, document=use.document)
+            yield Mistake(use.target, message, document=use.document)
         owners.setdefault(tail, use.owner)
         for index, metric in enumerate(use.spec.analysis.metrics):
             try:
                 render_query(use.spec, metric, metric.interval)
             except TemplateError as error:
-                yield Problem((*use.metrics, index), str(error), document=use.document)
+                yield Mistake((*use.metrics, index), str(error), document=use.document)
 
 
 @dataclass(frozen=True)

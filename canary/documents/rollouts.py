@@ -7,17 +7,17 @@ from canary.analysis import BUILT_IN
 from canary.documents.catalogue import Catalogue, Reference
 from canary.documents.istio import written
 from canary.documents.kurator import Metric, Rollout, TrafficAnalysis, TrafficRouting, Webhooks
-from canary.documents.metrics import provider_problems
-from canary.documents.problem import Path, Problem, under, warning
+from canary.documents.metrics import provider_mistakes
+from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.reading import Key
 from canary.documents.rules import (
-    interval_problems,
-    namespace_problems,
-    object_name_problems,
-    service_name_problems,
-    window_problems,
+    interval_mistakes,
+    namespace_mistakes,
+    object_name_mistakes,
+    service_name_mistakes,
+    window_mistakes,
 )
-from canary.documents.steps import bound_problems, step_problems, threshold_problems
+from canary.documents.steps import bound_mistakes, step_mistakes, threshold_mistakes
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
@@ -131,46 +131,46 @@ def missing_of_rollout(rollout: Rollout, given: Catalogue) -> Iterator[Reference
                 yield Reference(key, (*_ANALYSIS, "metrics", index, "name"))
 
 
-def rollout_problems(rollout: Rollout) -> Iterator[Problem]:
+def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     """Yield what is wrong with a rollout in itself."""
-    yield from object_name_problems(("workload", "name"), rollout.workload.name)
-    yield from namespace_problems(("workload", "namespace"), rollout.workload.namespace)
-    yield from service_name_problems(("serviceName",), rollout.service_name)
+    yield from object_name_mistakes(("workload", "name"), rollout.workload.name)
+    yield from namespace_mistakes(("workload", "namespace"), rollout.workload.namespace)
+    yield from service_name_mistakes(("serviceName",), rollout.service_name)
     if rollout.test_loader:
-        yield from service_name_problems(("workload", "name"), rollout.workload.name, "-testloader")
+        yield from service_name_mistakes(("workload", "name"), rollout.workload.name, "-testloader")
     if not rollout.rollout_policy.skip_traffic_analysis:
-        yield from under(_ROUTING, _strategy_problems(rollout.rollout_policy.traffic_routing))
-    yield from under(_ANALYSIS, _analysis_problems(rollout.rollout_policy.traffic_analysis))
+        yield from under(_ROUTING, _strategy_mistakes(rollout.rollout_policy.traffic_routing))
+    yield from under(_ANALYSIS, _analysis_mistakes(rollout.rollout_policy.traffic_analysis))
 
 
-def _strategy_problems(routing: TrafficRouting) -> Iterator[Problem]:
+def _strategy_mistakes(routing: TrafficRouting) -> Iterator[Mistake]:
     if routing.canary_strategy is None:
         if not routing.analysis_times:
-            yield Problem((), "canaryStrategy is required: without it there are no steps of the weight")
+            yield Mistake((), "canaryStrategy is required: without it there are no steps of the weight")
         return
     if routing.analysis_times:
-        yield Problem(("analysisTimes",), "canaryStrategy is given as well: choose one of the two")
-    yield from under(("canaryStrategy",), step_problems(routing.canary_strategy))
+        yield Mistake(("analysisTimes",), "canaryStrategy is given as well: choose one of the two")
+    yield from under(("canaryStrategy",), step_mistakes(routing.canary_strategy))
 
 
-def _analysis_problems(analysis: TrafficAnalysis) -> Iterator[Problem]:
+def _analysis_mistakes(analysis: TrafficAnalysis) -> Iterator[Mistake]:
     interval = timedelta(seconds=analysis.check_interval_seconds)
-    yield from interval_problems(("checkIntervalSeconds",), interval)
-    yield from threshold_problems(("checkFailedTimes",), analysis.check_failed_times)
+    yield from interval_mistakes(("checkIntervalSeconds",), interval)
+    yield from threshold_mistakes(("checkFailedTimes",), analysis.check_failed_times)
     for index, metric in enumerate(analysis.metrics):
-        yield from under(("metrics", index), _metric_problems(metric, interval))
+        yield from under(("metrics", index), _metric_mistakes(metric, interval))
     if not analysis.metrics and not analysis.webhooks.command:
         yield warning((), "has neither metrics nor commands: every check passes")
 
 
-def _metric_problems(metric: Metric, interval: timedelta) -> Iterator[Problem]:
+def _metric_mistakes(metric: Metric, interval: timedelta) -> Iterator[Mistake]:
     if metric.name not in BUILT_IN:
-        yield from object_name_problems(("name",), metric.name)
+        yield from object_name_mistakes(("name",), metric.name)
     if metric.name in BUILT_IN and metric.custom_metric is not None:
-        yield Problem(("customMetric",), f"{metric.name} is built in: give the query another name")
+        yield Mistake(("customMetric",), f"{metric.name} is built in: give the query another name")
     if metric.custom_metric is not None:
-        yield from under(("customMetric", "provider"), provider_problems(metric.custom_metric.provider))
-    yield from bound_problems(metric.name, metric.threshold_range)
+        yield from under(("customMetric", "provider"), provider_mistakes(metric.custom_metric.provider))
+    yield from bound_mistakes(metric.name, metric.threshold_range)
     if "interval_seconds" in metric.model_fields_set:
         window = timedelta(seconds=metric.interval_seconds)
-        yield from window_problems(("intervalSeconds",), window, interval)
+        yield from window_mistakes(("intervalSeconds",), window, interval)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from canary.documents.problem import Path, Problem, warning
+from canary.documents.mistake import Mistake, Path, warning
 
 TOO_SHORT = timedelta(seconds=10)
 """Below this a check hardly finds new samples: Prometheus scrapes every 15 s by default."""
@@ -18,46 +18,46 @@ _LONGEST_SUBDOMAIN = 253
 _SECRET_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
 
 
-def object_name_problems(path: Path, name: str) -> Iterator[Problem]:
+def object_name_mistakes(path: Path, name: str) -> Iterator[Mistake]:
     """Yield why no Kubernetes object may have this *name*."""
     if not _SUBDOMAIN.fullmatch(name):
-        yield Problem(
+        yield Mistake(
             path,
             f"{name} is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
             "with a letter or digit first and last",
         )
     elif len(name) > _LONGEST_SUBDOMAIN:
-        yield Problem(path, f"must have at most {_LONGEST_SUBDOMAIN} characters, has {len(name)}")
+        yield Mistake(path, f"must have at most {_LONGEST_SUBDOMAIN} characters, has {len(name)}")
 
 
-def namespace_problems(path: Path, name: str) -> Iterator[Problem]:
+def namespace_mistakes(path: Path, name: str) -> Iterator[Mistake]:
     """Yield why no namespace may have this *name*."""
     if not _LABEL.fullmatch(name):
-        yield Problem(
+        yield Mistake(
             path,
             f"{name} is no name of a namespace: allowed are lower-case letters, digits and '-', "
             "with a letter or digit first and last",
         )
     elif len(name) > _LONGEST_LABEL:
-        yield Problem(path, f"must have at most {_LONGEST_LABEL} characters, has {len(name)}")
+        yield Mistake(path, f"must have at most {_LONGEST_LABEL} characters, has {len(name)}")
 
 
-def service_name_problems(path: Path, name: str, suffix: str = "-primary") -> Iterator[Problem]:
+def service_name_mistakes(path: Path, name: str, suffix: str = "-primary") -> Iterator[Mistake]:
     """Yield why there can be no Service of this *name* with *suffix*."""
     longest = _LONGEST_LABEL - len(suffix)
     if not _SERVICE.fullmatch(name):
-        yield Problem(
+        yield Mistake(
             path,
             f"{name} is no name of a Service: allowed are lower-case letters, digits and '-', "
             "with a letter first and no '-' last",
         )
     elif len(name) > longest:
-        yield Problem(
+        yield Mistake(
             path, f"must have at most {longest} characters, has {len(name)}: a Service {name}{suffix} is made"
         )
 
 
-def address_problems(path: Path, address: str) -> Iterator[Problem]:
+def address_mistakes(path: Path, address: str) -> Iterator[Mistake]:
     """Yield what is wrong with a URL, also when it carries what belongs into a Secret."""
     try:
         parts = urlsplit(address)
@@ -65,16 +65,16 @@ def address_problems(path: Path, address: str) -> Iterator[Problem]:
     except ValueError:
         is_usable = False
     if not is_usable:
-        yield Problem(
+        yield Mistake(
             path, f"must be a URL that begins with http:// or https://, is {_without_user(address)}"
         )
     elif parts.username or parts.password:
-        yield Problem(path, "must not carry a user or password: name a Secret in secretRef")
+        yield Mistake(path, "must not carry a user or password: name a Secret in secretRef")
     elif any(name.lower() in _SECRET_PARAMETERS for name, _ in parse_qsl(parts.query)):
-        yield Problem(path, "must not carry a token: name a Secret in secretRef")
+        yield Mistake(path, "must not carry a token: name a Secret in secretRef")
 
 
-def interval_problems(path: Path, interval: timedelta) -> Iterator[Problem]:
+def interval_mistakes(path: Path, interval: timedelta) -> Iterator[Mistake]:
     """Warn of checks that follow each other faster than metrics do."""
     if interval < TOO_SHORT:
         yield warning(
@@ -82,7 +82,7 @@ def interval_problems(path: Path, interval: timedelta) -> Iterator[Problem]:
         )
 
 
-def window_problems(path: Path, window: timedelta, interval: timedelta) -> Iterator[Problem]:
+def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Iterator[Mistake]:
     """Warn of a metric that looks further back than the step it judges."""
     if window > interval:
         yield warning(

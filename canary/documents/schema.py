@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from canary.documents.problem import Path, Problem
+from canary.documents.mistake import Mistake, Path
 
 YEAR = timedelta(days=366)
 """Nothing in a rollout lasts longer; it also keeps a mistyped number from overflowing."""
@@ -57,7 +57,7 @@ class NotDone:
 NOT_YET = NotDone()
 
 
-def refused(part: Document, path: Path = ()) -> Iterator[Problem]:
+def refused(part: Document, path: Path = ()) -> Iterator[Mistake]:
     """Yield the fields of *part* that say something the engine does not do."""
     for name, field in type(part).model_fields.items():
         value = getattr(part, name)
@@ -66,10 +66,10 @@ def refused(part: Document, path: Path = ()) -> Iterator[Problem]:
         if mark is None:
             yield from _refused_inside(value, here)
         elif value:  # false, 0 and empty mean in these APIs what leaving the field out means
-            yield Problem(here, mark.reason, is_warning=mark.is_warning)
+            yield Mistake(here, mark.reason, is_warning=mark.is_warning)
 
 
-def _refused_inside(value: object, path: Path) -> Iterator[Problem]:
+def _refused_inside(value: object, path: Path) -> Iterator[Mistake]:
     if isinstance(value, Document):
         yield from refused(value, path)
     elif isinstance(value, list):

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from canary.documents.problem import Path, Problem, warning
+from canary.documents.mistake import Mistake, Path, warning
 from canary.documents.schema import Document, Percent
 from canary.spec import StepPlan, ThresholdRange
 
@@ -44,25 +44,25 @@ class Bounds(Document):
         return ThresholdRange(min=self.min, max=self.max)
 
 
-def step_problems(steps: WeightSteps) -> Iterator[Problem]:
+def step_mistakes(steps: WeightSteps) -> Iterator[Mistake]:
     """Yield what keeps *steps* from leading to a promotion."""
     if steps.step_weight is None and steps.step_weights is None:
-        yield Problem(
+        yield Mistake(
             (), "stepWeight or stepWeights is required: without a step it never reaches a promotion"
         )
     if steps.step_weight is not None and steps.step_weights is not None:
-        yield Problem(("stepWeights",), "stepWeight is given as well: choose one of the two")
+        yield Mistake(("stepWeights",), "stepWeight is given as well: choose one of the two")
     weights = steps.step_weights or []
     for index, (before, weight) in enumerate(pairwise(weights), start=1):
         if weight <= before:
-            yield Problem(
+            yield Mistake(
                 ("stepWeights", index), f"must be more than the step before it, {before}, is {weight}"
             )
     if weights and steps.max_weight not in (None, weights[-1]):
         yield warning(("maxWeight",), f"has no effect beside stepWeights, whose last step is {weights[-1]}")
 
 
-def bound_problems(name: str, bounds: Bounds | None) -> Iterator[Problem]:
+def bound_mistakes(name: str, bounds: Bounds | None) -> Iterator[Mistake]:
     """Yield what is wrong with the *bounds* of the metric *name*."""
     if bounds is None or (bounds.min is None and bounds.max is None):
         yield warning(
@@ -70,7 +70,7 @@ def bound_problems(name: str, bounds: Bounds | None) -> Iterator[Problem]:
         )
         return
     if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
-        yield Problem(
+        yield Mistake(
             ("thresholdRange",), f"min {bounds.min:g} is above max {bounds.max:g}: no value can pass"
         )
     if bounds.min is None and _is_success_rate(name):
@@ -88,7 +88,7 @@ def _is_success_rate(name: str) -> bool:
     return "success-rate" in name.lower().replace("_", "-").replace(" ", "-")
 
 
-def threshold_problems(path: Path, threshold: int) -> Iterator[Problem]:
+def threshold_mistakes(path: Path, threshold: int) -> Iterator[Mistake]:
     """Warn of a threshold that no check could stay below."""
     if threshold == 0:
         yield warning(path, "0 counts as 1: the first failed check rolls back")

@@ -8,7 +8,7 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True)
-class Problem:
+class Mistake:
     """One mistake, or one thing that is allowed and probably not meant."""
 
     path: Path
@@ -28,18 +28,18 @@ class Problem:
         return f"{self.where}: {text}" if self.path else text
 
 
-def under(prefix: Path, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Move *problems* of a part of a document below that part's own path."""
-    for problem in problems:
-        yield replace(problem, path=(*prefix, *problem.path))
+def under(prefix: Path, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Move *mistakes* of a part of a document below that part's own path."""
+    for mistake in mistakes:
+        yield replace(mistake, path=(*prefix, *mistake.path))
 
 
-def of_document(index: int, problems: Iterable[Problem]) -> Iterator[Problem]:
-    """Say which document *problems* belong to."""
-    for problem in problems:
-        yield replace(problem, document=index)
+def of_document(index: int, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:
+    """Say which document *mistakes* belong to."""
+    for mistake in mistakes:
+        yield replace(mistake, document=index)
 
 
-def warning(path: Path, message: str) -> Problem:
-    """Return a problem that does not keep the document from being applied."""
-    return Problem(path, message, is_warning=True)
+def warning(path: Path, message: str) -> Mistake:
+    """Return a mistake that does not keep the document from being applied."""
+    return Mistake(path, message, is_warning=True)
