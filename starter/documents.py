@@ -72,7 +72,7 @@ class Documents:
         """The Flagger Canaries to apply: all or, where anything is wrong, none."""
         return self.resolution.canaries if self.is_valid else ()
 
-    def locate(self, document: int, problem: Problem) -> Finding:
+    def finding(self, document: int, problem: Problem) -> Finding:
         """Say where a mistake that a worker found stands; its path may lead nowhere in the document."""
         source = self.sources[document]
         line = source.parsed.line(parse_path(problem.path))
