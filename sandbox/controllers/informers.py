@@ -70,13 +70,19 @@ class Informers:
         self._client = client
         self._group = group
         self._informers: dict[str, Informer] = {}
+        self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def of(self, path: str) -> Informer:
         """Return the informer of the collection at `path`."""
         if path not in self._informers:
             informer = self._informers[path] = Informer(self._client, path)
-            self._group.create_task(informer.run())
+            self._tasks[path] = self._group.create_task(informer.run())
         return self._informers[path]
+
+    def drop(self, path: str) -> None:
+        """Stop following a collection that is no more."""
+        self._tasks.pop(path).cancel()
+        del self._informers[path]
 
     async def synced(self) -> None:
         """Wait until every collection asked for so far has been listed."""

@@ -2,15 +2,14 @@
 
 import asyncio
 import copy
-import secrets
 from collections.abc import Sequence
 from datetime import datetime
 
 from sandbox.client import ApiError, KubeClient, Object, key_of
 from sandbox.controllers import progress, rollout
-from sandbox.controllers.expectations import Expectations
 from sandbox.controllers.informers import Informers
-from sandbox.controllers.owners import claim, controller_of, controller_reference, path_of
+from sandbox.controllers.owners import claim, controller_of, path_of
+from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.pods import (
     format_time,
     is_active,
@@ -20,12 +19,10 @@ from sandbox.controllers.pods import (
     utc_now,
 )
 from sandbox.controllers.recorder import Recorder
-from sandbox.controllers.revisions import ALPHABET
 from sandbox.controllers.selectors import is_subset, matches
 from sandbox.controllers.workqueue import WorkQueue
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
-NOT_FOUND = 404
 # Pods come and go in bursts; one look a burst spares a Deployment a dozen passing states.
 SETTLE = 0.02
 PHASES = ("Pending", "Unknown", "Running")
@@ -36,10 +33,9 @@ class ReplicaSetController:
 
     def __init__(self, client: KubeClient, informers: Informers, recorder: Recorder) -> None:
         self._client = client
-        self._recorder = recorder
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
-        self._expectations = Expectations()
+        self._control = PodControl(client, recorder, "ReplicaSet")
         self._queue = WorkQueue("replicasets", self._sync)
 
     async def run(self) -> None:
@@ -49,15 +45,7 @@ class ReplicaSetController:
         await self._queue.run()
 
     def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
-        meta = pod["metadata"]
-        for item in filter(None, (pod, old)):
-            owner = controller_of(item)
-            if not owner or owner["kind"] != "ReplicaSet":
-                continue
-            key = f"{meta['namespace']}/{owner['name']}"
-            self._expectations.observe(key, meta["name"])
-            if kind == "DELETED" or "deletionTimestamp" in meta:
-                self._expectations.observe(key, meta["uid"])
+        for key in self._control.observe(kind, pod, old):
             self._queue.add_after(key, SETTLE)
         if not controller_of(pod) and kind != "DELETED":
             self._orphan_appeared(pod)
@@ -70,14 +58,14 @@ class ReplicaSetController:
     async def _sync(self, key: str) -> None:
         found = self._sets.objects.get(key)
         if not found:
-            self._expectations.forget(key)
+            self._control.forget(key)
             return
         candidates = self._pods.controlled_by(found["metadata"]["uid"])
         candidates += self._pods.orphans(found["metadata"]["namespace"])
         pods = await claim(self._client, found, "pods", candidates)
         running = [pod for pod in pods if is_active(pod)]
         failure = None
-        if "deletionTimestamp" not in found["metadata"] and self._expectations.are_met(key):
+        if "deletionTimestamp" not in found["metadata"] and self._control.is_settled(key):
             failure = await self._reach_size(found, running)
         await self._write_status(found, running, [pod for pod in pods if is_terminating(pod)], failure)
         if failure:
@@ -89,46 +77,20 @@ class ReplicaSetController:
             if excess < 0:
                 await self._create_pods(found, -excess)
             for pod in sorted(running, key=_worth)[: max(0, excess)]:
-                await self._delete_pod(found, pod)
+                await self._control.delete(found, pod)
         except ApiError as error:
             return error
         return None
 
     async def _create_pods(self, found: Object, count: int) -> None:
         """Create the first alone: what refuses one would refuse all."""
-        await self._create_pod(found)
+        await self._control.create(found, make_pod(found))
         results = await asyncio.gather(
-            *(self._create_pod(found) for _ in range(count - 1)), return_exceptions=True
+            *(self._control.create(found, make_pod(found)) for _ in range(count - 1)), return_exceptions=True
         )
         for result in results:
             if isinstance(result, BaseException):
                 raise result
-
-    async def _create_pod(self, found: Object) -> None:
-        key, meta = key_of(found), found["metadata"]
-        pod = make_pod(found)
-        name = pod["metadata"]["name"]
-        self._expectations.expect(key, name)
-        try:
-            await self._client.create(f"/api/v1/namespaces/{meta['namespace']}/pods", pod)
-        except ApiError as error:
-            self._expectations.observe(key, name)
-            text = f"Error creating: {error.message}"
-            self._recorder.record(found, "FailedCreate", text, kind="Warning")
-            raise
-        self._recorder.record(found, "SuccessfulCreate", f"Created pod: {name}")
-
-    async def _delete_pod(self, found: Object, pod: Object) -> None:
-        key, meta = key_of(found), pod["metadata"]
-        self._expectations.expect(key, meta["uid"])
-        try:
-            await self._client.delete(path_of(pod, "pods"), {"preconditions": {"uid": meta["uid"]}})
-        except ApiError as error:
-            self._expectations.observe(key, meta["uid"])
-            if error.status != NOT_FOUND:
-                raise
-        else:
-            self._recorder.record(found, "SuccessfulDelete", f"Deleted pod: {meta['name']}")
 
     async def _write_status(
         self, found: Object, running: list[Object], ending: list[Object], failure: ApiError | None
@@ -146,24 +108,6 @@ class ReplicaSetController:
             await self._client.replace(path_of(found, "replicasets") + "/status", changed)
         elif status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
             self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
-
-
-def make_pod(owner: Object) -> Object:
-    """Make a pod of the owner's template."""
-    template = copy.deepcopy(owner["spec"]["template"])
-    prefix = f"{owner['metadata']['name']}-"
-    meta = {
-        name: template["metadata"][name]
-        for name in ("labels", "annotations")
-        if template["metadata"].get(name)
-    }
-    meta |= {
-        "generateName": prefix,
-        "name": prefix + "".join(secrets.choice(ALPHABET) for _ in range(5)),
-        "namespace": owner["metadata"]["namespace"],
-        "ownerReferences": [controller_reference(owner)],
-    }
-    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
 
 
 def _worth(pod: Object) -> tuple[object, ...]:

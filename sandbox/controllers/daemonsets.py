@@ -1,0 +1,214 @@
+"""The DaemonSet controller: one pod on each node that the template may run on.
+
+What is not done: taints and tolerations, `maxSurge`, ControllerRevisions.
+"""
+
+import json
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sandbox.client import KubeClient, Object, key_of
+from sandbox.controllers import rollout
+from sandbox.controllers.informers import Informers
+from sandbox.controllers.owners import claim, path_of
+from sandbox.controllers.podcontrol import PodControl, make_pod
+from sandbox.controllers.pods import is_active, is_available, is_finished, ready_since, utc_now
+from sandbox.controllers.recorder import Recorder
+from sandbox.controllers.selectors import is_subset, matches
+from sandbox.controllers.workqueue import WorkQueue
+
+DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/nodes"
+# As in replicasets: one look a burst of changes.
+SETTLE = 0.02
+HASH, GENERATION = "controller-revision-hash", "pod-template-generation"
+NODE_NAME = "metadata.name"
+
+
+@dataclass
+class Placement:
+    """The pods of a DaemonSet on one node, and whether they should be there."""
+
+    is_wanted: bool
+    pods: list[Object]
+
+    @property
+    def oldest(self) -> Object | None:
+        """Return the pod that counts: the oldest."""
+        return min(self.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
+
+
+class DaemonSetController:
+    """Keeps a pod of every DaemonSet on every node that suits."""
+
+    def __init__(self, client: KubeClient, informers: Informers, recorder: Recorder) -> None:
+        self._client = client
+        self._sets = informers.of(DAEMON_SETS)
+        self._pods = informers.of(PODS)
+        self._nodes = informers.of(NODES)
+        self._control = PodControl(client, recorder, "DaemonSet")
+        self._queue = WorkQueue("daemonsets", self._sync)
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        self._sets.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self._pods.subscribe(self._pod_changed)
+        self._nodes.subscribe(self._node_changed)
+        await self._queue.run()
+
+    def _node_changed(self, kind: str, node: Object, old: Object | None) -> None:
+        if kind != "MODIFIED" or not old or _traits(node) != _traits(old):
+            for key in self._sets.objects:
+                self._queue.add(key)
+
+    def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
+        for key in self._control.observe(kind, pod, old):
+            self._queue.add_after(key, SETTLE)
+
+    async def _sync(self, key: str) -> None:
+        found = self._sets.objects.get(key)
+        if not found:
+            self._control.forget(key)
+            return
+        if "deletionTimestamp" in found["metadata"]:
+            return
+        digest = _template_hash(found)
+        if self._control.is_settled(key):
+            await self._place(found, digest, await self._placements(found))
+            if self._control.is_settled(key):
+                await self._update(found, digest, await self._placements(found))
+        await self._write_status(found, digest, await self._placements(found))
+
+    async def _placements(self, found: Object) -> dict[str, Placement]:
+        """Return, by node, the pods there and whether they are wanted."""
+        candidates = self._pods.controlled_by(found["metadata"]["uid"])
+        candidates += self._pods.orphans(found["metadata"]["namespace"])
+        placements = {name: Placement(_suits(found, node), []) for name, node in self._nodes.objects.items()}
+        for pod in await claim(self._client, found, "pods", candidates):
+            placements.setdefault(_node_of(pod), Placement(is_wanted=False, pods=[])).pods.append(pod)
+        return placements
+
+    async def _place(self, found: Object, digest: str, placements: dict[str, Placement]) -> None:
+        """Create what is missing, delete what is finished, doubled or on the wrong node."""
+        for node, placement in placements.items():
+            living = [pod for pod in placement.pods if is_active(pod)]
+            surplus = [pod for pod in placement.pods if is_finished(pod)]
+            if not placement.is_wanted:
+                surplus += living
+            elif not placement.pods:
+                await self._create_pod(found, digest, node)
+            else:
+                surplus += [pod for pod in living if pod is not placement.oldest]
+            for pod in surplus:
+                await self._control.delete(found, pod)
+
+    async def _update(self, found: Object, digest: str, placements: dict[str, Placement]) -> None:
+        """Delete outdated pods, as many as may be unavailable; the next pass makes new ones."""
+        strategy = found["spec"].get("updateStrategy", {})
+        if strategy.get("type") == "OnDelete":
+            return
+        rules = strategy.get("rollingUpdate") or {}
+        wanted = [placement for placement in placements.values() if placement.is_wanted]
+        allowed = max(1, rollout.scaled_value(rules.get("maxUnavailable", 1), len(wanted), up=True))
+        now, wait = utc_now(), found["spec"].get("minReadySeconds", 0)
+        outdated = []
+        for placement in wanted:
+            pod = next(filter(is_active, placement.pods), None)
+            if pod is None:
+                allowed -= 1
+            elif pod["metadata"].get("labels", {}).get(HASH) != digest:
+                outdated.append((is_available(pod, wait, now), pod))
+            elif not is_available(pod, wait, now):
+                allowed -= 1
+        outdated.sort(key=lambda item: item[0])
+        for is_serving, pod in outdated:
+            if is_serving and allowed <= 0:
+                break
+            allowed -= 1
+            await self._control.delete(found, pod)
+
+    async def _create_pod(self, found: Object, digest: str, node: str) -> None:
+        pod = make_pod(found)
+        generation = found["metadata"]["generation"]
+        pod["metadata"].setdefault("labels", {}).update({HASH: digest, GENERATION: str(generation)})
+        field = {"key": NODE_NAME, "operator": "In", "values": [node]}
+        terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
+        affinity = pod["spec"].setdefault("affinity", {}).setdefault("nodeAffinity", {})
+        affinity["requiredDuringSchedulingIgnoredDuringExecution"] = terms
+        await self._control.create(found, pod)
+
+    async def _write_status(self, found: Object, digest: str, placements: dict[str, Placement]) -> None:
+        now = utc_now()
+        status = _status_of(found, digest, list(placements.values()), now)
+        if status != found.get("status"):
+            await self._client.replace(path_of(found, "daemonsets") + "/status", found | {"status": status})
+        elif status.get("numberReady", 0) != status.get("numberAvailable", 0):
+            self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
+
+
+def _status_of(found: Object, digest: str, placements: Sequence[Placement], now: datetime) -> Object:
+    wait = found["spec"].get("minReadySeconds", 0)
+    wanted = [placement for placement in placements if placement.is_wanted]
+    # The oldest pod speaks for its node, even while it is on its way out.
+    pods = [pod for pod in (placement.oldest for placement in wanted) if pod]
+    ready = [pod for pod in pods if ready_since(pod) is not None]
+    available = sum(is_available(pod, wait, now) for pod in ready)
+    updated = sum(pod["metadata"].get("labels", {}).get(HASH) == digest for pod in pods)
+    optional = {
+        "updatedNumberScheduled": updated,
+        "numberAvailable": available,
+        "numberUnavailable": len(wanted) - available,
+        "observedGeneration": found["metadata"]["generation"],
+    }
+    status: Object = {name: value for name, value in optional.items() if value}
+    kept = {
+        name: value for name, value in found["status"].items() if name in ("collisionCount", "conditions")
+    }
+    return (
+        status
+        | kept
+        | {
+            "currentNumberScheduled": len(pods),
+            "numberMisscheduled": sum(bool(item.pods) for item in placements if not item.is_wanted),
+            "desiredNumberScheduled": len(wanted),
+            "numberReady": len(ready),
+        }
+    )
+
+
+def _suits(found: Object, node: Object) -> bool:
+    """Tell whether the template may run on the node: by node name, node selector and required affinity."""
+    spec = found["spec"]["template"]["spec"]
+    labels = node["metadata"].get("labels", {})
+    if spec.get("nodeName") not in (None, node["metadata"]["name"]):
+        return False
+    affinity = spec.get("affinity", {}).get("nodeAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution")
+    terms = required["nodeSelectorTerms"] if required else [{}]
+    is_attracted = any(
+        matches({"matchExpressions": term.get("matchExpressions", [])}, labels) for term in terms
+    )
+    return is_attracted and is_subset(spec.get("nodeSelector", {}), labels)
+
+
+def _node_of(pod: Object) -> str:
+    """Return the node a pod is on, or is meant for by the affinity it was made with."""
+    if pod["spec"].get("nodeName"):
+        return str(pod["spec"]["nodeName"])
+    affinity = pod["spec"].get("affinity", {}).get("nodeAffinity", {})
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    for term in required.get("nodeSelectorTerms", []):
+        for field in term.get("matchFields", []):
+            if field["key"] == NODE_NAME:
+                return str(field["values"][0])
+    return ""
+
+
+def _traits(node: Object) -> Object:
+    return {"labels": node["metadata"].get("labels", {}), "spec": node["spec"]}
+
+
+def _template_hash(found: Object) -> str:
+    text = json.dumps(found["spec"]["template"], sort_keys=True)
+    return f"{zlib.crc32(text.encode()):08x}"

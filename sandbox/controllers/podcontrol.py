@@ -1,0 +1,84 @@
+"""Making and deleting pods for an owner, and knowing when the cache shows it."""
+
+import copy
+import secrets
+
+from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.controllers.expectations import Expectations
+from sandbox.controllers.owners import controller_of, controller_reference, path_of
+from sandbox.controllers.recorder import Recorder
+from sandbox.controllers.revisions import ALPHABET
+
+NOT_FOUND = 404
+
+
+class PodControl:
+    """Creates and deletes the pods of owners of one kind."""
+
+    def __init__(self, client: KubeClient, recorder: Recorder, owner_kind: str) -> None:
+        self._client = client
+        self._recorder = recorder
+        self._owner_kind = owner_kind
+        self._expectations = Expectations()
+
+    def is_settled(self, key: str) -> bool:
+        """Tell whether the cache shows all that was done for the owner."""
+        return self._expectations.are_met(key)
+
+    def forget(self, key: str) -> None:
+        """Drop an owner that is gone."""
+        self._expectations.forget(key)
+
+    def observe(self, kind: str, pod: Object, old: Object | None) -> set[str]:
+        """Take note of a change of a pod; return the keys of the owners it concerns."""
+        meta, keys = pod["metadata"], set()
+        for item in filter(None, (pod, old)):
+            owner = controller_of(item)
+            if not owner or owner["kind"] != self._owner_kind:
+                continue
+            key = f"{meta['namespace']}/{owner['name']}"
+            keys.add(key)
+            self._expectations.observe(key, meta["name"])
+            if kind == "DELETED" or "deletionTimestamp" in meta:
+                self._expectations.observe(key, meta["uid"])
+        return keys
+
+    async def create(self, owner: Object, pod: Object) -> None:
+        """Create a pod."""
+        key, meta = key_of(owner), pod["metadata"]
+        self._expectations.expect(key, meta["name"])
+        try:
+            await self._client.create(f"/api/v1/namespaces/{meta['namespace']}/pods", pod)
+        except ApiError as error:
+            self._expectations.observe(key, meta["name"])
+            text = f"Error creating: {error.message}"
+            self._recorder.record(owner, "FailedCreate", text, kind="Warning")
+            raise
+        self._recorder.record(owner, "SuccessfulCreate", f"Created pod: {meta['name']}")
+
+    async def delete(self, owner: Object, pod: Object) -> None:
+        """Delete a pod, unless it is gone."""
+        key, meta = key_of(owner), pod["metadata"]
+        self._expectations.expect(key, meta["uid"])
+        try:
+            await self._client.delete(path_of(pod, "pods"), {"preconditions": {"uid": meta["uid"]}})
+        except ApiError as error:
+            self._expectations.observe(key, meta["uid"])
+            if error.status != NOT_FOUND:
+                raise
+        else:
+            self._recorder.record(owner, "SuccessfulDelete", f"Deleted pod: {meta['name']}")
+
+
+def make_pod(owner: Object) -> Object:
+    """Make a pod of the owner's template."""
+    template = copy.deepcopy(owner["spec"]["template"])
+    known = template["metadata"]
+    prefix = f"{owner['metadata']['name']}-"
+    meta = {name: known[name] for name in ("labels", "annotations") if known.get(name)} | {
+        "generateName": prefix,
+        "name": prefix + "".join(secrets.choice(ALPHABET) for _ in range(5)),
+        "namespace": owner["metadata"]["namespace"],
+        "ownerReferences": [controller_reference(owner)],
+    }
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": template["spec"]}
