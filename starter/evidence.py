@@ -112,11 +112,13 @@ class _Reader:
         return Commanded(_moment(event), name, await self._command(arguments))
 
     async def _command(self, arguments: Payloads) -> Command:
-        """Read a command; a signal by hand may carry nothing, or anything."""
+        """Read a command; a signal by hand may carry nothing, a reason, or anything."""
+        if not arguments.payloads:
+            return Command()
         try:
             return await self._decode(arguments, Command)
-        except (ValueError, RuntimeError, IndexError):
-            return Command()
+        except (ValueError, RuntimeError) as error:
+            return Command(reason=f"unreadable: {type(error).__name__}")
 
     async def _decode(self, payloads: Payloads, model: type[Model]) -> Model:
         decoded = await self._converter.decode(payloads.payloads, [model])

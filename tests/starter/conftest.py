@@ -232,6 +232,10 @@ class Engine:
         return row_of(spec, phase, **fields)
 
     @staticmethod
+    def seconds(number: float) -> timedelta:
+        return timedelta(seconds=number)
+
+    @staticmethod
     def later(seconds: float) -> datetime:
         return NOW + timedelta(seconds=seconds)
 
@@ -252,11 +256,18 @@ class Engine:
         identity = contract.application_id(row.namespace, row.name)
         return await self._start(contract.APPLICATION_WORKFLOW, identity, row, [])
 
+    async def analysed(self, handle: WorkflowHandle[Any, Any]) -> None:
+        """Wait until a rollout has its one check."""
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.HasField("activity_task_completed_event_attributes"):
+                return
+
     async def ended(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Wait until visibility knows that a workflow is over."""
 
         async def is_over() -> bool:
-            found = self.client.list_workflows(f"WorkflowId = '{handle.id}' AND ExecutionStatus != 'Running'")
+            run = f"RunId = '{handle.result_run_id}'"
+            found = self.client.list_workflows(f"{run} AND ExecutionStatus != 'Running'")
             return [item async for item in found] != []
 
         await until(is_over)

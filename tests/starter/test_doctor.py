@@ -1,0 +1,56 @@
+"""The doctor: what is missing, and the command that mends it."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.testing import WorkflowEnvironment
+
+from starter.doctor import examine, findings
+from starter.errors import Exit
+
+
+@pytest.fixture
+async def bare() -> AsyncIterator[Client]:
+    """A server without our search attributes."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=str(Path(sys.executable).with_name("temporal")), dev_server_log_level="error"
+    )
+    async with environment:
+        yield environment.client
+
+
+async def test_names_missing_search_attributes_and_their_command(bare: Client, capsys: Any) -> None:
+    assert await examine(bare, is_fixing=False) is Exit.REFUSED
+
+    output = capsys.readouterr().out
+    assert "CanaryCluster, CanaryNamespace" in output
+    assert "run: canary doctor --fix" in output
+
+
+async def test_registers_them_on_request(bare: Client) -> None:
+    await examine(bare, is_fixing=True)
+
+    seen = [str(finding) async for finding in findings(bare)]
+    assert "ok    search attributes: all 7 registered" in seen
+
+
+async def test_warns_of_a_short_retention(bare: Client) -> None:
+    seen = [str(finding) async for finding in findings(bare)]
+
+    assert any(line.startswith("warn  retention: 1 days; evidence is lost after that") for line in seen)
+
+
+async def test_a_queue_nobody_polls_fails(bare: Client) -> None:
+    seen = [str(finding) async for finding in findings(bare)]
+
+    assert "FAIL  workers of canary: 0 polling; start one with `canary-worker`" in seen
+
+
+async def test_a_queue_with_a_worker_is_fine(engine: Any) -> None:
+    seen = [str(finding) async for finding in findings(engine.client)]
+
+    assert "ok    workers of canary: 1 polling" in seen
