@@ -1,0 +1,160 @@
+"""What has been brought where: one delivery for each policy of an Application in each cluster."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
+from canary.spec import CanarySpec
+from canary.stored import Stored
+
+FIRST_BACK_OFF = timedelta(seconds=2)
+LONGEST_BACK_OFF = timedelta(minutes=5)
+GIVE_UP_AFTER = timedelta(minutes=5)
+"""How long an unreachable cluster is waited for when a policy is taken back from it."""
+_MOST_DOUBLINGS = 16
+
+
+class ApplicationPhase(StrEnum):
+    """How an Application stands, in the words of Kurator's fleets."""
+
+    PENDING = "Pending"
+    RUNNING = "Running"
+    READY = "Ready"
+    FAILED = "Failed"
+    TERMINATING = "Terminating"
+
+
+class Delivery(Stored):
+    """One policy in one cluster: what is wanted there, and what came of it."""
+
+    policy: SyncPolicy
+    """As it is wanted; of its clusters and canaries, those of this cluster."""
+    cluster: ClusterRef
+    canary: CanarySpec | None = None
+    """The canary that has been handed to its own workflow."""
+    retired_at: datetime | None = None
+    """Since when it is no longer wanted."""
+    is_stale: bool = True
+    """What is wanted has changed since it was last applied."""
+    applied_revision: str = ""
+    attempted_revision: str = ""
+    inventory: tuple[str, ...] = ()
+    message: str = ""
+    failures: int = 0
+    due: datetime | None = None
+    """When it is tried again or applied anew; at once if anything changed before."""
+
+    @property
+    def key(self) -> str:
+        """What an Application knows it by: `<policy>-<cluster>`."""
+        return f"{self.policy.name}-{self.cluster.name}"
+
+    @property
+    def wanted_canary(self) -> CanarySpec | None:
+        """The canary that is to be there."""
+        return self.policy.canaries[0] if self.policy.canaries and self.retired_at is None else None
+
+    @property
+    def has_canary_too_many(self) -> bool:
+        """Whether the canary that is there has to be deleted: it is gone from the policy, or another one."""
+        wanted = self.wanted_canary
+        return self.canary is not None and (wanted is None or wanted.tail != self.canary.tail)
+
+    def is_current(self, revision: str) -> bool:
+        """Whether the cluster holds this revision of what is wanted."""
+        return not self.is_stale and self.applied_revision == revision and not self.failures
+
+    def is_due(self, revision: str, now: datetime) -> bool:
+        """Whether there is something to do."""
+        if self.retired_at is None and not revision:
+            return False
+        is_news = self.attempted_revision != revision or (self.is_stale and not self.failures)
+        return is_news or (self.due is not None and self.due <= now)
+
+    def succeeded(self, revision: str, now: datetime) -> "Delivery":
+        """The delivery after all of it worked."""
+        again = now + self.policy.interval if self.policy.interval else None
+        done = {"applied_revision": revision, "attempted_revision": revision, "due": again}
+        return self.model_copy(update={**done, "is_stale": False, "failures": 0})
+
+    def failed(self, revision: str, message: str, now: datetime) -> "Delivery":
+        """The delivery after something did not work."""
+        doublings: int = 2 ** min(self.failures, _MOST_DOUBLINGS)
+        again = now + min(FIRST_BACK_OFF * doublings, LONGEST_BACK_OFF)
+        told = {"attempted_revision": revision, "message": message, "due": again}
+        return self.model_copy(update={**told, "failures": self.failures + 1})
+
+    def is_given_up(self, now: datetime) -> bool:
+        """Whether its cluster has been unreachable for so long that it is left as it is."""
+        return self.retired_at is not None and now - self.retired_at >= GIVE_UP_AFTER
+
+
+def wanted_by(spec: ApplicationSpec) -> list[Delivery]:
+    """List the deliveries of a spec, in its order."""
+    return [
+        Delivery(policy=_narrowed(policy, cluster), cluster=cluster)
+        for policy in spec.policies
+        for cluster in policy.clusters
+    ]
+
+
+def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: datetime) -> tuple[Delivery, ...]:
+    """Turn the deliveries to another spec: what stays keeps its state, what is gone is retired.
+
+    Without a spec all are retired. The retired come first, since a cluster is served in this order.
+    """
+    before = {delivery.key: delivery for delivery in known}
+    wanted = {delivery.key: delivery for delivery in (wanted_by(spec) if spec else ())}
+    gone = [_retired(delivery, now) for key, delivery in before.items() if key not in wanted]
+    stay = [_revised(before.get(key), delivery) for key, delivery in wanted.items()]
+    return (*gone, *stay)
+
+
+def next_due(deliveries: Iterable[Delivery]) -> datetime | None:
+    """When the next of them is to be looked at without any news."""
+    return min((delivery.due for delivery in deliveries if delivery.due), default=None)
+
+
+def phase_of(deliveries: Iterable[Delivery], revision: str, source_message: str) -> ApplicationPhase:
+    """Sum up an Application."""
+    all_of_them = list(deliveries)
+    if source_message or any(delivery.failures for delivery in all_of_them):
+        return ApplicationPhase.FAILED
+    if not revision:
+        return ApplicationPhase.PENDING
+    if all(delivery.is_current(revision) for delivery in all_of_them):
+        return ApplicationPhase.READY
+    return ApplicationPhase.RUNNING
+
+
+def summary_of(deliveries: Iterable[Delivery], revision: str, source_message: str) -> str:
+    """Say in one sentence how an Application stands."""
+    all_of_them = list(deliveries)
+    current = sum(delivery.is_current(revision) for delivery in all_of_them)
+    failed = [delivery for delivery in all_of_them if delivery.failures]
+    if source_message:
+        return source_message
+    if failed:
+        return f"{failed[0].key}: {failed[0].message}"
+    return f"Applied to {current} of {len(all_of_them)}." if revision else "Looking for the source."
+
+
+def _narrowed(policy: SyncPolicy, cluster: ClusterRef) -> SyncPolicy:
+    own = tuple(canary for canary in policy.canaries if canary.cluster == cluster.name)
+    return policy.model_copy(update={"clusters": (cluster,), "canaries": own})
+
+
+def _retired(delivery: Delivery, now: datetime) -> Delivery:
+    if delivery.retired_at is not None:
+        return delivery
+    return delivery.model_copy(update={"retired_at": now, "is_stale": True, "failures": 0, "due": now})
+
+
+def _revised(known: Delivery | None, wanted: Delivery) -> Delivery:
+    if known is None:
+        return wanted
+    if known.policy == wanted.policy and known.cluster == wanted.cluster and known.retired_at is None:
+        return known
+    changed = {"policy": wanted.policy, "cluster": wanted.cluster, "retired_at": None}
+    return known.model_copy(update={**changed, "is_stale": True, "failures": 0, "due": None})
