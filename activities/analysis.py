@@ -105,7 +105,7 @@ class AnalysisActivities:
                     group.create_task(self._measure(request, metric))
                     for metric in request.spec.analysis.metrics
                 ]
-        except* Exception as errors:
+        except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the first speaks for all
         return tuple(task.result() for task in tasks)
 

@@ -204,6 +204,8 @@ class _BoundedAdapter(HTTPAdapter):
             if len(body) > _LARGEST_ANSWER:
                 response.close()
                 raise MeasurementError(f"Prometheus answers more than {_LARGEST_ANSWER} bytes")
+        if response.raw.length_remaining:
+            raise requests.ConnectionError(request=request)  # cut off in the middle
         return _answered(request, response.status_code, bytes(body), dict(response.headers))
 
 

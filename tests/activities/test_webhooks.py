@@ -1,0 +1,299 @@
+import asyncio
+import json
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
+
+from activities import webhooks
+from activities.webhooks import Webhooks
+from canary.errors import NoAnswerError
+from canary.revision import checksum
+from canary.spec import AnalysisSpec, CanarySpec, HookType, ServiceSpec, TargetRef, WebhookSpec
+from canary.status import Phase, Revision
+from sandbox.loadtester import LoadTester
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+REVISION = Revision(template="abc", configs={"configmap/a": "1"})
+SPEC = CanarySpec(
+    cluster="member1",
+    namespace="webapp",
+    name="backend",
+    target=TargetRef(name="backend"),
+    service=ServiceSpec(name="backend", port=9898),
+    analysis=AnalysisSpec(interval=timedelta(seconds=1)),
+)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+class Server:
+    """A webhook whose answers are given by the test; the last is repeated."""
+
+    def __init__(self) -> None:
+        self.handlers: list[Handler] = []
+        self.bodies: list[bytes] = []
+        self.types: list[str] = []
+        app = web.Application()
+        app.router.add_route("*", "/{path:.*}", self._answer)
+        self.http = TestServer(app)
+
+    def answers(self, *statuses: int, text: str = "", headers: dict[str, str] | None = None) -> None:
+        async def answer(status: int) -> web.StreamResponse:
+            return web.Response(status=status, text=text, headers=headers)
+
+        self.handlers = [lambda _, status=status: answer(status) for status in statuses]  # type: ignore[misc]
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.http.port}/"
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.bodies.append(await request.read())
+        self.types.append(f"{request.method} {request.content_type}")
+        handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
+        return await handler(request)
+
+
+@dataclass(frozen=True)
+class Route:
+    url: str
+    proxy: webhooks.Proxy | None = None
+
+
+class Outside:
+    """Everything is where its address says."""
+
+    def __init__(self, proxy: webhooks.Proxy | None = None) -> None:
+        self.proxy = proxy
+
+    async def webhook(self, cluster: str, namespace: str, url: str) -> Route:
+        assert (cluster, namespace) == ("member1", "webapp")
+        return Route(url, self.proxy)
+
+
+class Relay:
+    """A proxy that answers by itself and keeps what it was sent."""
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.answer = (status, body)
+        self.sent: list[tuple[str, bytes | None]] = []
+
+    async def send(
+        self, url: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, limit: int
+    ) -> tuple[int, bytes]:
+        assert headers["Content-Type"] == "application/json"
+        assert seconds > 0
+        assert limit == 4096
+        self.sent.append((url, body))
+        return self.answer
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[Server]:
+    server = Server()
+    await server.http.start_server()
+    yield server
+    await server.http.close()
+
+
+@pytest.fixture
+async def clients() -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]]:
+    async with httpx.AsyncClient() as client, httpx.AsyncClient(verify=False) as unverified:
+        yield client, unverified
+
+
+@pytest.fixture
+def hooks(clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> Webhooks:
+    return Webhooks(Outside(), *clients, lambda: NOW)
+
+
+def hook(url: str, *, retries: int = 0, timeout: float = 5, **metadata: str) -> WebhookSpec:
+    return WebhookSpec(
+        name="load-test", url=url, retries=retries, timeout=timedelta(seconds=timeout), metadata=metadata
+    )
+
+
+async def test_sends_what_flagger_sends(server: Server, hooks: Webhooks) -> None:
+    server.answers(200)
+    await hooks.call(SPEC, hook(server.url, cmd="hey"), Phase.PROGRESSING, REVISION)
+    await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+    known = {
+        "name": "backend",
+        "namespace": "webapp",
+        "phase": "Progressing",
+        "checksum": checksum(REVISION),
+    }
+
+    assert [json.loads(body) for body in server.bodies] == [known | {"metadata": {"cmd": "hey"}}, known]
+    assert server.types == ["POST application/json"] * 2
+
+
+@pytest.mark.parametrize(
+    ("status", "passed"),
+    [
+        (200, True),
+        (201, True),
+        (202, True),
+        (204, True),
+        (205, False),
+        (403, False),
+        (500, False),
+        (501, False),
+    ],
+)
+async def test_passes_from_200_to_204(server: Server, hooks: Webhooks, status: int, passed: bool) -> None:  # noqa: FBT001 — a parameter
+    server.answers(status, text="" if status in (204, 205) else "said")
+    answer = await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.status) == (passed, status)
+    assert (answer.hook, answer.type, answer.at) == ("load-test", HookType.ROLLOUT, NOW)
+    assert answer.message == ("" if status in (204, 205) else "said")
+
+
+async def test_a_redirect_fails_and_is_named(server: Server, hooks: Webhooks) -> None:
+    server.answers(302, headers={"Location": "http://u:p4ss@elsewhere/"})
+    answer = await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+
+    assert not answer.passed
+    assert answer.message == "redirected, which is not followed: http://elsewhere/"
+    assert len(server.bodies) == 1
+
+
+async def test_a_huge_answer_is_read_four_kilobytes_far(server: Server, hooks: Webhooks) -> None:
+    written = 0
+    closed = asyncio.Event()
+
+    async def floods(request: web.Request) -> web.StreamResponse:
+        nonlocal written
+        response = web.StreamResponse()
+        await response.prepare(request)
+        try:
+            for _ in range(5_000):
+                await response.write(b"x" * 100_000)
+                written += 100_000
+        finally:
+            closed.set()
+        return response
+
+    server.handlers = [floods]
+    answer = await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+    await asyncio.wait_for(closed.wait(), 5)
+
+    assert answer.passed
+    assert answer.message == "x" * 4096
+    assert written < 50_000_000
+
+
+async def test_a_hook_that_answers_too_late_has_failed(server: Server, hooks: Webhooks) -> None:
+    async def trickles(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while request.transport and not request.transport.is_closing():
+            await response.write(b"x")
+            await asyncio.sleep(0.05)
+        return response
+
+    server.handlers = [trickles]
+    answer = await hooks.call(SPEC, hook(server.url, timeout=0.3), Phase.PROGRESSING, REVISION)
+
+    assert not answer.passed
+    assert answer.message == "no answer within 0.3 s"
+
+
+async def test_retries_what_may_pass_after_a_pause(server: Server, hooks: Webhooks) -> None:
+    server.answers(500, 200)
+    started = time.monotonic()
+    answer = await hooks.call(SPEC, hook(server.url, retries=1), Phase.PROGRESSING, REVISION)
+
+    assert answer.passed
+    assert len(server.bodies) == 2
+    assert time.monotonic() - started >= 1.0
+
+
+@pytest.mark.parametrize("status", [403, 501])
+async def test_does_not_retry_a_plain_no(server: Server, hooks: Webhooks, status: int) -> None:
+    server.answers(status, 200)
+    answer = await hooks.call(SPEC, hook(server.url, retries=3), Phase.PROGRESSING, REVISION)
+
+    assert not answer.passed
+    assert len(server.bodies) == 1
+
+
+async def test_keeps_the_text_of_the_last_failure(server: Server, hooks: Webhooks) -> None:
+    server.answers(500, text="command bats failed")
+    answer = await hooks.call(SPEC, hook(server.url, retries=1), Phase.PROGRESSING, REVISION)
+
+    assert (answer.status, answer.message) == (500, "command bats failed")
+    assert len(server.bodies) == 2
+
+
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_a_gateway_without_the_hook_is_no_answer(server: Server, hooks: Webhooks, status: int) -> None:
+    server.answers(status, text="no endpoints")
+    with pytest.raises(NoAnswerError, match=f"Webhook load-test does not answer: {status} no end") as caught:
+        await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+
+    assert caught.value.status == status
+
+
+async def test_no_connection_is_no_answer_and_hides_credentials(
+    hooks: Webhooks, unused_tcp_port: int
+) -> None:
+    url = f"http://u:p4ss@127.0.0.1:{unused_tcp_port}/"
+    with pytest.raises(NoAnswerError, match="Webhook load-test does not answer: ConnectError") as caught:
+        await hooks.call(SPEC, hook(url), Phase.PROGRESSING, REVISION)
+
+    assert "p4ss" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+async def test_a_url_that_cannot_be_read_has_failed(hooks: Webhooks) -> None:
+    answer = await hooks.call(SPEC, hook("http://tester:port/"), Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.status) == (False, None)
+
+
+async def test_a_proxied_hook_is_called_by_the_proxy(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    relay = Relay(202, b" queued ")
+    hooks = Webhooks(Outside(relay), *clients, lambda: NOW)
+    answer = await hooks.call(SPEC, hook("http://tester.webapp/"), Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.message) == (True, "queued")
+    assert relay.sent[0][0] == "http://tester.webapp/"
+    assert json.loads(relay.sent[0][1] or b"")["name"] == "backend"
+
+
+async def test_credentials_are_not_sent_where_they_would_be_dropped(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    relay = Relay(202, b"")
+    hooks = Webhooks(Outside(relay), *clients, lambda: NOW)
+    answer = await hooks.call(SPEC, hook("http://u:p4ss@tester.webapp/"), Phase.PROGRESSING, REVISION)
+
+    assert not answer.passed
+    assert "drops the credentials" in answer.message
+    assert relay.sent == []
+
+
+async def test_speaks_the_load_testers_protocol(hooks: Webhooks) -> None:
+    tester = await LoadTester.start()
+    url = f"{tester.url}/"
+    fails = hook(url, type="bash", cmd="echo broken; false")
+    try:
+        queued = await hooks.call(SPEC, hook(url, type="cmd", cmd="true"), Phase.PROGRESSING, REVISION)
+        failed = await hooks.call(SPEC, fails, Phase.PROGRESSING, REVISION)
+        halted = await hooks.call(SPEC, hook(f"{url}gate/halt"), Phase.PROGRESSING, REVISION)
+    finally:
+        await tester.stop()
+
+    assert (queued.passed, queued.status) == (True, 202)
+    assert (failed.passed, failed.status) == (False, 500)
+    assert "broken" in failed.message
+    assert (halted.passed, halted.status, halted.message) == (False, 403, "Forbidden")
