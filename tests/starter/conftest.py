@@ -288,12 +288,17 @@ class Engine:
             memo={contract.ROW: row},
             search_attributes=TypedSearchAttributes(attributes),
         )
-        await until(lambda: self._is_listed(handle.id))
+        await self.listed(handle.id)
         return handle
 
-    async def _is_listed(self, identity: str) -> bool:
-        found = self.client.list_workflows(f"WorkflowId = '{identity}'")
-        return [item async for item in found] != []
+    async def listed(self, identity: str) -> None:
+        """Wait until visibility knows a workflow."""
+
+        async def is_listed() -> bool:
+            found = self.client.list_workflows(f"WorkflowId = '{identity}'")
+            return [item async for item in found] != []
+
+        await until(is_listed)
 
 
 async def until(condition: Callable[[], Awaitable[bool]]) -> None:

@@ -22,6 +22,7 @@ async def test_a_first_apply_starts_the_canary(engine: Any) -> None:
     result = await offer.make(engine.client, offered(spec))
 
     assert result.accepted
+    await engine.listed(canary_id(spec.tail))
     assert [item.tail for item in await canaries(engine.client, Scope(spec.namespace))] == [spec.tail]
 
 

@@ -1,0 +1,201 @@
+"""The command line as a process: exit codes, streams, and how fast it answers."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter
+from typing import Any
+
+import pytest
+
+from starter.errors import Exit
+from starter.options import hoist
+
+CANARY = """\
+apiVersion: flagger.app/v1beta1
+kind: Canary
+metadata:
+  name: {name}
+  namespace: {namespace}
+spec:
+  targetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
+  service: {{port: 9898}}
+  analysis: {{interval: 30s, threshold: 2, maxWeight: 50, stepWeight: 10}}
+"""
+
+
+@dataclass(frozen=True)
+class Ended:
+    code: int
+    out: str
+    err: str
+
+
+async def canary(address: str, *words: str) -> Ended:
+    environment = {**os.environ, "TEMPORAL_ADDRESS": address, "CANARY_USER": "ada"}
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "starter", *words),
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    out, err = await process.communicate()
+    assert process.returncode is not None
+    return Ended(process.returncode, out.decode(), err.decode())
+
+
+@pytest.fixture
+def document(tmp_path: Path, engine: Any) -> Any:
+    """Write a Canary of this name in a namespace of the test's own."""
+
+    def write(name: str) -> str:
+        path = tmp_path / f"{name}.yaml"
+        path.write_text(CANARY.format(name=name, namespace=engine.namespace()))
+        return str(path)
+
+    return write
+
+
+async def test_apply_says_what_it_did(engine: Any, document: Any) -> None:
+    ended = await canary(engine.address, "apply", "-f", document("backend"), "--cluster", "one")
+
+    assert ended.out.startswith("canary/one/ns-")
+    assert ended.out.endswith("/Deployment/backend configured\n")
+    assert ended.code == Exit.DONE
+
+
+async def test_apply_waits_until_the_canary_is_at_rest(engine: Any, document: Any) -> None:
+    ended = await canary(
+        engine.address, "apply", "-f", document("backend"), "--cluster", "one", "--wait", "--timeout", "20s"
+    )
+
+    assert ended.out.splitlines()[-1].split()[1:4] == ["one", "backend", "Initialized"]
+    assert ended.code == Exit.DONE
+
+
+async def test_a_mistake_the_engine_finds_names_the_line(engine: Any, document: Any) -> None:
+    file = document("refused")
+    ended = await canary(engine.address, "apply", "-f", file, "--cluster", "one")
+
+    assert f"{file}:7: spec.targetRef.name: Deployment refused not found in cluster one" in ended.err
+    assert ended.out.endswith("refused refused\n")
+    assert ended.code == Exit.USAGE
+
+
+async def test_an_unreachable_cluster_has_its_own_code(engine: Any, document: Any) -> None:
+    ended = await canary(engine.address, "apply", "-f", document("away"), "--cluster", "one")
+
+    assert "Cluster one does not answer" in ended.err
+    assert ended.code == Exit.UNREACHABLE
+
+
+async def test_a_wrong_document_is_never_offered(tmp_path: Path) -> None:
+    path = tmp_path / "canary.yaml"
+    path.write_text(
+        CANARY.format(name="backend", namespace="webapp").replace("stepWeight: 10", "stepWeight: 0")
+    )
+    ended = await canary("127.0.0.1:1", "apply", "-f", str(path), "--cluster", "one")
+
+    assert f"{path}:9: spec.analysis.stepWeight: " in ended.err
+    assert ended.err.endswith("error: 1 mistake; nothing was applied.\n")
+    assert ended.code == Exit.USAGE
+
+
+async def test_lint_asks_nobody(document: Any) -> None:
+    ended = await canary("127.0.0.1:1", "lint", "-f", document("backend"), "--cluster", "one")
+
+    assert (ended.code, ended.err) == (Exit.DONE, "")
+
+
+async def test_apply_without_a_worker_starts_nothing(idle: Any, document: Any) -> None:
+    ended = await canary(idle.address, "apply", "-f", document("backend"), "--cluster", "one")
+
+    assert ended.err == (
+        "error: No worker is running, so nothing was applied; start one with `canary-worker`.\n"
+    )
+    assert ended.code == Exit.UNREACHABLE
+
+
+async def test_without_temporal_one_sentence_names_the_way_out() -> None:
+    ended = await canary("127.0.0.1:1", "get")
+
+    assert ended.err.startswith("error: Cannot reach Temporal at 127.0.0.1:1; ")
+    assert ended.code == Exit.UNREACHABLE
+
+
+async def test_an_unknown_name_is_a_usage_error(engine: Any) -> None:
+    ended = await canary(engine.address, "abort", "nothing", "-n", "webapp")
+
+    assert ended.err == "error: No canary nothing in namespace webapp.\n"
+    assert ended.code == Exit.USAGE
+
+
+async def test_the_sandboxes_folder_stands_for_its_address(engine: Any, tmp_path: Path) -> None:
+    (tmp_path / "endpoints.json").write_text(f'{{"temporal": "{engine.address}"}}')
+    ended = await canary("127.0.0.1:1", "get", "-n", "empty", "--sandbox", str(tmp_path))
+
+    assert ended.out == "No canaries in namespace empty (-A shows all).\n"
+
+
+async def test_a_folder_without_a_sandbox_is_said(tmp_path: Path) -> None:
+    ended = await canary("127.0.0.1:1", "get", "--sandbox", str(tmp_path))
+
+    assert f"No sandbox runs in {tmp_path}" in ended.err
+    assert ended.code == Exit.USAGE
+
+
+async def test_timeouts_have_their_own_code(engine: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec, engine.row(spec, "Initializing"))
+
+    ended = await canary(
+        engine.address, "status", "backend", "-n", spec.namespace, "--watch", "--timeout", "500ms"
+    )
+
+    assert ended.code == Exit.TIMED_OUT
+
+
+async def test_a_reader_that_has_seen_enough_gets_no_traceback(engine: Any) -> None:
+    command = f"{sys.executable} -m starter get --all-namespaces | head -c 0"
+    process = await asyncio.create_subprocess_exec(
+        *("bash", "-c", command),
+        env={**os.environ, "TEMPORAL_ADDRESS": engine.address},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    _, err = await process.communicate()
+
+    assert err == b""
+
+
+def test_help_answers_at_once() -> None:
+    trials = []
+    for _ in range(3):
+        begin = perf_counter()
+        subprocess.run([sys.executable, "-m", "starter", "--help"], check=True, capture_output=True)
+        trials.append(perf_counter() - begin)
+
+    assert min(trials) < 0.3
+
+
+def test_help_imports_neither_temporal_nor_kubernetes() -> None:
+    code = "import sys, starter.__main__; print(*sys.modules)"
+    ended = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+
+    assert not {"temporalio", "kubernetes", "rich", "pydantic"} & set(ended.stdout.split())
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(["get", "--no-color"], ["--no-color", "get"], id="behind the command"),
+        pytest.param(["get", "--sandbox", "d", "x"], ["--sandbox", "d", "get", "x"], id="with its value"),
+        pytest.param(["get", "--sandbox=d"], ["--sandbox=d", "get"], id="joined"),
+        pytest.param(["get", "--", "--no-color"], ["get", "--", "--no-color"], id="not behind --"),
+    ],
+)
+def test_global_options_may_stand_anywhere(given: list[str], expected: list[str]) -> None:
+    assert hoist(given) == expected
