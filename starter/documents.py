@@ -8,7 +8,7 @@ from pathlib import Path as File
 
 from canary.documents.applications import HOST
 from canary.documents.mistake import Mistake, Path
-from canary.documents.resolve import Resolution, ResolvedApplication, ResolvedCanary, resolve
+from canary.documents.resolve import Resolution, resolve
 from canary.problem import Problem
 from starter.parsing import Parsed, UnreadableError, parse
 
@@ -56,21 +56,6 @@ class Documents:
     sources: tuple[Source, ...]
     resolution: Resolution
     findings: tuple[Finding, ...]
-
-    @property
-    def is_valid(self) -> bool:
-        """Whether nothing keeps the documents from being applied; warnings do not."""
-        return all(finding.is_warning for finding in self.findings)
-
-    @property
-    def applications(self) -> tuple[ResolvedApplication, ...]:
-        """The Applications to apply: all or, where anything is wrong, none."""
-        return self.resolution.applications if self.is_valid else ()
-
-    @property
-    def canaries(self) -> tuple[ResolvedCanary, ...]:
-        """The Flagger Canaries to apply: all or, where anything is wrong, none."""
-        return self.resolution.canaries if self.is_valid else ()
 
     def finding(self, document: int, problem: Problem) -> Finding:
         """Say where a mistake that a worker found stands; its path may lead nowhere in the document."""

@@ -1,15 +1,13 @@
 """The documents given together, found by what they are called."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from canary.application import ClusterRef, SecretKey
 from canary.documents.flagger import MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.mistake import Mistake, Path, of_document
-from canary.documents.reading import AnyDocument, Key, key_of, read
-from canary.documents.rules import namespace_mistakes, object_name_mistakes
-from canary.documents.schema import Metadata
+from canary.documents.reading import AnyDocument, Key, Reading, key_of, read
 
 
 @dataclass(frozen=True)
@@ -31,7 +29,7 @@ class Entry:
     """One document that could be read, and its place among those that were given."""
 
     index: int
-    key: Key
+    reading: Reading
     model: AnyDocument
 
 
@@ -80,24 +78,15 @@ class Catalogue:
 def catalogue(documents: Sequence[object]) -> Catalogue:
     """Read *documents*, each a mapping as YAML or JSON gives it."""
     entries: dict[Key, Entry] = {}
-    mentioned: dict[Key, int] = {}
+    mentioned: set[Key] = set()
     mistakes: list[Mistake] = []
     for index, data in enumerate(documents):
-        model, found = read(data)
-        key = key_of(data)
-        mistakes += of_document(index, found)
-        if key is None or model is None:
-            mentioned |= {key: index} if key else {}
-            continue
-        mistakes += of_document(index, _name_mistakes(model.metadata))
-        if key in mentioned:
+        reading, key = read(data), key_of(data)
+        mistakes += of_document(index, reading.mistakes)
+        if key is not None and key in mentioned:
             mistakes.append(Mistake(("metadata", "name"), f"{key} is given twice", document=index))
-            continue
-        mentioned[key] = index
-        entries[key] = Entry(index, key, model)
+        elif key is not None:
+            mentioned.add(key)
+            if reading.model is not None:
+                entries[key] = Entry(index, reading, reading.model)
     return Catalogue(entries, frozenset(mentioned), tuple(mistakes))
-
-
-def _name_mistakes(metadata: Metadata) -> Iterator[Mistake]:
-    yield from object_name_mistakes(("metadata", "name"), metadata.name)
-    yield from namespace_mistakes(("metadata", "namespace"), metadata.namespace)

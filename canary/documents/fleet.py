@@ -1,9 +1,11 @@
 """Kurator's Fleet and AttachedCluster: which clusters an Application is delivered to."""
 
+from collections.abc import Iterator
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from canary.documents.mistake import Mistake
 from canary.documents.schema import Document, Metadata, NotDone, Structure, Text
 
 _NO_CHART = NotDone(
@@ -84,3 +86,11 @@ class AttachedCluster(Document):
     metadata: Metadata
     spec: AttachedClusterSpec
     status: Structure | None = None
+
+
+def fleet_mistakes(fleet: Fleet) -> Iterator[Mistake]:
+    """Yield what is wrong with a Fleet in itself."""
+    names = [member.name for member in fleet.spec.clusters]
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield Mistake(("spec", "clusters", index, "name"), f"{name} is in this fleet already")

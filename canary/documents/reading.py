@@ -50,17 +50,60 @@ def key_of(data: object) -> Key | None:
             return None
 
 
-def read(data: object) -> tuple[AnyDocument | None, list[Mistake]]:
-    """Read one document; without a model where it cannot be understood."""
+@dataclass(frozen=True)
+class Reading:
+    """What was understood of a document."""
+
+    model: AnyDocument | None
+    mistakes: list[Mistake]
+    dropped: tuple[Path, ...] = ()
+    """Fields that were left out of the model, so that the rest can be looked at."""
+
+    def is_certain(self, mistake: Mistake) -> bool:
+        """Whether *mistake*, found in the model, is none that a dropped field may have caused."""
+        if not self.dropped:
+            return True
+        around = mistake.path[:-1]
+        return not mistake.is_warning and all(path[: len(around)] != around for path in self.dropped)
+
+
+def read(data: object) -> Reading:
+    """Read one document; without a model where it cannot be understood at all."""
     if not isinstance(data, dict):
-        return None, [Mistake((), f"must be a mapping with apiVersion and kind, is {show(data)}")]
+        return Reading(None, [Mistake((), f"must be a mapping with apiVersion and kind, is {show(data)}")])
     found = _model_of(data)
     if isinstance(found, Mistake):
-        return None, [found]
+        return Reading(None, [found])
+    said = _without_nulls(data)
     try:
-        return found.model_validate(_without_nulls(data)), []
+        return Reading(found.model_validate(said), [])
     except ValidationError as error:
-        return None, list(_mistakes(found, error))
+        mistakes = list(_mistakes(found, error))
+    dropped = tuple(mistake.path for mistake in mistakes)
+    try:
+        return Reading(found.model_validate(_without(said, dropped)), mistakes, dropped)
+    except ValidationError:  # what was dropped is required: the mistakes are known already
+        return Reading(None, mistakes)
+
+
+def _without(value: Any, dropped: tuple[Path, ...]) -> Any:
+    """Leave the *dropped* fields out; lists with a wrong item go whole, so that places stay as they are."""
+    within: dict[int | str, list[Path]] = {}
+    for path in dropped:
+        within.setdefault(path[0], []).append(path[1:])
+    if isinstance(value, list):
+        return [_without(item, tuple(within.get(place, ()))) for place, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: _without(item, tuple(within.get(key, ())))
+        for key, item in value.items()
+        if not any(_is_whole(path) for path in within.get(key, ()))
+    }
+
+
+def _is_whole(path: Path) -> bool:
+    return not path or (len(path) == 1 and isinstance(path[0], int))
 
 
 def _model_of(data: dict[Any, Any]) -> type[AnyDocument] | Mistake:

@@ -9,12 +9,12 @@ from canary.documents.applications import application_mistakes, application_spec
 from canary.documents.canaries import canary_mistakes, canary_spec, missing_of_canary
 from canary.documents.catalogue import Catalogue, Entry, Reference, catalogue
 from canary.documents.flagger import Canary, MetricTemplate
-from canary.documents.fleet import AttachedCluster, Fleet
+from canary.documents.fleet import AttachedCluster, Fleet, fleet_mistakes
 from canary.documents.kurator import Application
 from canary.documents.metrics import provider_mistakes
 from canary.documents.mistake import Mistake, Path, of_document, under
 from canary.documents.reading import AnyDocument
-from canary.documents.rules import object_name_mistakes
+from canary.documents.rules import namespace_mistakes, object_name_mistakes
 from canary.documents.schema import refused
 from canary.errors import TemplateError
 from canary.queries import render_query
@@ -48,11 +48,6 @@ class Resolution:
     unresolved: tuple[Reference, ...]
     """What is referred to and was not given; each has its mistake too."""
 
-    @property
-    def is_valid(self) -> bool:
-        """Whether nothing keeps the documents from being applied."""
-        return all(mistake.is_warning for mistake in self.mistakes)
-
 
 def resolve(documents: Sequence[object], cluster: str | None = None) -> Resolution:
     """Make specs of *documents*, each a mapping as YAML or JSON gives it.
@@ -66,11 +61,10 @@ def resolve(documents: Sequence[object], cluster: str | None = None) -> Resoluti
     for entry in given.entries.values():
         missing = [replace(each, document=entry.index) for each in _missing(entry.model, given)]
         unresolved += missing
-        mistakes += (each.mistake for each in missing)
-        own = list(_mistakes(entry.model, given, cluster))
+        own = [each.mistake for each in missing] + list(_mistakes(entry.model, given, cluster))
         said = {mistake.path for mistake in own}
         own += (mistake for mistake in refused(entry.model) if mistake.path not in said)
-        mistakes += of_document(entry.index, own)
+        mistakes += of_document(entry.index, filter(entry.reading.is_certain, own))
     wrong = {mistake.document for mistake in mistakes if not mistake.is_warning}
     sound = [entry for entry in given.entries.values() if entry.index not in wrong]
     applications = tuple(_applications(sound, given))
@@ -98,6 +92,8 @@ def _missing(model: AnyDocument, given: Catalogue) -> Iterator[Reference]:
 
 
 def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iterator[Mistake]:
+    yield from object_name_mistakes(("metadata", "name"), model.metadata.name)
+    yield from namespace_mistakes(("metadata", "namespace"), model.metadata.namespace)
     match model:
         case Application():
             yield from application_mistakes(model, given)
@@ -110,7 +106,7 @@ def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iter
         case AttachedCluster():
             yield from object_name_mistakes(("spec", "kubeconfig", "name"), model.spec.kubeconfig.name)
         case Fleet():
-            yield from ()
+            yield from fleet_mistakes(model)
         case _:
             assert_never(model)
 
@@ -128,24 +124,6 @@ def _canaries(entries: Iterable[Entry], given: Catalogue, cluster: str | None) -
             yield ResolvedCanary(entry.index, spec, given.cluster_named(cluster))
 
 
-def _spec_mistakes(
-    applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]
-) -> Iterator[Mistake]:
-    """Yield the mistakes that only show once references are looked up."""
-    owners: dict[str, str] = {}
-    for use in _uses(applications, canaries):
-        tail = use.spec.tail
-        if tail in owners:
-            message = f"{use.what} is the target of {owners[tail]} already: a target has one canary"
-            yield Mistake(use.target, message, document=use.document)
-        owners.setdefault(tail, use.owner)
-        for index, metric in enumerate(use.spec.analysis.metrics):
-            try:
-                render_query(use.spec, metric, metric.interval)
-            except TemplateError as error:
-                yield Mistake((*use.metrics, index), str(error), document=use.document)
-
-
 @dataclass(frozen=True)
 class _Use:
     """A spec and where in its document it comes from."""
@@ -158,8 +136,9 @@ class _Use:
 
     @property
     def what(self) -> str:
-        spec = self.spec
-        return f"{spec.target.kind} {spec.namespace}/{spec.target.name} in cluster {spec.cluster}"
+        """The target, as a mistake names it."""
+        target = self.spec.target
+        return f"{target.kind} {self.spec.namespace}/{target.name} in cluster {self.spec.cluster}"
 
 
 def _uses(applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]) -> Iterator[_Use]:
@@ -174,3 +153,27 @@ def _uses(applications: Iterable[ResolvedApplication], canaries: Iterable[Resolv
         owner = f"Canary {canary.spec.namespace}/{canary.spec.name}"
         metrics = ("spec", "analysis", "metrics")
         yield _Use(canary.document, owner, ("spec", "targetRef"), metrics, canary.spec)
+
+
+def _spec_mistakes(
+    applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]
+) -> Iterator[Mistake]:
+    """Yield the mistakes that only show once references are looked up."""
+    owners: dict[str, str] = {}
+    found: dict[tuple[int, Path], Mistake] = {}  # one for all the clusters of a policy
+    for use in _uses(applications, canaries):
+        for mistake in _use_mistakes(use, owners.get(use.spec.tail)):
+            found.setdefault((mistake.document, mistake.path), mistake)
+        owners.setdefault(use.spec.tail, use.owner)
+    yield from found.values()
+
+
+def _use_mistakes(use: _Use, owner: str | None) -> Iterator[Mistake]:
+    if owner is not None:
+        message = f"{use.what} is the target of {owner} already: a target has one canary"
+        yield Mistake(use.target, message, document=use.document)
+    for index, metric in enumerate(use.spec.analysis.metrics):
+        try:
+            render_query(use.spec, metric, metric.interval)
+        except TemplateError as error:
+            yield Mistake((*use.metrics, index), str(error), document=use.document)

@@ -1,0 +1,318 @@
+from copy import deepcopy
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from canary.application import ApplicationSpec, ClusterRef, GitSource, SecretKey
+from canary.documents.resolve import resolve
+from canary.spec import CanarySpec, StepPlan, TestLoader, ThresholdRange, WorkloadKind
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def read(name: str) -> list[Any]:
+    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
+
+
+@pytest.fixture
+def application() -> dict[str, Any]:
+    return deepcopy(read("canary.yaml")[0])
+
+
+@pytest.fixture
+def rollout(application: dict[str, Any]) -> dict[str, Any]:
+    return application["spec"]["syncPolicies"][0]["rollout"]
+
+
+@pytest.fixture
+def fleet() -> list[Any]:
+    return read("fleet.yaml")
+
+
+def spec_of(*documents: Any) -> ApplicationSpec:
+    resolution = resolve(documents)
+
+    assert [str(mistake) for mistake in resolution.mistakes if not mistake.is_warning] == []
+    return resolution.applications[0].spec
+
+
+def canary_of(*documents: Any) -> CanarySpec:
+    return spec_of(*documents).policies[0].canaries[0]
+
+
+def test_follows_the_branch_of_the_repository(application, fleet):
+    assert spec_of(application, *fleet).source == GitSource(
+        url="https://git.example.com/shop.git",
+        branch="main",
+        interval=timedelta(minutes=1),
+        timeout=timedelta(minutes=1),
+    )
+
+
+def test_follows_master_where_no_revision_is_named(application, fleet):
+    del application["spec"]["source"]["gitRepository"]["ref"]
+
+    assert spec_of(application, *fleet).source.branch == "master"
+
+
+def test_follows_a_tag_without_a_branch(application, fleet):
+    application["spec"]["source"]["gitRepository"]["ref"] = {"tag": "v1.2.0"}
+
+    source = spec_of(application, *fleet).source
+
+    assert (source.branch, source.tag) == (None, "v1.2.0")
+
+
+def test_delivers_every_policy_to_every_cluster_of_the_fleet(application, fleet):
+    clusters = tuple(
+        ClusterRef(name=name, kubeconfig=SecretKey(namespace="default", name=name, key=f"{name}.config"))
+        for name in ("kurator-member1", "kurator-member2")
+    )
+
+    spec = spec_of(application, *fleet)
+
+    assert [policy.clusters for policy in spec.policies] == [clusters, clusters]
+
+
+def test_names_policies_after_the_application_unless_they_have_a_name(application, fleet):
+    application["spec"]["syncPolicies"][1]["name"] = "extras"
+
+    assert [policy.name for policy in spec_of(application, *fleet).policies] == ["shop-0", "extras"]
+
+
+def test_reads_how_a_folder_is_applied(application, fleet):
+    first, second = spec_of(application, *fleet).policies
+
+    assert (first.path, first.interval, first.prune) == ("./deploy/webapp", timedelta(0), True)
+    assert (second.target_namespace, second.interval) == ("default", timedelta(minutes=5))
+
+
+def test_makes_one_canary_for_each_cluster_named_after_the_workload(application, fleet):
+    canaries = spec_of(application, *fleet).policies[0].canaries
+
+    assert [canary.tail for canary in canaries] == [
+        "kurator-member1/webapp/Deployment/backend",
+        "kurator-member2/webapp/Deployment/backend",
+    ]
+    assert {(canary.name, canary.application) for canary in canaries} == {("backend", "default/shop")}
+
+
+def test_reads_the_strategy_and_the_analysis(application, fleet):
+    canary = canary_of(application, *fleet)
+
+    assert canary.analysis.steps == StepPlan(step_weight=10, max_weight=50)
+    assert (canary.analysis.interval, canary.analysis.threshold) == (timedelta(seconds=90), 2)
+    assert canary.progress_deadline == timedelta(seconds=600)
+    assert [(metric.name, metric.threshold_range) for metric in canary.analysis.metrics] == [
+        ("request-success-rate", ThresholdRange(min=99)),
+        ("request-duration", ThresholdRange(max=500)),
+        ("busy-workers", ThresholdRange(max=20)),
+    ]
+
+
+def test_reads_the_service(application, fleet):
+    service = canary_of(application, *fleet).service
+
+    assert (service.name, service.port, service.timeout) == ("backend", 9898, "60s")
+    assert (service.gateways, service.hosts) == (("istio-system/public-gateway",), ("backend.webapp",))
+
+
+def test_leaves_the_target_port_to_the_service_in_the_cluster(application, fleet):
+    assert canary_of(application, *fleet).service.target_port is None
+
+
+def test_passes_istios_structures_on_as_written(application, rollout, fleet):
+    routing = rollout["rolloutPolicy"]["trafficRouting"]
+    routing["retries"] = {"attempts": 3, "perTryTimeout": "2s"}
+    routing["headers"] = {"request": {"add": {"x-some-header": "value"}}}
+    routing["corsPolicy"] = {"allowOrigins": [{"exact": "https://example.com"}], "maxAge": "24h"}
+
+    service = canary_of(application, *fleet).service
+
+    assert service.retries == routing["retries"]
+    assert service.headers == routing["headers"]
+    assert service.cors_policy == routing["corsPolicy"]
+
+
+def test_sets_no_timeout_where_none_is_given(application, rollout, fleet):
+    del rollout["rolloutPolicy"]["trafficRouting"]["timeoutSeconds"]
+
+    assert canary_of(application, *fleet).service.timeout is None
+
+
+def test_calls_each_command_through_the_private_load_tester(application, rollout, fleet):
+    rollout["rolloutPolicy"]["trafficAnalysis"]["webhooks"] = {"command": ["hey -z 1m", "wrk"]}
+
+    canary = canary_of(application, *fleet)
+
+    assert [(hook.name, hook.url, hook.metadata, hook.timeout) for hook in canary.analysis.webhooks] == [
+        (f"generated-testload-{index}", "http://backend-testloader.webapp/", metadata, timedelta(seconds=60))
+        for index, metadata in enumerate(({"type": "cmd", "cmd": "hey -z 1m"}, {"type": "cmd", "cmd": "wrk"}))
+    ]
+
+
+def test_names_the_load_tester_after_the_workload_also_where_the_service_differs(application, rollout, fleet):
+    rollout["serviceName"] = "front"
+
+    canary = canary_of(application, *fleet)
+
+    assert canary.test_loader == TestLoader(name="backend-testloader")
+    assert canary.analysis.webhooks[0].url == "http://backend-testloader.webapp/"
+    assert (canary.name, canary.service.name) == ("backend", "front")
+
+
+def test_calls_the_public_load_tester_of_each_cluster_otherwise(application, rollout, fleet):
+    rollout["testLoader"] = False
+
+    canaries = spec_of(application, *fleet).policies[0].canaries
+
+    assert [canary.analysis.webhooks[0].url for canary in canaries] == [
+        "http://istio-system-testloader-kurator-member1-loadtester.istio-system/",
+        "http://istio-system-testloader-kurator-member2-loadtester.istio-system/",
+    ]
+    assert canaries[0].test_loader is None
+
+
+@pytest.mark.parametrize(
+    ("section", "field", "value"),
+    [
+        pytest.param("trafficAnalysis", "metrics", [{"name": "request-duration"}], id="metric interval"),
+        pytest.param("trafficAnalysis", "checkIntervalSeconds", None, id="check interval"),
+    ],
+)
+def test_an_interval_that_is_left_out_is_a_minute(application, rollout, fleet, section, field, value):
+    rollout["rolloutPolicy"][section][field] = value
+
+    analysis = canary_of(application, *fleet).analysis
+
+    assert timedelta(minutes=1) in (analysis.interval, analysis.metrics[0].interval)
+
+
+def test_holds_a_custom_metric_by_value(application, fleet):
+    template = canary_of(application, *fleet).analysis.metrics[2].template
+
+    assert template is not None
+    assert (template.name, template.namespace) == ("busy-workers", "webapp")
+    assert template.provider.address == "http://prometheus.istio-system:9090"
+    assert "shop_busy_workers" in template.query
+
+
+def test_two_applications_may_have_custom_metrics_of_one_name(application, fleet):
+    other = deepcopy(application)
+    other["metadata"]["name"] = "other"
+    other["spec"]["syncPolicies"][0]["rollout"]["workload"]["name"] = "frontend"
+    other["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]["trafficAnalysis"]["metrics"][2][
+        "customMetric"
+    ]["query"] = "vector(1)"
+
+    resolution = resolve([application, other, *fleet])
+
+    first, second = (
+        each.spec.policies[0].canaries[0].analysis.metrics[2] for each in resolution.applications
+    )
+    assert first.template is not None
+    assert second.template is not None
+    assert first.template.query != second.template.query
+
+
+def test_finds_a_metric_without_a_query_among_the_metric_templates(application, rollout, fleet):
+    rollout["rolloutPolicy"]["trafficAnalysis"]["metrics"] = [
+        {"name": "client-errors", "thresholdRange": {"max": 5}}
+    ]
+    template = read("metric-template.yaml")[0]
+    template["spec"]["query"] = "vector(1)"
+
+    metric = canary_of(application, *fleet, template).analysis.metrics[0]
+
+    assert metric.template is not None
+    assert metric.template.query == "vector(1)"
+
+
+def test_a_policys_fleet_comes_before_the_applications(application, fleet):
+    for policy in application["spec"]["syncPolicies"]:
+        del policy["destination"]
+    application["spec"]["destination"] = {"fleet": "quickstart"}
+
+    assert [cluster.name for cluster in spec_of(application, *fleet).clusters] == [
+        "kurator-member1",
+        "kurator-member2",
+    ]
+
+
+def test_goes_to_the_host_cluster_without_a_fleet(application):
+    for policy in application["spec"]["syncPolicies"]:
+        del policy["destination"]
+
+    spec = spec_of(application)
+
+    assert spec.clusters == (ClusterRef(name="host"),)
+    assert spec.policies[0].canaries[0].cluster == "host"
+
+
+def test_a_cluster_that_was_not_given_is_known_by_its_name_only(application, fleet):
+    resolution = resolve([application, fleet[0], fleet[1]])
+
+    assert resolution.applications[0].spec.clusters[1] == ClusterRef(name="kurator-member2")
+    assert [str(mistake) for mistake in resolution.mistakes] == [
+        "spec.syncPolicies[0].destination.fleet: warning: AttachedCluster default/kurator-member2 of this fleet "
+        "not found: pass it with -f, unless the workers know the cluster by its name"
+    ]
+
+
+def test_a_cluster_made_by_cluster_api_has_its_kubeconfig_in_a_secret_of_its_name(application, fleet):
+    fleet[0]["spec"]["clusters"] = [{"name": "made", "kind": "Cluster"}]
+
+    assert spec_of(application, fleet[0]).clusters[0].kubeconfig == SecretKey(
+        namespace="default", name="made-kubeconfig", key="value"
+    )
+
+
+def test_a_kubeconfig_without_a_key_is_under_value(application, fleet):
+    del fleet[1]["spec"]["kubeconfig"]["key"]
+
+    assert spec_of(application, *fleet).clusters[0].kubeconfig == SecretKey(
+        namespace="default", name="kurator-member1", key="value"
+    )
+
+
+def test_reads_what_kubectl_prints_of_an_application(application, fleet):
+    application["metadata"] |= {"uid": "42ac8bce", "generation": 1, "finalizers": ["apps.kurator.dev"]}
+    application["status"] = {"syncStatus": [{"name": "shop-0"}]}
+    application["spec"]["source"]["gitRepository"]["gitImplementation"] = "go-git"
+    application["spec"]["syncPolicies"][0]["kustomization"]["force"] = False
+
+    assert spec_of(application, *fleet).name == "shop"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "attribute", "expected"),
+    [
+        pytest.param(
+            "revertOnDeletion", None, "revert_on_deletion", True, id="reverts unless told otherwise"
+        ),
+        pytest.param("revertOnDeletion", False, "revert_on_deletion", False, id="does not revert"),
+        pytest.param("skipTrafficAnalysis", True, "skip_analysis", True, id="skips the analysis"),
+        pytest.param("suspend", True, "suspend", True, id="is suspended"),
+        pytest.param("rolloutTimeoutSeconds", 30, "progress_deadline", timedelta(seconds=30), id="deadline"),
+        pytest.param("rolloutTimeoutSeconds", None, "progress_deadline", timedelta(minutes=10), id="default"),
+    ],
+)
+def test_reads_the_policy_of_a_rollout(application, rollout, fleet, field, value, attribute, expected):
+    rollout["rolloutPolicy"][field] = value
+
+    assert getattr(canary_of(application, *fleet), attribute) == expected
+
+
+def test_no_failed_check_at_all_means_the_first_one(application, rollout, fleet):
+    rollout["rolloutPolicy"]["trafficAnalysis"]["checkFailedTimes"] = 0
+
+    assert canary_of(application, *fleet).analysis.threshold == 1
+
+
+def test_rolls_out_a_daemon_set(application, rollout, fleet):
+    rollout["workload"]["kind"] = "DaemonSet"
+
+    assert canary_of(application, *fleet).target.kind is WorkloadKind.DAEMON_SET
