@@ -1,0 +1,197 @@
+"""The shapes of the built-in kinds: their fields from builtin_types.txt, the rest from the tables here."""
+
+from pathlib import Path
+
+from sandbox.apiserver.schema import ANY, Schema
+
+TYPES_FILE = Path(__file__).with_name("builtin_types.txt")
+
+# Lists that are merged: item type -> (keys of server-side apply, key of strategic merge patch).
+_ITEM_KEYS = {
+    "AttachedVolume": ("name",),
+    "Condition": ("type",),
+    "Container": ("name",),
+    "ContainerPort": ("containerPort", "protocol"),
+    "CustomResourceDefinitionCondition": ("type",),
+    "DaemonSetCondition": ("type",),
+    "DeploymentCondition": ("type",),
+    "EnvVar": ("name",),
+    "EphemeralContainer": ("name",),
+    "HostAlias": ("ip",),
+    "NamespaceCondition": ("type",),
+    "NodeAddress": ("type",),
+    "NodeCondition": ("type",),
+    "OwnerReference": ("uid",),
+    "PersistentVolumeClaimCondition": ("type",),
+    "PodCondition": ("type",),
+    "PodIP": ("ip",),
+    "PodResourceClaim": ("name",),
+    "PodSchedulingGate": ("name",),
+    "ReplicaSetCondition": ("type",),
+    "ResourceClaim": ("name",),
+    "ServicePort": ("port", "protocol"),
+    "StatefulSetCondition": ("type",),
+    "TopologySpreadConstraint": ("topologyKey", "whenUnsatisfiable"),
+    "V2HorizontalPodAutoscalerCondition": ("type",),
+    "Volume": ("name",),
+    "VolumeDevice": ("devicePath",),
+    "VolumeMount": ("mountPath",),
+}
+_FIELD_KEYS = {
+    "PodSpec.imagePullSecrets": ("name",),
+    "ServiceAccount.secrets": ("name",),
+}
+# Lists that a strategic merge patch merges although server-side apply replaces them.
+_PATCH_ONLY = {"JobStatus.conditions": "type", "ServiceAccount.imagePullSecrets": "name"}
+_SETS = {"ObjectMeta.finalizers", "NodeSpec.podCIDRs", "EndpointSlice.addresses"}
+_ATOMIC_FIELDS = {"ServiceSpec.selector", "PodSpec.nodeSelector"}
+_ATOMIC_TYPES = {
+    "ConfigMapKeySelector",
+    "EndpointAddress",
+    "EndpointPort",
+    "DiscoveryV1EndpointPort",
+    "FileKeySelector",
+    "LabelSelector",
+    "LocalObjectReference",
+    "NodeSelector",
+    "NodeSelectorTerm",
+    "ObjectFieldSelector",
+    "ObjectReference",
+    "OwnerReference",
+    "ResourceFieldSelector",
+    "RoleRef",
+    "ScopeSelector",
+    "SecretKeySelector",
+    "SecretReference",
+    "TopologySelectorTerm",
+    "TypedLocalObjectReference",
+    "TypedObjectReference",
+}
+
+# Fields that hold a structure, not a pointer to one: they are there, if empty, in every answer.
+_BY_VALUE = {
+    "*": {
+        "metadata",
+        "spec",
+        "status",
+        "template",
+        "jobTemplate",
+        "scaleTargetRef",
+        "roleRef",
+        "loadBalancer",
+    },
+    "Container": {"resources"},
+    "ContainerStatus": {"state", "lastState"},
+    "CustomResourceDefinitionSpec": {"names"},
+    "CustomResourceDefinitionStatus": {"acceptedNames"},
+    "DaemonSetSpec": {"updateStrategy"},
+    "DeploymentSpec": {"strategy"},
+    "Endpoint": {"conditions"},
+    "Event": {"involvedObject", "source"},
+    "EventsV1Event": {"regarding", "deprecatedSource"},
+    "HTTPIngressPath": {"backend"},
+    "IngressServiceBackend": {"port"},
+    "NetworkPolicySpec": {"podSelector"},
+    "NodeDaemonEndpoints": {"kubeletEndpoint"},
+    "NodeStatus": {"daemonEndpoints", "nodeInfo"},
+    "PersistentVolumeClaimSpec": {"resources"},
+    "StatefulSetSpec": {"updateStrategy"},
+    "V2ObjectMetricSource": {"describedObject", "metric", "target"},
+    "V2PodsMetricSource": {"metric", "target"},
+    "V2ExternalMetricSource": {"metric", "target"},
+    "V2ResourceMetricSource": {"target"},
+    "V2ContainerResourceMetricSource": {"target"},
+}
+_BY_POINTER = {"CustomResourceSubresources"}  # whose `status` is one after all
+_ALWAYS = {
+    "ClusterRole": ("rules",),
+    "ControllerRevision": ("revision",),
+    "CustomResourceDefinitionStatus": ("conditions", "acceptedNames", "storedVersions"),
+    "EndpointSlice": ("endpoints", "ports"),
+    "Event": ("firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent", "reportingInstance"),
+    "EventsV1Event": ("eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"),
+    "Role": ("rules",),
+    "V2HorizontalPodAutoscalerStatus": ("currentMetrics", "desiredReplicas"),
+}
+# Numbers, booleans and strings behind pointers: their zero is a value like any other and is kept.
+_POINTERS = {
+    "*": frozenset(
+        (
+            "activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol "
+            "automountServiceAccountToken averageUtilization backoffLimit blockOwnerDeletion collisionCount "
+            "completionMode completions controller currentCPUUtilizationPercentage defaultMode "
+            "deletionGracePeriodSeconds enableServiceLinks expirationSeconds failedJobsHistoryLimit fsGroup "
+            "holderIdentity hostUsers immutable ingressClassName internalTrafficPolicy ipFamilyPolicy "
+            "leaseDurationSeconds leaseTransitions loadBalancerClass localhostProfile manualSelector minReplicas "
+            "mode optional parallelism partition preemptionPolicy priority privileged progressDeadlineSeconds "
+            "readOnlyRootFilesystem revisionHistoryLimit runAsGroup runAsNonRoot runAsUser runtimeClassName "
+            "setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started startingDeadlineSeconds "
+            "storageClassName successfulJobsHistoryLimit suspend targetCPUUtilizationPercentage "
+            "terminatingReplicas terminationGracePeriodSeconds tolerationSeconds ttlSecondsAfterFinished volumeMode"
+        ).split()
+    ),
+    "DeploymentSpec": frozenset({"replicas"}),
+    "DiscoveryV1EndpointPort": frozenset({"name", "port", "protocol"}),
+    "EndpointConditions": frozenset({"ready", "serving", "terminating"}),
+    "HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
+    "ReplicaSetSpec": frozenset({"replicas"}),
+    "StatefulSetSpec": frozenset({"replicas"}),
+    "V2HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
+}
+_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "hard", "used", "min", "max", "overhead"}
+_SCALARS = {"string", "int", "bool", "float", "time", "intOrString", "quantity"}
+
+
+def _load() -> dict[str, Schema]:
+    lines = [line.split() for line in TYPES_FILE.read_text().splitlines()]
+    types = {name: Schema("struct", name=name) for name, *_ in lines}
+    for name, *fields in lines:
+        _fill(types, types[name], fields)
+    return types
+
+
+def _fill(types: dict[str, Schema], struct: Schema, fields: list[str]) -> None:
+    name = struct.name
+    required = list(_ALWAYS.get(name, ()))
+    for entry in fields:
+        field, _, declared = entry.partition(":")
+        if field.endswith("!"):
+            field = field[:-1]
+            required.append(field)
+        struct.fields[field] = _shape(types, f"{name}.{field}", declared)
+    struct.atomic = name in _ATOMIC_TYPES
+    struct.required = tuple(required)
+    if name not in _BY_POINTER:
+        wanted = _BY_VALUE["*"] | _BY_VALUE.get(name, set())
+        struct.by_value = frozenset(f for f, s in struct.fields.items() if f in wanted and s.kind == "struct")
+    struct.pointers = _POINTERS["*"] | _POINTERS.get(name, frozenset())
+
+
+def _shape(types: dict[str, Schema], place: str, declared: str) -> Schema:
+    if declared.startswith("[]"):
+        return _list(types, place, declared[2:])
+    if declared.startswith("{}"):
+        field = place.rpartition(".")[2]
+        element = Schema("scalar", scalar="quantity") if field in _QUANTITIES else None
+        return Schema(
+            "map", element=element or _shape(types, "", declared[2:]), atomic=place in _ATOMIC_FIELDS
+        )
+    if declared in _SCALARS:
+        return Schema("scalar", scalar=declared)
+    return types.get(declared, ANY)
+
+
+def _list(types: dict[str, Schema], place: str, item: str) -> Schema:
+    element = _shape(types, "", item)
+    keys = _FIELD_KEYS.get(place) or _ITEM_KEYS.get(item, ())
+    if place in _SETS:
+        return Schema("list", element=element, patch_key="")
+    patch_key = keys[0] if keys else _PATCH_ONLY.get(place)
+    defaults = {"protocol": "TCP"} if "protocol" in keys else {}
+    return Schema(
+        "list", element=element, atomic=not keys, keys=keys, key_defaults=defaults, patch_key=patch_key
+    )
+
+
+TYPES = _load()
+METADATA = TYPES["ObjectMeta"]

@@ -1,0 +1,103 @@
+"""Deleting: what goes at once, what is only marked because something still holds it."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sandbox.apiserver import conversion, errors
+from sandbox.apiserver.objects import Objects, Place, is_held
+from sandbox.apiserver.registry import Resource
+
+Object = dict[str, Any]
+_BY_POLICY = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
+
+
+@dataclass(frozen=True)
+class DeleteOptions:
+    """What a DELETE says beside the path."""
+
+    dry_run: bool = False
+    policy: str = ""
+    grace: int | None = None
+    uid: str = ""
+    version: str = ""
+
+
+def delete(objects: Objects, place: Place, options: DeleteOptions) -> Object:
+    """Delete an object; give the object if it stays for now, else the Status that it is gone."""
+    old = objects.get(place)
+    _check_preconditions(place.resource, old, options)
+    marked = _mark(place.resource, old, options)
+    if is_held(marked):
+        if marked == old or options.dry_run:
+            return marked
+        stored = objects.store.put(
+            place.resource.storage, conversion.store(marked, place.resource, objects.registry)
+        )
+        return conversion.present(stored, place.resource)
+    if not options.dry_run:
+        stored = conversion.store(marked, place.resource, objects.registry)
+        marked = conversion.present(objects.store.remove(place.resource.storage, stored), place.resource)
+    return marked if place.resource.returns_deleted else _gone(place.resource, old)
+
+
+def _check_preconditions(resource: Resource, old: Object, options: DeleteOptions) -> None:
+    meta = old["metadata"]
+    for what, wanted, found in (
+        ("UID", options.uid, meta["uid"]),
+        ("ResourceVersion", options.version, meta["resourceVersion"]),
+    ):
+        if wanted and wanted != found:
+            kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
+            message = (
+                f'Operation cannot be fulfilled on {kind} "{meta["name"]}": the {what} in the precondition '
+                f"({wanted}) does not match the {what} in record ({found}). The object might have been deleted "
+                "and then recreated"
+            )
+            details = errors.about(resource, meta["name"], kind=resource.kind)
+            raise errors.StatusError(409, "Conflict", message, details)
+
+
+def _mark(resource: Resource, old: Object, options: DeleteOptions) -> Object:
+    """Give the object with its deletionTimestamp and the finalizers that the policy asks for."""
+    meta = dict(old["metadata"])
+    finalizers = [name for name in meta.get("finalizers") or [] if name not in _BY_POLICY.values()]
+    if options.policy in _BY_POLICY:
+        finalizers.append(_BY_POLICY[options.policy])
+    elif not options.policy:
+        finalizers = meta.get("finalizers") or []
+    if finalizers:
+        meta["finalizers"] = finalizers
+    else:
+        meta.pop("finalizers", None)
+    grace = _grace(resource, old, options)
+    known = meta.get("deletionGracePeriodSeconds")
+    is_first = "deletionTimestamp" not in meta
+    if is_first or (known is not None and grace < known):
+        moment = datetime.now(UTC) + timedelta(seconds=grace)
+        meta["deletionTimestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+        if resource.kind != "Namespace" or resource.is_custom:
+            meta["deletionGracePeriodSeconds"] = grace
+        if is_first and meta.get("generation"):
+            meta["generation"] += 1
+    marked = {**old, "metadata": meta}
+    if resource.kind == "Namespace" and not resource.is_custom:
+        marked["status"] = {**old["status"], "phase": "Terminating"}
+    return marked
+
+
+def _grace(resource: Resource, old: Object, options: DeleteOptions) -> int:
+    """Give the seconds a pod has to end; one that runs nowhere, or has ended, has none."""
+    if resource.kind != "Pod" or resource.is_custom:
+        return 0
+    if not old["spec"].get("nodeName") or old["status"].get("phase") in ("Succeeded", "Failed"):
+        return 0
+    if options.grace is not None:
+        return options.grace
+    seconds: int = old["spec"].get("terminationGracePeriodSeconds", 30)
+    return seconds
+
+
+def _gone(resource: Resource, old: Object) -> Object:
+    details = errors.about(resource, old["metadata"]["name"]) | {"uid": old["metadata"]["uid"]}
+    return {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "details": details}

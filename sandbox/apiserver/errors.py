@@ -1,0 +1,130 @@
+"""Failures as the API server words them: a Status object under an HTTP code."""
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from sandbox.apiserver.registry import Resource
+
+Object = dict[str, Any]
+CauseKind = Literal[
+    "FieldValueRequired",
+    "FieldValueInvalid",
+    "FieldValueForbidden",
+    "FieldValueNotSupported",
+    "FieldValueTypeInvalid",
+    "FieldValueDuplicate",
+    "FieldValueTooLong",
+    "FieldValueTooMany",
+]
+
+
+@dataclass(frozen=True)
+class Cause:
+    """One mistake in an object."""
+
+    reason: CauseKind
+    field: str
+    message: str
+
+
+class StatusError(Exception):
+    """A failure with everything a Status says about it."""
+
+    def __init__(self, code: int, reason: str, message: str, details: Object | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.body = {
+            "kind": "Status",
+            "apiVersion": "v1",
+            "metadata": {},
+            "status": "Failure",
+            "message": message,
+            **({"reason": reason} if reason else {}),
+            **({} if details is None else {"details": details}),
+            "code": code,
+        }
+
+
+def about(resource: Resource, name: str, *, kind: str = "") -> Object:
+    """Name the object that a Status is about."""
+    group = {"group": resource.group} if resource.group else {}
+    return {"name": name, **group, "kind": kind or resource.plural} if name else {**group, "kind": kind}
+
+
+def bad_request(message: str) -> StatusError:
+    """400: what was sent cannot be understood."""
+    return StatusError(400, "BadRequest", message)
+
+
+def unknown_path() -> StatusError:
+    """404: there is no such resource."""
+    return StatusError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def not_found(resource: Resource, name: str) -> StatusError:
+    """404: there is no such object."""
+    return StatusError(404, "NotFound", f'{resource.qualified} "{name}" not found', about(resource, name))
+
+
+def already_exists(resource: Resource, name: str) -> StatusError:
+    """409: the name is taken."""
+    message = f'{resource.qualified} "{name}" already exists'
+    return StatusError(409, "AlreadyExists", message, about(resource, name))
+
+
+def modified(resource: Resource, name: str) -> StatusError:
+    """409: the resourceVersion given is not the newest."""
+    message = (
+        f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified; '
+        "please apply your changes to the latest version and try again"
+    )
+    return StatusError(409, "Conflict", message, about(resource, name))
+
+
+def invalid(resource: Resource, name: str, causes: list[Cause], *, plural: bool = False) -> StatusError:
+    """422: these fields are wrong."""
+    kind = resource.plural if plural else resource.kind
+    texts = [f"{cause.field}: {cause.message}" for cause in causes]
+    listed = texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"
+    qualified = f"{kind}.{resource.group}" if resource.group else kind
+    details = about(resource, name, kind=kind) | {"causes": [vars(cause) for cause in causes]}
+    return StatusError(422, "Invalid", f'{qualified} "{name}" is invalid: {listed}', details)
+
+
+def rejected() -> StatusError:
+    """422: a patch that cannot be carried out."""
+    return StatusError(422, "Invalid", "the server rejected our request due to an error in our request", {})
+
+
+def unsupported_media(accepted: str) -> StatusError:
+    """415: the body is in a format that is not taken here."""
+    return StatusError(
+        415,
+        "UnsupportedMediaType",
+        f"the body of the request was in an unknown format - accepted media types include: {accepted}",
+    )
+
+
+def not_allowed() -> StatusError:
+    """405: not this verb, not here."""
+    message = "the server does not allow this method on the requested resource"
+    return StatusError(405, "MethodNotAllowed", message, {})
+
+
+def expired(message: str) -> StatusError:
+    """410: that version is no longer known."""
+    return StatusError(410, "Expired", message)
+
+
+def terminating(resource: Resource, namespace: str, name: str) -> StatusError:
+    """403: nothing new goes into a namespace that is being deleted."""
+    cause = {
+        "reason": "NamespaceTerminating",
+        "message": f"namespace {namespace} is being terminated",
+        "field": "metadata.namespace",
+    }
+    message = (
+        f'{resource.qualified} "{name}" is forbidden: unable to create new content in namespace {namespace} '
+        "because it is being terminated"
+    )
+    return StatusError(403, "Forbidden", message, about(resource, name) | {"causes": [cause]})

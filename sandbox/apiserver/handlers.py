@@ -1,0 +1,236 @@
+"""What each verb does to what a path names."""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.apiserver import deletion, errors, listing, patch, scale
+from sandbox.apiserver.deletion import DeleteOptions
+from sandbox.apiserver.errors import StatusError, bad_request
+from sandbox.apiserver.listing import Page, Selection
+from sandbox.apiserver.objects import Answer, Objects, Options, Place
+from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.routes import Target
+from sandbox.apiserver.yamltext import read_yaml
+
+Object = dict[str, Any]
+Body = tuple[bytes, str, str]  # the bytes, their type, the user agent
+_JSON, _YAML, _PROTOBUF = "application/json", "application/yaml", "application/vnd.kubernetes.protobuf"
+_APPLY = "application/apply-patch+yaml"
+_STRATEGIC = "application/strategic-merge-patch+json"
+_PATCHES = ("application/json-patch+json", "application/merge-patch+json", _STRATEGIC, _APPLY)
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer; `is_object` if it may be asked for as a table."""
+
+    body: Object
+    status: int = 200
+    warnings: tuple[str, ...] = ()
+    is_object: bool = True
+
+
+class Handlers:
+    """The verbs."""
+
+    def __init__(self, objects: Objects) -> None:
+        self._objects = objects
+
+    def handle(self, method: str, target: Target, query: dict[str, str], body: Body) -> Reply:
+        """Answer a request."""
+        verbs: dict[tuple[str, bool], Callable[[Target, dict[str, str], Body], Reply]] = {
+            ("GET", True): self._get,
+            ("PUT", True): self._put,
+            ("PATCH", True): self._patch,
+            ("DELETE", True): self._delete,
+            ("GET", False): self._list,
+            ("POST", False): self._post,
+            ("DELETE", False): self._delete_collection,
+        }
+        if method == "POST" and target.subresource in _POSTED:
+            return self._post_part(target, query, body)
+        verb = verbs.get((method, bool(target.name)))
+        if verb is None or (target.subresource and method == "DELETE"):
+            raise errors.not_allowed()
+        return verb(target, query, body)
+
+    def _get(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        del body
+        found = self._objects.get(_place(target))
+        listing.check_version(self._objects.store, query.get("resourceVersion", ""))
+        if target.subresource == "scale":
+            return Reply(scale.read(found, target.resource), is_object=False)
+        return Reply(found)
+
+    def _list(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        del body
+        page = Page(int(query.get("limit") or 0), query.get("continue", ""), query.get("resourceVersion", ""))
+        return Reply(listing.read(self._objects.store, _selection(target, query), page))
+
+    def _post(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        if target.resource.namespaced and not target.namespace:
+            raise errors.not_allowed()
+        options = _options(target, query, body)
+        sent = _read_body(body, target.resource)
+        return _written(self._objects.create(_place(target), sent, options))
+
+    def _put(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        options = _options(target, query, body)
+        if target.subresource == "scale":
+            sent = _read_body(body, scale.RESOURCE)
+            return self._scaled(target, lambda obj: scale.write(obj, sent, target.resource), options)
+        sent = _read_body(body, target.resource)
+        return _written(self._objects.update(_place(target), sent, options))
+
+    def _patch(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        content, kind, _ = body
+        options = _options(target, query, body)
+        if kind not in _PATCHES:
+            raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
+        if kind == _STRATEGIC and target.resource.is_custom:
+            raise errors.unsupported_media(", ".join(k for k in _PATCHES if k != _STRATEGIC))
+        if kind == _APPLY:
+            return self._apply(target, options, read_yaml(content))
+        change = _change(kind, _parse(content), target.resource)
+        if target.subresource == "scale":
+            return self._patch_scale(target, kind, content, options)
+        return _written(self._objects.patch(_place(target), change, options))
+
+    def _apply(self, target: Target, options: Options, applied: Any) -> Reply:
+        if not options.manager:
+            cause = errors.Cause(
+                "FieldValueRequired", "fieldManager", "Required value: is required for apply patch"
+            )
+            raise errors.invalid(_PATCH_OPTIONS, "", [cause])
+        if not isinstance(applied, dict):
+            raise bad_request("error decoding YAML: an object is expected")
+        if target.subresource != "scale":
+            return _written(self._objects.apply(_place(target), applied, options))
+        answer = self._objects.apply(_place(target), scale.applied(applied, target.resource), options)
+        return Reply(scale.read(answer.object, target.resource), is_object=False)
+
+    def _patch_scale(self, target: Target, kind: str, content: bytes, options: Options) -> Reply:
+        change = _change(kind, _parse(content), scale.RESOURCE)
+
+        def scaled(obj: Object) -> Object:
+            return scale.write(obj, change(scale.read(obj, target.resource)), target.resource)
+
+        return self._scaled(target, scaled, options)
+
+    def _scaled(self, target: Target, change: Callable[[Object], Object], options: Options) -> Reply:
+        answer = self._objects.patch(_place(target), change, options)
+        return Reply(scale.read(answer.object, target.resource), is_object=False)
+
+    def _delete(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        found = deletion.delete(self._objects, _place(target), _delete_options(query, body))
+        return Reply(found, is_object=found["kind"] != "Status")
+
+    def _delete_collection(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        options = _delete_options(query, body)
+        found = listing.read(self._objects.store, _selection(target, query), Page())
+        for item in found["items"]:
+            meta = item["metadata"]
+            place = Place(target.resource, meta.get("namespace", ""), meta["name"])
+            deletion.delete(self._objects, place, options)
+        return Reply(found)
+
+    def _post_part(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        """Evict a pod or bind it to a node."""
+        sent = _read_body(body, None)
+        if target.subresource == "eviction":
+            inner = sent.get("deleteOptions") or {}
+            options = _delete_options(query, (json.dumps(inner).encode(), _JSON, ""))
+            deletion.delete(self._objects, _place(target), options)
+        else:
+            node = (sent.get("target") or {}).get("name", "")
+            place = _place(target)
+
+            def bind(pod: Object) -> Object:
+                return {**pod, "spec": {**pod["spec"], "nodeName": node}}
+
+            self._objects.patch(place, bind, _options(target, query, body))
+        done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
+        return Reply(done, 201, is_object=False)
+
+
+_POSTED = ("eviction", "binding")
+_PATCH_OPTIONS = Resource("meta.k8s.io", "v1", "patchoptions", "PatchOptions", scale.RESOURCE.schema)
+
+
+def _place(target: Target) -> Place:
+    return Place(target.resource, target.namespace, target.name)
+
+
+def _selection(target: Target, query: dict[str, str]) -> Selection:
+    return Selection(
+        target.resource, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", "")
+    )
+
+
+def _options(target: Target, query: dict[str, str], body: Body) -> Options:
+    dry_run = query.get("dryRun", "")
+    if dry_run not in ("", "All"):
+        text = f'Unsupported value: "{dry_run}": supported values: "All"'
+        raise errors.invalid(_PATCH_OPTIONS, "", [errors.Cause("FieldValueNotSupported", "dryRun", text)])
+    return Options(
+        manager=query.get("fieldManager", ""),
+        user_agent=body[2],
+        dry_run=bool(dry_run),
+        validation=query.get("fieldValidation") or "Warn",
+        force=query.get("force") in ("1", "true"),
+        subresource=target.subresource,
+    )
+
+
+def _written(answer: Answer) -> Reply:
+    return Reply(answer.object, 201 if answer.is_new else 200, answer.warnings)
+
+
+def _read_body(body: Body, resource: Resource | None) -> Any:
+    content, kind, _ = body
+    kind_name = resource.kind if resource else "Status"
+    if kind == _YAML:
+        return read_yaml(content)
+    if kind not in (_JSON, "application/octet-stream"):
+        raise errors.unsupported_media(f"{_JSON}, {_YAML}, {_PROTOBUF}")
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise bad_request(
+            f"the object provided is unrecognized (must be of type {kind_name}): couldn't get version/kind; "
+            f"json parse error: {error} ({content[:20].decode(errors='replace')})"
+        ) from error
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return json.loads(content)
+    except ValueError as error:
+        raise bad_request(f"error decoding patch: {error}") from error
+
+
+def _change(kind: str, sent: Any, resource: Resource) -> Callable[[Object], Object]:
+    if kind == _PATCHES[0]:
+        return lambda obj: patch.json_patch(obj, sent)
+    if not isinstance(sent, dict):
+        raise bad_request("error decoding patch: an object is expected")
+    if kind == _STRATEGIC:
+        return lambda obj: patch.strategic(obj, sent, resource.schema)
+    return lambda obj: patch.merge(obj, sent)
+
+
+def _delete_options(query: dict[str, str], body: Body) -> DeleteOptions:
+    sent = _read_body(body, None) if body[0].strip() else {}
+    conditions = sent.get("preconditions") or {}
+    grace = query.get("gracePeriodSeconds", sent.get("gracePeriodSeconds"))
+    orphan = sent.get("orphanDependents")
+    policy = query.get("propagationPolicy") or sent.get("propagationPolicy") or ("Orphan" if orphan else "")
+    return DeleteOptions(
+        dry_run=query.get("dryRun") == "All" or sent.get("dryRun") == ["All"],
+        policy=policy,
+        grace=None if grace is None else int(grace),
+        uid=conditions.get("uid") or "",
+        version=conditions.get("resourceVersion") or "",
+    )

@@ -1,0 +1,55 @@
+"""From a path to what it names."""
+
+from dataclasses import dataclass
+
+from sandbox.apiserver import errors
+from sandbox.apiserver.registry import Registry, Resource
+
+_OF_NAMESPACE = ("status", "finalize")
+
+
+@dataclass(frozen=True)
+class Target:
+    """A kind, and of it all objects, those of a namespace, or one, or a part of one."""
+
+    resource: Resource
+    namespace: str = ""
+    name: str = ""
+    subresource: str = ""
+    rest: str = ""
+    is_watch: bool = False
+
+
+class NoSuchPath(Exception):  # noqa: N818 — an outcome rather than an error of ours
+    """A path that the server has nothing at, not even a Status."""
+
+
+def find(registry: Registry, path: str) -> Target:
+    """Say what a path below /api/VERSION or /apis/GROUP/VERSION names.
+
+    Raises:
+        NoSuchPath: there is no such group.
+        StatusError: there is no such kind in it.
+    """
+    parts = path.strip("/").split("/")
+    group, version, parts = (
+        ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
+    )
+    if group and not any(resource.group == group for resource in registry):
+        raise NoSuchPath(path)
+    is_watch = parts[0] == "watch"
+    if is_watch:
+        parts = parts[1:]
+    namespace = ""
+    if parts[0] == "namespaces" and len(parts) > 2 and parts[2] not in _OF_NAMESPACE:  # noqa: PLR2004 — namespaces/NAME/KIND
+        namespace, parts = parts[1], parts[2:]
+    resource = registry.find(group, version, parts[0]) if parts else None
+    if resource is None or (namespace and not resource.namespaced):
+        raise errors.unknown_path()
+    name, subresource = [*parts[1:3], "", ""][:2]
+    if name and resource.namespaced and not namespace:
+        raise errors.unknown_path()
+    rest = "/" + "/".join(parts[3:]) if len(parts) > 3 else ""  # noqa: PLR2004 — KIND/NAME/PART/…
+    if subresource and subresource not in resource.subresources:
+        raise errors.not_found(resource, name) if resource.is_custom else errors.unknown_path()
+    return Target(resource, namespace, name, subresource, rest, is_watch)

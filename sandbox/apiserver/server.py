@@ -1,0 +1,263 @@
+"""The server: HTTP in front of the objects."""
+
+import asyncio
+import json
+import re
+import time
+from typing import Any, Self
+
+from aiohttp import web
+
+from sandbox.apiserver import crd, discovery, errors, listing, routes, table
+from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.faults import Faults, RequestLog, as_json
+from sandbox.apiserver.handlers import Handlers, Reply
+from sandbox.apiserver.objects import Objects, Options, Place, timestamp
+from sandbox.apiserver.proxy import Proxy, is_proxied
+from sandbox.apiserver.registry import Registry
+from sandbox.apiserver.routes import NoSuchPath, Target
+from sandbox.apiserver.store import Event, Store
+from sandbox.apiserver.watch import Watch, WatchOptions
+
+Object = dict[str, Any]
+_JSON = "application/json"
+_READABLE = {_JSON, "application/*", "*/*", ""}
+_SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
+_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
+_FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
+
+
+class ApiServer:
+    """A Kubernetes API server in memory."""
+
+    def __init__(self) -> None:
+        self.url = ""
+        self.registry = Registry()
+        self.store = Store()
+        self.objects = Objects(self.store, self.registry)
+        self._handlers = Handlers(self.objects)
+        self._proxy = Proxy(self.objects)
+        self._faults = Faults()
+        self._log = RequestLog()
+        self._watches: dict[Watch, tuple[str, str]] = {}
+        self._runner: web.ServerRunner | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @classmethod
+    async def start(cls, host: str = "127.0.0.1", port: int = 0) -> Self:
+        """Serve on an address; port 0 chooses a free one."""
+        server = cls()
+        server._follow_definitions()
+        for name in _FIRST_NAMESPACES:
+            namespace = server.registry.find("", "v1", "namespaces")
+            if namespace:
+                body = {"metadata": {"name": name}}
+                server.objects.create(Place(namespace, ""), body, Options(manager="kube-apiserver"))
+        handler = web.Server(server._answer, access_log=None)
+        server._runner = web.ServerRunner(handler, shutdown_timeout=0.1)
+        await server._runner.setup()
+        site = web.TCPSite(server._runner, host, port)
+        await site.start()
+        address = server._runner.addresses[0]
+        server.url = f"http://{address[0]}:{address[1]}"
+        return server
+
+    async def stop(self) -> None:
+        """End the watches and close."""
+        for watch in list(self._watches):
+            watch.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._faults.replace([])
+        await self._proxy.close()
+        if self._runner:
+            await self._runner.cleanup()
+
+    def _follow_definitions(self) -> None:
+        queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self.store.collection(_DEFINITIONS).watchers.add(queue)
+        task = asyncio.get_running_loop().create_task(self._serve_definitions(queue))
+        self._tasks.add(task)
+
+    async def _serve_definitions(self, queue: asyncio.Queue[Event | None]) -> None:
+        resource = self.registry.find(_DEFINITIONS[0], "v1", _DEFINITIONS[1])
+        while resource and (event := await queue.get()):
+            definition = event.object
+            if event.kind == "DELETED":
+                crd.withdraw(definition, self.registry, self.store)
+                continue
+            crd.serve(definition, self.registry)
+            if not definition["status"].get("conditions"):
+                place = Place(resource, "", definition["metadata"]["name"])
+                options = Options(manager="kube-apiserver", subresource="status")
+                if self.objects.find(place):
+                    self.objects.patch(place, lambda obj: crd.established(obj, timestamp()), options)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        agent = request.headers.get("User-Agent", "")
+        entry = {
+            "time": time.time(),
+            "method": request.method,
+            "path": request.rel_url.raw_path_qs,
+            "userAgent": agent,
+            "manager": request.query.get("fieldManager") or agent.partition("/")[0],
+        }
+        if request.path.startswith("/_sandbox/"):
+            return await self._control(request)
+        try:
+            await self._faults.meet(request.method, entry["path"], agent)
+            answer = await self._route(request)
+        except NoSuchPath:
+            answer = web.Response(status=404, text="404 page not found\n")
+        except StatusError as error:
+            answer = _json(error.body, error.code)
+        self._log.add({**entry, "status": answer.status})
+        return answer
+
+    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if request.path == "/_sandbox/requests":
+                return _json(self._log.since(int(request.query.get("since", "0"))))
+            if request.path != "/_sandbox/faults":
+                raise errors.unknown_path()
+            if request.method == "PUT":
+                self._put_faults(await request.json())
+            elif request.method == "DELETE":
+                self._faults.replace([])
+            return _json(self._faults.listed())
+        except StatusError as error:
+            return _json(error.body, error.code)
+
+    def _put_faults(self, wanted: Any) -> None:
+        for rule in self._faults.replace(wanted):
+            for watch, (path, agent) in list(self._watches.items()):
+                if rule.do == "closeWatches" and rule.meets("GET", path, agent):
+                    watch.close()
+
+    async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
+        path = request.path
+        parts = path.strip("/").split("/")
+        if parts[0] in ("api", "apis") and len(parts) > (_GROUP_PATH if parts[0] == "api" else _VERSION_PATH):
+            return await self._on_objects(request, routes.find(self.registry, path))
+        if parts[0] in ("api", "apis"):
+            return self._discovery(parts)
+        if parts[0] == "openapi":
+            return self._openapi(parts)
+        if parts[0] in ("readyz", "healthz", "livez"):
+            return web.Response(text="ok")
+        if path == "/version":
+            return _json(discovery.VERSION)
+        raise NoSuchPath(path)
+
+    def _discovery(self, parts: list[str]) -> web.Response:
+        if parts == ["api"]:
+            return _json(discovery.versions(self.url.removeprefix("http://")))
+        if parts == ["apis"]:
+            return _json(discovery.groups(self.registry))
+        group = parts[1] if parts[0] == "apis" else ""
+        if group and group not in self.registry.groups():
+            raise NoSuchPath(group)
+        if parts[0] == "apis" and len(parts) == _GROUP_PATH:
+            return _json(discovery.group(self.registry, group))
+        if parts[-1] not in self.registry.versions(group):
+            raise errors.unknown_path()
+        return _json(discovery.resources(self.registry, group, parts[-1]))
+
+    def _openapi(self, parts: list[str]) -> web.Response:
+        if parts == ["openapi", "v3"]:
+            return _json(discovery.openapi_index(self.registry))
+        match = re.fullmatch(r"openapi/v3/apis?(?:/([^/]+))?/([^/]+)", "/".join(parts))
+        if not match:
+            raise NoSuchPath("/".join(parts))
+        return _json(discovery.openapi(self.registry, match[1] or "", match[2]))
+
+    async def _on_objects(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
+        place = Place(target.resource, target.namespace, target.name)
+        if is_proxied(target.resource, target.subresource):
+            to = self._proxy.to_service if target.resource.plural == "services" else self._proxy.to_pod
+            return await to(request, place, target.rest or "/")
+        if target.subresource == "log":
+            return await self._proxy.logs(place, dict(request.query))
+        shape = _shape(request.headers.get("Accept", ""))
+        query = dict(request.query)
+        if request.method == "GET" and (target.is_watch or query.get("watch") in ("1", "true")):
+            return await self._watch(request, target, shape)
+        body = await request.read()
+        reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
+        include = query.get("includeObject", "")
+        if reply.is_object:
+            return _reply(reply, table.render(reply.body, target.resource, shape, include=include))
+        return _reply(reply, reply.body)
+
+    async def _watch(self, request: web.BaseRequest, target: Target, shape: str) -> web.StreamResponse:
+        query, resource = request.query, target.resource
+        wanted_fields = query.get("fieldSelector", "")
+        if target.name:
+            wanted_fields = f"metadata.name={target.name}"
+        selection = listing.Selection(
+            resource, target.namespace, query.get("labelSelector", ""), wanted_fields
+        )
+        initial = query.get("sendInitialEvents") == "true"
+        version = query.get("resourceVersion", "")
+        if version and not version.isdigit():
+            raise errors.bad_request(f"Invalid value: {json.dumps(version)}")
+        options = WatchOptions(
+            version=version,
+            seconds=float(query.get("timeoutSeconds") or 1800),
+            bookmarks=query.get("allowWatchBookmarks") in ("1", "true"),
+            initial=initial,
+            shape=shape,
+        )
+        include = query.get("includeObject", "")
+
+        def render(obj: Object, is_first: bool) -> Object:  # noqa: FBT001 — the signature is Watch's
+            return table.render(obj, resource, shape, header=is_first, include=include)
+
+        watch = Watch(self.store, selection, options, render)
+        self._watches[watch] = (request.rel_url.raw_path_qs, request.headers.get("User-Agent", ""))
+        response = web.StreamResponse(headers={"Content-Type": _JSON})
+        response.enable_chunked_encoding()
+        try:
+            await response.prepare(request)
+            async for line in watch.lines():
+                await response.write(line)
+        except ConnectionError:
+            return response  # the client went away, as clients of watches do
+        finally:
+            del self._watches[watch]
+        return response
+
+
+def _body_of(request: web.BaseRequest, body: bytes) -> tuple[bytes, str, str]:
+    return body, request.content_type, request.headers.get("User-Agent", "")
+
+
+def _shape(accept: str) -> str:
+    """Choose the representation: the first that the client accepts and the server has."""
+    for entry in accept.split(","):
+        media, *parameters = (part.strip() for part in entry.split(";"))
+        if media not in _READABLE:
+            continue
+        wanted = dict(p.split("=", 1) for p in parameters if "=" in p).get("as", "")
+        if not wanted or wanted in _SHAPES:
+            return wanted
+    message = (
+        "406: Not Acceptable\n\nAvailable representations: application/json, application/yaml, "
+        "application/vnd.kubernetes.protobuf, application/json;stream=watch, "
+        "application/vnd.kubernetes.protobuf;stream=watch"
+    )
+    raise StatusError(406, "NotAcceptable", message, {})
+
+
+def _json(body: Any, status: int = 200) -> web.Response:
+    return web.Response(body=as_json(body), status=status, content_type=_JSON)
+
+
+def _reply(reply: Reply, body: Object) -> web.Response:
+    answer = _json(body, reply.status)
+    for warning in reply.warnings:
+        text = warning.replace("\\", "\\\\").replace('"', '\\"')
+        answer.headers.add("Warning", f'299 - "{text}"')
+    return answer

@@ -1,0 +1,271 @@
+"""Custom resources against the structural schema of their definition: pruned, defaulted, validated."""
+
+import copy
+import json
+import re
+from collections.abc import Callable, Iterator
+from typing import Any, Protocol
+
+from sandbox.apiserver import decode
+from sandbox.apiserver.builtin import METADATA
+from sandbox.apiserver.errors import Cause, CauseKind, StatusError
+from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.schema import ANY, Schema
+
+Object = dict[str, Any]
+_PRESERVE = "x-kubernetes-preserve-unknown-fields"
+_INT_OR_STRING = "x-kubernetes-int-or-string"
+_EMBEDDED = "x-kubernetes-embedded-resource"
+_LIST_TYPE = "x-kubernetes-list-type"
+_ROOT_FIELDS = ("apiVersion", "kind", "metadata")
+
+
+class _Named(Protocol):
+    @property
+    def namespace(self) -> str: ...
+    @property
+    def name(self) -> str: ...
+
+
+def shape(definition: Object) -> Schema:
+    """Give the shape that a version's openAPIV3Schema describes."""
+    root = _shape(definition)
+    root.fields = {**root.fields, "metadata": METADATA}
+    for name in ("apiVersion", "kind"):
+        root.fields[name] = Schema("scalar", scalar="string")
+    root.kind = "struct"
+    return root
+
+
+def _shape(part: Object) -> Schema:
+    kind = part.get("type")
+    if kind == "array":
+        return _list(part)
+    if kind in ("string", "integer", "number", "boolean") or part.get(_INT_OR_STRING):
+        return Schema("scalar", scalar=kind or "intOrString")
+    if kind != "object":
+        return ANY
+    atomic = part.get("x-kubernetes-map-type") == "atomic"
+    fields = {key: _shape(child) for key, child in (part.get("properties") or {}).items()}
+    if part.get(_EMBEDDED):
+        fields["metadata"] = METADATA
+    more = part.get("additionalProperties")
+    if fields or not more:
+        return Schema("struct", fields=fields, atomic=atomic)
+    return Schema("map", element=_shape(more) if isinstance(more, dict) else ANY, atomic=atomic)
+
+
+def _list(part: Object) -> Schema:
+    items = part.get("items") or {}
+    element = _shape(items)
+    list_type = part.get(_LIST_TYPE, "atomic")
+    keys = tuple(part.get("x-kubernetes-list-map-keys") or ()) if list_type == "map" else ()
+    known = items.get("properties") or {}
+    defaults = {key: known[key]["default"] for key in keys if "default" in known.get(key, {})}
+    return Schema("list", element=element, atomic=list_type == "atomic", keys=keys, key_defaults=defaults)
+
+
+def _definition(resource: Resource) -> Object:
+    found: Object = (resource.custom.get("schema") or {}).get("openAPIV3Schema") or {}
+    return found
+
+
+def prune(body: Object, resource: Resource, unknown: list[str]) -> Object:
+    """Copy an object without the fields that the schema lacks; their paths are added to `unknown`."""
+    definition = _definition(resource)
+    root = {**definition, "properties": {k: v for k, v in (definition.get("properties") or {}).items()}}
+    for name in _ROOT_FIELDS:
+        root["properties"][name] = {_PRESERVE: True}
+    found: Object = _prune(body, root, "", unknown)
+    return found
+
+
+def _prune(value: Any, part: Object, path: str, unknown: list[str]) -> Any:
+    if isinstance(value, list):
+        items = part.get("items") or {_PRESERVE: True}
+        return [_prune(item, items, f"{path}[{i}]", unknown) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    known = part.get("properties") or {}
+    more = part.get("additionalProperties")
+    kept = {}
+    for key, child in value.items():
+        where = f"{path}.{key}" if path else key
+        if key in known:
+            kept[key] = _prune(child, known[key], where, unknown)
+        elif isinstance(more, dict):
+            kept[key] = _prune(child, more, where, unknown)
+        elif part.get(_PRESERVE) or more or (part.get(_EMBEDDED) and key in _ROOT_FIELDS):
+            kept[key] = copy.deepcopy(child)
+        else:
+            unknown.append(where)
+    return kept
+
+
+def fill(obj: Object, resource: Resource) -> None:
+    """Fill in the schema's defaults in place."""
+    _fill(obj, _definition(resource))
+
+
+def _fill(value: Any, part: Object) -> None:
+    if isinstance(value, list):
+        for item in value:
+            _fill(item, part.get("items") or {})
+    if not isinstance(value, dict):
+        return
+    known = part.get("properties") or {}
+    for key, child in known.items():
+        if key in value and value[key] is None and not child.get("nullable"):
+            del value[key]
+        if key not in value and "default" in child:
+            value[key] = copy.deepcopy(child["default"])
+    more = part.get("additionalProperties")
+    for key, child in value.items():
+        if key in known or isinstance(more, dict):
+            _fill(child, known.get(key) or more or {})
+
+
+def check_applied(applied: Object, resource: Resource, place: _Named) -> None:
+    """Refuse an applied configuration with fields that the schema does not have."""
+    unknown: list[str] = []
+    if resource.is_custom:
+        prune(applied, resource, unknown)
+    else:
+        decoder = decode.Decoder(resource.kind, resource.api_version, unknown)
+        try:
+            decoder.struct(applied, resource.schema)
+        except StatusError as error:
+            unknown.append(str(error))
+    if unknown:
+        texts = ", ".join(f".{path}: field not declared in schema" for path in unknown)
+        where = f"{place.namespace}/{place.name}; {resource.group}/{resource.version}, Kind={resource.kind}"
+        raise StatusError(500, "", f"failed to create typed patch object ({where}): {texts}")
+
+
+def validate(obj: Object, resource: Resource) -> list[Cause]:
+    """List what is wrong with an object."""
+    return list(_validate(obj, _definition(resource), ""))
+
+
+def _validate(value: Any, part: Object, path: str) -> Iterator[Cause]:
+    if value is None and part.get("nullable"):
+        return
+    kind = _kind_of(value)
+    wanted = part.get("type")
+    if part.get(_INT_OR_STRING):
+        right = kind in ("integer", "string")
+    else:
+        right = wanted is None or kind == wanted or (wanted == "number" and kind == "integer")
+    if not right:
+        message = f'Invalid value: "{kind}": {path} in body must be of type {wanted}: "{kind}"'
+        yield Cause("FieldValueTypeInvalid", path, message)
+        return
+    yield from _bounds(value, part, path)
+    yield from _combined(value, part, path)
+    if isinstance(value, dict):
+        yield from _properties(value, part, path)
+    if isinstance(value, list):
+        yield from _items(value, part, path)
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, float):
+        return "integer" if value.is_integer() else "number"
+    names = {dict: "object", list: "array", str: "string", int: "integer", type(None): "null"}
+    return names[type(value)]
+
+
+def _properties(value: Object, part: Object, path: str) -> Iterator[Cause]:
+    known, more = part.get("properties") or {}, part.get("additionalProperties")
+    for key in part.get("required") or []:
+        if key not in value:
+            yield Cause("FieldValueRequired", f"{path}.{key}" if path else key, "Required value")
+    for key, child in value.items():
+        if key in known:
+            yield from _validate(child, known[key], f"{path}.{key}" if path else key)
+        elif isinstance(more, dict):
+            yield from _validate(child, more, f"{path}.{key}" if path else key)
+
+
+def _items(value: list[Any], part: Object, path: str) -> Iterator[Cause]:
+    for i, item in enumerate(value):
+        yield from _validate(item, part.get("items") or {}, f"{path}[{i}]")
+    keys = part.get("x-kubernetes-list-map-keys") or []
+    seen: list[Any] = []
+    for i, item in enumerate(value if part.get(_LIST_TYPE) in ("map", "set") else []):
+        identity = {key: item.get(key) for key in keys} if keys and isinstance(item, dict) else item
+        if identity in seen:
+            yield Cause("FieldValueDuplicate", f"{path}[{i}]", f"Duplicate value: {json.dumps(identity)}")
+        seen.append(identity)
+
+
+def _below(limit: float, *, strictly: Any) -> Callable[[float], bool]:
+    return lambda number: number <= limit if strictly else number < limit
+
+
+def _bounds(value: Any, part: Object, path: str) -> Iterator[Cause]:
+    if "enum" in part and value not in part["enum"]:
+        listed = ", ".join(json.dumps(choice) for choice in part["enum"])
+        text = f"Unsupported value: {json.dumps(value)}: supported values: {listed}"
+        yield Cause("FieldValueNotSupported", path, text)
+    if isinstance(value, str):
+        yield from _string_bounds(value, part, path)
+    elif isinstance(value, int | float) and not isinstance(value, bool):
+        yield from _number_bounds(value, part, path)
+    elif isinstance(value, list | dict):
+        yield from _size_bounds(value, part, path)
+
+
+def _wrong(value: Any, path: str, text: str) -> Cause:
+    return Cause("FieldValueInvalid", path, f"Invalid value: {json.dumps(value)}: {path} in body {text}")
+
+
+def _string_bounds(value: str, part: Object, path: str) -> Iterator[Cause]:
+    if len(value) < part.get("minLength", 0):
+        yield _wrong(value, path, f"should be at least {part['minLength']} chars long")
+    if len(value) > part.get("maxLength", len(value)):
+        text = f"Too long: may not be more than {part['maxLength']} bytes"
+        yield Cause("FieldValueTooLong", path, text)
+    if "pattern" in part and not re.search(part["pattern"], value):
+        yield _wrong(value, path, f"should match '{part['pattern']}'")
+
+
+def _number_bounds(value: float, part: Object, path: str) -> Iterator[Cause]:
+    low, high = part.get("minimum"), part.get("maximum")
+    if low is not None and _below(low, strictly=part.get("exclusiveMinimum"))(value):
+        than = "greater than" if part.get("exclusiveMinimum") else "greater than or equal to"
+        yield _wrong(value, path, f"should be {than} {low:g}")
+    if high is not None and _below(-high, strictly=part.get("exclusiveMaximum"))(-value):
+        than = "less than" if part.get("exclusiveMaximum") else "less than or equal to"
+        yield _wrong(value, path, f"should be {than} {high:g}")
+    if part.get("multipleOf") and value % part["multipleOf"]:
+        yield _wrong(value, path, f"should be a multiple of {part['multipleOf']:g}")
+
+
+def _size_bounds(value: list[Any] | Object, part: Object, path: str) -> Iterator[Cause]:
+    noun = "Items" if isinstance(value, list) else "Properties"
+    low, high = part.get(f"min{noun}", 0), part.get(f"max{noun}", len(value))
+    if len(value) < low:
+        yield _wrong(len(value), path, f"should have at least {low} {noun.lower()}")
+    if len(value) > high:
+        text = f"Too many: {len(value)}: must have at most {high} items"
+        yield Cause("FieldValueTooMany", path, text)
+
+
+def _combined(value: Any, part: Object, path: str) -> Iterator[Cause]:
+    for choice in part.get("allOf") or []:
+        yield from _validate(value, choice, path)
+    reason: CauseKind = "FieldValueInvalid"
+    place = path or "<nil>"
+    for word, text in (
+        ("anyOf", "must validate at least one schema (anyOf)"),
+        ("oneOf", "must validate one and only one schema (oneOf)"),
+    ):
+        if choices := part.get(word):
+            valid = sum(not list(_validate(value, choice, path)) for choice in choices)
+            if valid == 0 or (word == "oneOf" and valid > 1):
+                yield Cause(reason, place, f'Invalid value: "": "{path}" {text}')
+    if "not" in part and not list(_validate(value, part["not"], path)):
+        yield Cause(reason, place, f'Invalid value: "": "{path}" must not validate the schema (not)')

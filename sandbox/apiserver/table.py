@@ -1,0 +1,132 @@
+"""Objects in the representation a client asks for: whole, as rows of a table, or their metadata only."""
+
+import re
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from sandbox.apiserver.columns import COLUMNS, DEFAULT, NAME, Column, age
+from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.registry import Resource
+
+Object = dict[str, Any]
+TEXTS_FILE = Path(__file__).with_name("builtin_texts.txt")
+_META = "meta.k8s.io/v1"
+_STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*|\?\(.*?\))\]|\['([^']+)'\]")
+
+
+@cache
+def _texts() -> dict[str, str]:
+    lines = TEXTS_FILE.read_text().splitlines()
+    return {name: text.replace("\\n", "\n") for name, _, text in (line.partition(" ") for line in lines)}
+
+
+def render(obj: Object, resource: Resource, shape: str, *, header: bool = True, include: str = "") -> Object:
+    """Give an object, or a list object, in a shape ("" for whole, Table, PartialObjectMetadata…)."""
+    is_list = "items" in obj and obj["kind"].endswith("List")
+    if shape == "Table":
+        return _table(obj, resource, header=header, include=include)
+    if shape == "PartialObjectMetadataList" and is_list:
+        items = [_partial(item, named=False) for item in obj["items"]]
+        return {"kind": shape, "apiVersion": _META, "metadata": obj["metadata"], "items": items}
+    if shape == "PartialObjectMetadata" and is_list:
+        raise _not_acceptable(f"{shape}, but the requested object is a list ({_go_type(resource, 'List')})")
+    if shape == "PartialObjectMetadataList":
+        raise _not_acceptable(f"{shape}, but the requested object is not a list ({_go_type(resource)})")
+    return _partial(obj) if shape == "PartialObjectMetadata" else obj
+
+
+def _go_type(resource: Resource, suffix: str = "") -> str:
+    if resource.is_custom:
+        return f"*unstructured.Unstructured{suffix}"
+    return f"*{resource.group.partition('.')[0] or 'core'}.{resource.kind}{suffix}"
+
+
+def _not_acceptable(text: str) -> StatusError:
+    return StatusError(406, "NotAcceptable", f"you requested {text}")
+
+
+def _partial(obj: Object, *, named: bool = True) -> Object:
+    kind = {"kind": "PartialObjectMetadata", "apiVersion": _META} if named else {}
+    return {**kind, "metadata": obj["metadata"]}
+
+
+def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Object:
+    items = obj["items"] if "items" in obj else [obj]
+    meta = obj["metadata"] if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
+    columns = _custom(resource) if resource.is_custom else COLUMNS.get(resource.kind, DEFAULT)
+    is_bookmark = "items" not in obj and "name" not in obj["metadata"]
+    return {
+        "kind": "Table",
+        "apiVersion": _META,
+        "metadata": meta,
+        "columnDefinitions": [_heading(column) for column in columns] if header else None,
+        "rows": [] if is_bookmark else [_row(item, columns, include) for item in items],
+    }
+
+
+def _heading(column: Column) -> Object:
+    return {
+        "name": column.name,
+        "type": column.type,
+        "format": column.format,
+        "description": _texts().get(column.about, column.about),
+        "priority": column.priority,
+    }
+
+
+def _row(obj: Object, columns: tuple[Column, ...], include: str) -> Object:
+    row: Object = {"cells": [column.cell(obj) for column in columns]}
+    if include != "None":
+        row["object"] = obj if include == "Object" else _partial(obj)
+    return row
+
+
+def _custom(resource: Resource) -> tuple[Column, ...]:
+    wanted = resource.custom.get("additionalPrinterColumns")
+    if not wanted:
+        return DEFAULT
+    return (NAME, *(_column(entry) for entry in wanted))
+
+
+def _column(entry: Object) -> Column:
+    path, kind = entry["jsonPath"], entry["type"]
+
+    def cell(obj: Object) -> Any:
+        found = at_path(obj, path)
+        if kind == "date":
+            return age(found)
+        return found if kind in ("integer", "number", "boolean") or found is None else _text(found)
+
+    about = entry.get("description") or f"Custom resource definition column (in JSONPath format): {path}"
+    return Column(entry["name"], cell, about, kind, entry.get("format", ""), entry.get("priority", 0))
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    return str(value)
+
+
+def at_path(obj: Any, path: str) -> Any:
+    """Look a value up by the part of JSONPath that columns use; none if it is not there."""
+    for name, index, quoted in _STEP.findall(path):
+        if index:
+            obj = _index(obj, index)
+        else:
+            obj = obj.get((quoted or name).replace("\\", "")) if isinstance(obj, dict) else None
+        if obj is None:
+            return None
+    return obj
+
+
+def _index(items: Any, index: str) -> Any:
+    if not isinstance(items, list):
+        return None
+    if index == "*":
+        return items[0] if items else None
+    if index.isdigit():
+        return items[int(index)] if int(index) < len(items) else None
+    match = re.fullmatch(r"\?\(@\.(\w+)\s*==\s*['\"](.*)['\"]\)", index)
+    wanted = [item for item in items if match and item.get(match[1]) == match[2]]
+    return wanted[0] if wanted else None

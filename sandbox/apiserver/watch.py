@@ -1,0 +1,126 @@
+"""Watches: the changes of a collection as a stream of lines."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from sandbox.apiserver import conversion, listing
+from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.listing import Selection
+from sandbox.apiserver.store import Event, Store
+
+Object = dict[str, Any]
+Render = Callable[[Object, bool], Object]  # the object, and whether it is the first of the stream
+BOOKMARK_SECONDS = 60.0
+_LAST_BOOKMARK = 2.0  # before the stream ends
+_INITIAL_END = "k8s.io/initial-events-end"
+
+
+@dataclass(frozen=True)
+class WatchOptions:
+    """How a collection is watched; `shape` names the representation that `render` gives."""
+
+    version: str = ""
+    seconds: float = 1800
+    bookmarks: bool = False
+    initial: bool = False
+    shape: str = ""
+
+
+class Watch:
+    """One stream of one client."""
+
+    def __init__(self, store: Store, selection: Selection, options: WatchOptions, render: Render) -> None:
+        self._store = store
+        self._selection = selection
+        self._options = options
+        self._render = render
+        self._matches = selection.predicate()
+        self._is_first = True
+        self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
+        self._collection = store.collection(selection.resource.storage)
+
+    def close(self) -> None:
+        """End the stream."""
+        self._queue.put_nowait(None)
+
+    async def lines(self) -> AsyncIterator[bytes]:
+        """Yield the lines until the time is over or `close` is called."""
+        self._collection.watchers.add(self._queue)
+        try:
+            for line in self._beginning():
+                yield line
+            async for line in self._changes():
+                yield line
+        except StatusError as error:
+            yield _line("ERROR", error.body)
+        finally:
+            self._collection.watchers.discard(self._queue)
+
+    def _beginning(self) -> list[bytes]:
+        """Give what comes before the first change: the present objects, or the changes since a version."""
+        options = self._options
+        if options.version not in ("", "0") and not options.initial:
+            events = self._collection.since(int(options.version))
+            return [line for event in events if (line := self._change(event))]
+        found = [_line("ADDED", self._rendered(obj)) for obj in listing.select(self._store, self._selection)]
+        if options.initial and options.bookmarks:
+            found.append(self._bookmark({"annotations": {_INITIAL_END: "true"}}))
+        return found
+
+    async def _changes(self) -> AsyncIterator[bytes]:
+        clock = asyncio.get_running_loop().time
+        end = clock() + self._options.seconds
+        bookmark = min(clock() + BOOKMARK_SECONDS, end - _LAST_BOOKMARK)
+        while (now := clock()) < end:
+            is_due = self._options.bookmarks and bookmark > now
+            try:
+                async with asyncio.timeout((bookmark if is_due else end) - now):
+                    event = await self._queue.get()
+            except TimeoutError:
+                if is_due:
+                    yield self._bookmark({})
+                    bookmark = min(bookmark + BOOKMARK_SECONDS, max(end - _LAST_BOOKMARK, bookmark))
+                continue
+            if event is None:
+                return
+            if line := self._change(event):
+                yield line
+
+    def _change(self, event: Event) -> bytes | None:
+        resource = self._selection.resource
+        now = conversion.present(event.object, resource)
+        was = conversion.present(event.before, resource) if event.before else None
+        is_in = event.kind != "DELETED" and self._matches(now)
+        was_in = was is not None and self._matches(was)
+        if not is_in and not was_in:
+            return None
+        kind = "DELETED" if not is_in else "MODIFIED" if was_in else "ADDED"
+        if was is not None and kind == "DELETED" and event.kind != "DELETED":
+            meta = {**was["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
+            now = {**was, "metadata": meta}
+        if self._options.shape:
+            return _line(kind, self._rendered(now))
+        key = (kind, resource.api_version)
+        if key not in event.lines:
+            event.lines[key] = _line(kind, now)
+        return event.lines[key]
+
+    def _rendered(self, obj: Object) -> Object:
+        found = self._render(obj, self._is_first)
+        self._is_first = False
+        return found
+
+    def _bookmark(self, more: Object) -> bytes:
+        resource = self._selection.resource
+        meta = {"resourceVersion": str(self._store.version), **more}
+        obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
+        if self._options.shape:
+            obj = self._rendered(obj)
+        return _line("BOOKMARK", obj)
+
+
+def _line(kind: str, obj: Object) -> bytes:
+    return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"
