@@ -54,7 +54,6 @@ class ContainerRunner:
         if behaviour.is_missing:
             self._fail_pull()
             return
-        self._say("Pulled", f'Container image "{self.shown.image}" already present on machine')
         while True:
             began = utc_now()
             self.shown.state = running(began)

@@ -198,7 +198,6 @@ class PodRunner:
         grace = float(self._pod["metadata"].get("deletionGracePeriodSeconds", DEFAULT_GRACE))
         if not any(runner.shown.is_running for runner in self._containers):
             return grace
-        self._node.recorder.record(self._pod, "Killing", "Stopping containers")
         wait = min(grace, max(self._node.drain, *map(_pre_stop, self._pod["spec"]["containers"])))
         await asyncio.sleep(wait)
         return grace - wait
