@@ -90,6 +90,10 @@ class Envoy:
             raise
         return cls(child, ports)
 
+    async def wait(self) -> None:
+        """Return when the process has ended."""
+        await self._child.wait()
+
     async def stop(self) -> None:
         """End the process."""
         await children.stop(self._child)

@@ -5,6 +5,7 @@ from typing import Self
 
 from aiohttp import web
 
+PATH = "/_sandbox/faults"
 LONGEST_DELAY = 60.0
 
 
@@ -16,15 +17,14 @@ class Faults:
         self.url = ""
         self._on_change = on_change
         app = web.Application()
-        path = "/_sandbox/faults"
-        app.add_routes([web.get(path, self._get), web.put(path, self._put), web.delete(path, self._delete)])
+        app.add_routes([web.get(PATH, self._get), web.put(PATH, self._put), web.delete(PATH, self._delete)])
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
 
     async def start(self, host: str) -> Self:
         """Open a free port on `host`."""
         await self._runner.setup()
         await web.TCPSite(self._runner, host, 0).start()
-        self.url = f"http://{host}:{self._runner.addresses[0][1]}"
+        self.url = f"http://{host}:{self._runner.addresses[0][1]}{PATH}"
         return self
 
     async def stop(self) -> None:

@@ -91,6 +91,19 @@ class Mesh:
             raise
         return mesh
 
+    async def run(self) -> None:
+        """Return, or raise, when a part of the mesh has ended by itself."""
+        if self._envoy is None:
+            raise RuntimeError("The mesh is not started.")
+        ended = asyncio.create_task(self._envoy.wait())
+        try:
+            await asyncio.wait([*self._tasks, ended], return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ended.cancel()
+        for task in self._tasks:
+            if task.done():
+                task.result()
+
     async def stop(self) -> None:
         """End Envoy and the watches."""
         for task in self._tasks:
@@ -117,7 +130,7 @@ class Mesh:
 
     @property
     def faults_url(self) -> str:
-        """Where `/_sandbox/faults` is."""
+        """Where its faults are switched."""
         return self._faults.url
 
     def _url(self, listener: str) -> str:

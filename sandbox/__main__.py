@@ -1,0 +1,200 @@
+"""`python -m sandbox`: start, stop and show the sandbox, or run one part of it alone."""
+
+# ruff: noqa: T201 — a command line prints
+import argparse
+import asyncio
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+from sandbox.handover import read_endpoints
+from sandbox.occupancy import AlreadyRunningError, is_running
+
+READY_WITHIN = 60.0
+ENDS_WITHIN = 20.0
+DIRECTORY = Path("build/sandbox")
+
+
+def main() -> int:
+    """Run the command line."""
+    options = _parser().parse_args()
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    try:
+        status: int = options.run(options)
+    except (AlreadyRunningError, LookupError, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    up = _command(commands, "up", _up, "start everything and stay until ended")
+    up.add_argument("--clusters", type=int, default=2, help="member clusters, beside the host")
+    up.add_argument("--no-temporal", action="store_true", help="start no Temporal server")
+    up.add_argument("--temporal-port", type=int, default=0, help="default: a free port")
+    up.add_argument("--ui-port", type=int, default=0, help="default: a free port")
+    up.add_argument("--detach", action="store_true", help="return when it is ready; end it with `down`")
+    down = _command(commands, "down", _down, "end what `up` started")
+    status = _command(commands, "status", _status, "show where the parts are")
+    for one in (up, down, status):
+        one.add_argument("--dir", type=Path, default=DIRECTORY, help="default: %(default)s")
+    for name in ("controllers", "node", "mesh", "metrics"):
+        part = _command(commands, name, _part, f"run the {name} alone, in front of any API server")
+        part.add_argument("--kubeconfig", type=Path, required=True)
+        part.add_argument("--context", help="default: the current one")
+        part.set_defaults(part=name)
+        if name == "node":
+            part.add_argument("--subnet", type=int, default=250, help="pods get addresses 127.SUBNET.x.y")
+            part.add_argument("--mesh-proxy", help="the mesh listener, for load testers")
+        if name == "mesh":
+            part.add_argument("--dir", type=Path, default=DIRECTORY / "mesh", help="default: %(default)s")
+        if name == "metrics":
+            part.add_argument("--port", type=int, default=0, help="default: a free port")
+    return parser
+
+
+def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
+    parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
+    parser.set_defaults(run=run)
+    return parser
+
+
+def _up(options: argparse.Namespace) -> int:
+    if options.detach:
+        return _detach(options.dir)
+    from sandbox.up import Plan, Sandbox
+
+    plan = Plan(
+        clusters=options.clusters,
+        temporal=not options.no_temporal,
+        temporal_port=options.temporal_port,
+        ui_port=options.ui_port,
+    )
+
+    async def serve() -> None:
+        began = time.monotonic()
+        async with Sandbox(options.dir, plan) as box:
+            print(f"ready in {time.monotonic() - began:.2f} s: {box.directory}/endpoints.json", flush=True)
+            await box.wait()
+            raise LookupError("A part of the sandbox ended by itself; see the logs in its directory.")
+
+    return _until_signalled(serve())
+
+
+def _part(options: argparse.Namespace) -> int:
+    from sandbox import alone
+
+    async def serve() -> None:
+        async with alone.connected(options.kubeconfig, options.context) as client:
+            match options.part:
+                case "controllers":
+                    await alone.run_controllers(client)
+                case "node":
+                    await alone.run_node(client, options.subnet, options.mesh_proxy)
+                case "mesh":
+                    await alone.run_mesh(client, options.dir)
+                case _:
+                    await alone.run_metrics(client, options.port)
+
+    return _until_signalled(serve())
+
+
+def _until_signalled(work: Coroutine[Any, Any, None]) -> int:
+    """Run until the work ends or the first SIGTERM or SIGINT, which cancels it."""
+    import uvloop
+
+    async def run() -> None:
+        task = asyncio.create_task(work)
+        loop = asyncio.get_running_loop()
+        for one in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(one, _cancel_once, task, loop)
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+    return 0
+
+
+def _cancel_once(task: asyncio.Task[None], loop: asyncio.AbstractEventLoop) -> None:
+    for one in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(one, lambda: None)  # stopping takes a moment, and is not to be cut short
+    task.cancel()
+
+
+def _detach(directory: Path) -> int:
+    directory.mkdir(parents=True, exist_ok=True)
+    if is_running(directory):
+        raise AlreadyRunningError(f"A sandbox is running in {directory}.")
+    (directory / "endpoints.json").unlink(missing_ok=True)
+    arguments = [one for one in sys.argv[1:] if one != "--detach"]
+    with (directory / "sandbox.log").open("ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "sandbox", *arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+    if not _becomes_true(
+        lambda: (directory / "endpoints.json").exists() or child.poll() is not None, READY_WITHIN
+    ):
+        child.terminate()
+    if child.poll() is not None or not (directory / "endpoints.json").exists():
+        raise LookupError(f"The sandbox did not start; see {directory}/sandbox.log.")
+    return _show(directory)
+
+
+def _down(options: argparse.Namespace) -> int:
+    endpoints = read_endpoints(options.dir)
+    if not is_running(options.dir) or endpoints is None:
+        print(f"No sandbox is running in {options.dir}.")
+        return 0
+    os.kill(endpoints["pid"], signal.SIGTERM)
+    if not _becomes_true(lambda: not is_running(options.dir), ENDS_WITHIN):
+        os.kill(endpoints["pid"], signal.SIGKILL)
+    return 0
+
+
+def _status(options: argparse.Namespace) -> int:
+    if not is_running(options.dir):
+        print(f"No sandbox is running in {options.dir}.")
+        return 1
+    return _show(options.dir)
+
+
+def _show(directory: Path) -> int:
+    endpoints = read_endpoints(directory)
+    if endpoints is None:
+        print(f"The sandbox in {directory} is starting.")
+        return 1
+    print(f"kubeconfig  {directory.absolute()}/kubeconfig")
+    for name in ("temporal", "ui", "git"):
+        print(f"{name:11} {endpoints[name] or '-'}")
+    for name, cluster in endpoints["clusters"].items():
+        print(name)
+        for part in ("api", "prometheus", "gateway", "mesh", "services", "loadTester"):
+            print(f"  {part:11} {cluster[part]}")
+    return 0
+
+
+def _becomes_true(condition: Any, within: float) -> bool:
+    until = time.monotonic() + within
+    while not condition():
+        if time.monotonic() > until:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+if __name__ == "__main__":
+    sys.exit(main())

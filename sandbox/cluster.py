@@ -1,0 +1,104 @@
+"""One cluster: an API server and the parts around it."""
+
+import asyncio
+import contextlib
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from sandbox.apiserver.server import ApiServer
+from sandbox.client import KubeClient
+from sandbox.controllers import manager
+from sandbox.installed import install
+from sandbox.loadtester import LoadTester
+from sandbox.mesh.mesh import Mesh
+from sandbox.metrics.server import MetricsServer
+from sandbox.node import kubelet
+
+FAULTS = "/_sandbox/faults"
+
+
+class ControlPlane(Protocol):
+    """An API server, ours or another, that listens at `url`."""
+
+    url: str
+
+    async def stop(self) -> None:
+        """End it."""
+
+
+class Cluster:
+    """The running parts of a cluster, and where each is reached; made by `start`, ended by `stop`."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.api_url = ""
+        self.prometheus_url = ""
+        self.gateway_url = ""
+        self.mesh_url = ""
+        self.services_url = ""
+        self.load_tester_url = ""
+        self.faults: dict[str, str] = {}
+        self._running = contextlib.AsyncExitStack()
+        self._parts: list[asyncio.Task[None]] = []
+
+    @classmethod
+    async def start(
+        cls, name: str, directory: Path, subnet: int, control_plane: ControlPlane | None = None
+    ) -> Self:
+        """Start everything around `control_plane`, or around an API server of ours with its controllers."""
+        cluster = cls(name)
+        try:
+            await cluster._start(directory, subnet, control_plane)
+        except BaseException:
+            await cluster.stop()
+            raise
+        return cluster
+
+    async def wait(self) -> None:
+        """Return, or raise, when a part has ended by itself."""
+        done, _ = await asyncio.wait(self._parts, return_when=asyncio.FIRST_COMPLETED)
+        for part in done:
+            part.result()
+
+    async def stop(self) -> None:
+        """End every part, the last started first."""
+        await self._running.aclose()
+
+    async def _start(self, directory: Path, subnet: int, control_plane: ControlPlane | None) -> None:
+        plane = control_plane or await ApiServer.start()
+        self._running.push_async_callback(plane.stop)
+        client = await self._running.enter_async_context(KubeClient(plane.url))
+        metrics = await MetricsServer.start(client)
+        self._running.push_async_callback(metrics.stop)
+        self.api_url, self.prometheus_url = plane.url, metrics.url
+        await install(client, metrics.url)
+        if control_plane is None:
+            self._run(manager.run(client))
+        self._run(kubelet.run(client, subnet=subnet, mesh_proxy=lambda: self.mesh_url or None))
+        mesh = await Mesh.start(client, directory, self.name)
+        self._running.push_async_callback(mesh.stop)
+        self._run(mesh.run())
+        self.gateway_url, self.mesh_url, self.services_url = (
+            mesh.gateway_url,
+            mesh.mesh_url,
+            mesh.services_url,
+        )
+        load_tester = await LoadTester.start(proxy=mesh.mesh_url)
+        self._running.push_async_callback(load_tester.stop)
+        self.load_tester_url = load_tester.url
+        self.faults = {
+            "api": f"{plane.url}{FAULTS}",
+            "metrics": metrics.faults_url,
+            "mesh": mesh.faults_url,
+        }
+
+    def _run(self, part: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(part)
+        self._parts.append(task)
+        self._running.push_async_callback(_end, task)
+
+
+async def _end(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -1,0 +1,73 @@
+"""The files by which others find the sandbox: kubeconfig, clusters.yaml, endpoints.json."""
+
+import json
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from sandbox.cluster import Cluster
+
+Object = dict[str, Any]
+
+# Between taking traffic away and scaling down: this mesh hears of a change in milliseconds.
+SCALE_DOWN_DELAY = "1s"
+
+
+def kubeconfig(servers: dict[str, str], current: str) -> str:
+    """Write a kubeconfig with a context for each of the clusters, by name and URL."""
+    return "\n".join(
+        [
+            *("apiVersion: v1", "kind: Config", f"current-context: {current}"),
+            "clusters:",
+            *(f"- name: {name}\n  cluster: {{server: {url!r}}}" for name, url in servers.items()),
+            "contexts:",
+            *(f"- name: {name}\n  context: {{cluster: {name}, user: sandbox}}" for name in servers),
+            "users:",
+            "- name: sandbox\n  user: {}\n",
+        ]
+    )
+
+
+def clusters_document(clusters: Iterable[Cluster]) -> str:
+    """Write what the engine needs to know of the clusters."""
+    lines = ["clusters:"]
+    for one in clusters:
+        lines += [
+            f"  {one.name}:",
+            "    kubeconfig: ./kubeconfig",
+            f"    context: {one.name}",
+            f"    prometheus: {one.prometheus_url}",
+            "    reach: apiServer",
+            f"    scaleDownDelay: {SCALE_DOWN_DELAY}",
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def endpoints_of(cluster: Cluster) -> Object:
+    """List where the parts of a cluster are."""
+    return {
+        "api": cluster.api_url,
+        "prometheus": cluster.prometheus_url,
+        "gateway": cluster.gateway_url,
+        "mesh": cluster.mesh_url,
+        "services": cluster.services_url,
+        "loadTester": cluster.load_tester_url,
+        "faults": cluster.faults,
+    }
+
+
+def write(path: Path, text: str) -> None:
+    """Write a file whole or not at all."""
+    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh.write_text(text)
+    fresh.replace(path)
+
+
+def read_endpoints(directory: Path) -> Object | None:
+    """Read endpoints.json, if it is there."""
+    try:
+        found: Object = json.loads((directory / "endpoints.json").read_text())
+    except FileNotFoundError:
+        return None
+    return found

@@ -1,0 +1,55 @@
+"""What a sandbox holds while it runs, so that two never get in each other's way."""
+
+import contextlib
+import fcntl
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+SUBNETS = range(10, 250)
+# Held for as long as the addresses of a subnet are in use.
+CLAIM_PORT = 61999
+
+
+class AlreadyRunningError(Exception):
+    """Another sandbox lives in the directory."""
+
+
+@contextlib.contextmanager
+def locked(directory: Path) -> Iterator[None]:
+    """Be the only sandbox in `directory`; the kernel lets go when the process dies."""
+    with (directory / "lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise AlreadyRunningError(f"A sandbox is running in {directory}.") from error
+        yield
+
+
+def is_running(directory: Path) -> bool:
+    """Tell whether a sandbox lives in `directory`."""
+    if not (directory / "lock").exists():
+        return False
+    try:
+        with locked(directory):
+            return False
+    except AlreadyRunningError:
+        return True
+
+
+@contextlib.contextmanager
+def claimed(count: int) -> Iterator[list[int]]:
+    """Claim so many subnets of 127/8 that no other sandbox uses."""
+    with contextlib.ExitStack() as claims:
+        found: list[int] = []
+        for subnet in SUBNETS:
+            if len(found) == count:
+                break
+            claim = claims.enter_context(socket.socket())
+            try:
+                claim.bind((f"127.{subnet}.255.254", CLAIM_PORT))
+                claim.listen()
+            except OSError:
+                continue  # another's
+            found.append(subnet)
+        yield found

@@ -1,0 +1,86 @@
+"""`temporal server start-dev`, as a child."""
+
+import asyncio
+import socket
+import sys
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from sandbox import children
+
+LOCALHOST = "127.0.0.1"
+KEYWORDS = ("Cluster", "Namespace", "Target", "Application", "Phase", "Revision")
+SEARCH_ATTRIBUTES = (*(f"Canary{name}=Keyword" for name in KEYWORDS), "CanaryWeight=Int")
+# The default batches timers by the second, which short intervals would show.
+TIMERS = 'history.timerProcessorMaxTimeShift="10ms"'
+RETENTION = "2592000s"  # 30 days; start-dev makes its namespace with one
+READY_WITHIN = 30.0
+
+
+class TemporalServer:
+    """A Temporal server whose state is a file."""
+
+    def __init__(self, child: asyncio.subprocess.Process, address: str, ui_url: str) -> None:
+        self.pid = child.pid
+        self.address = address
+        self.ui_url = ui_url
+        self._child = child
+
+    @classmethod
+    async def start(cls, directory: Path, port: int = 0, ui_port: int = 0) -> Self:
+        """Start the server and wait until its namespace is there; ports that are 0 are chosen."""
+        port, ui_port, http, metrics = _ports(port, ui_port, 0, 0)
+        attributes = [text for one in SEARCH_ATTRIBUTES for text in ("--search-attribute", one)]
+        child = await children.start(
+            *(str(Path(sys.executable).with_name("temporal")), "server", "start-dev", "--ip", LOCALHOST),
+            *("--port", str(port), "--ui-port", str(ui_port)),
+            *("--http-port", str(http), "--metrics-port", str(metrics)),
+            *("--db-filename", str(directory / "temporal.db"), "--log-level", "warn"),
+            *("--dynamic-config-value", TIMERS, *attributes),
+            log=directory / "temporal.log",
+        )
+        try:
+            await asyncio.wait_for(_prepare(child, f"http://{LOCALHOST}:{http}"), READY_WITHIN)
+        except BaseException:
+            await children.stop(child)
+            raise
+        return cls(child, f"{LOCALHOST}:{port}", f"http://{LOCALHOST}:{ui_port}")
+
+    async def wait(self) -> None:
+        """Return when the server has ended."""
+        await self._child.wait()
+
+    async def stop(self) -> None:
+        """End the server."""
+        await children.stop(self._child)
+
+
+async def _prepare(child: asyncio.subprocess.Process, url: str) -> None:
+    """Wait for the default namespace, and keep its histories for 30 days."""
+    namespace = f"{url}/api/v1/namespaces/default"
+    async with aiohttp.ClientSession() as session:
+        while child.returncode is None:
+            try:
+                body = {"config": {"workflowExecutionRetentionTtl": RETENTION}}
+                async with session.post(f"{namespace}/update", json=body) as answer:
+                    if answer.ok:
+                        return
+            except aiohttp.ClientError:
+                pass  # not listening yet
+            await asyncio.sleep(0.02)
+    raise RuntimeError(f"The Temporal server ended with {child.returncode}; see temporal.log.")
+
+
+def _ports(*wanted: int) -> list[int]:
+    """Fill in free ports, all different."""
+    with_names = [socket.socket() for _ in wanted]
+    try:
+        for one, port in zip(with_names, wanted, strict=True):
+            if not port:
+                one.bind((LOCALHOST, 0))
+        return [port or one.getsockname()[1] for one, port in zip(with_names, wanted, strict=True)]
+    finally:
+        for one in with_names:
+            one.close()

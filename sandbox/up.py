@@ -1,0 +1,126 @@
+"""All of the sandbox: a host cluster, its members, a git server and Temporal."""
+
+import asyncio
+import contextlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from sandbox import handover
+from sandbox.client import KubeClient
+from sandbox.cluster import Cluster
+from sandbox.gitserver import GitServer
+from sandbox.installed import install_kubeconfig
+from sandbox.occupancy import claimed, locked
+from sandbox.temporalserver import TemporalServer
+
+HOST = "host"
+MEMBER = "kurator-member"
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is to run."""
+
+    clusters: int = 2
+    temporal: bool = True
+    temporal_port: int = 0
+    ui_port: int = 0
+
+
+class Sandbox:
+    """Everything in one process but Envoy and Temporal, its children; an asynchronous context.
+
+    `clusters` holds the host and the members by name.
+    """
+
+    def __init__(self, directory: Path, plan: Plan | None = None) -> None:
+        self.directory = directory.absolute()
+        self.clusters: dict[str, Cluster] = {}
+        self.temporal: TemporalServer | None = None
+        self.git_url = ""
+        self._plan = plan or Plan()
+        self._running = contextlib.AsyncExitStack()
+        self._parts: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        try:
+            await self._start()
+        except BaseException:
+            await self._running.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._running.aclose()
+
+    async def wait(self) -> None:
+        """Return, or raise, when a part has ended by itself."""
+        waits = [one.wait() for one in self.clusters.values()]
+        if self.temporal:
+            waits.append(self.temporal.wait())
+        parts = [asyncio.ensure_future(one) for one in waits]
+        try:
+            done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+            for part in done:
+                part.result()
+        finally:
+            for part in parts:
+                part.cancel()
+
+    async def _start(self) -> None:
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._running.enter_context(locked(self.directory))
+        (self.directory / "endpoints.json").unlink(missing_ok=True)
+        names = [HOST, *(f"{MEMBER}{number}" for number in range(1, self._plan.clusters + 1))]
+        subnets = self._running.enter_context(claimed(len(names)))
+        async with asyncio.TaskGroup() as group:
+            for name, subnet in zip(names, subnets, strict=True):
+                group.create_task(self._start_cluster(name, subnet))
+            group.create_task(self._start_git())
+            if self._plan.temporal:
+                group.create_task(self._start_temporal())
+        self.clusters = {name: self.clusters[name] for name in names}
+        await self._hand_over()
+
+    async def _start_cluster(self, name: str, subnet: int) -> None:
+        cluster = await Cluster.start(name, self.directory / name, subnet)
+        self._running.push_async_callback(cluster.stop)
+        self.clusters[name] = cluster
+
+    async def _start_git(self) -> None:
+        server = await GitServer.start(self.directory / "git")
+        self._running.push_async_callback(server.stop)
+        self.git_url = server.url
+
+    async def _start_temporal(self) -> None:
+        plan = self._plan
+        self.temporal = await TemporalServer.start(self.directory, plan.temporal_port, plan.ui_port)
+        self._running.push_async_callback(self.temporal.stop)
+
+    async def _hand_over(self) -> None:
+        """Write the files; endpoints.json is the last, and gone when the sandbox is."""
+        members = [one for one in self.clusters.values() if one.name != HOST]
+        servers = {one.name: one.api_url for one in self.clusters.values()}
+        current = members[0].name if members else HOST
+        async with KubeClient(self.clusters[HOST].api_url) as client:
+            for one in members:
+                alone = handover.kubeconfig({one.name: one.api_url}, one.name)
+                await install_kubeconfig(client, one.name, alone)
+        handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
+        handover.write(self.directory / "clusters.yaml", handover.clusters_document(members))
+        endpoints = {
+            "pid": os.getpid(),
+            "git": self.git_url,
+            "temporal": self.temporal.address if self.temporal else None,
+            "ui": self.temporal.ui_url if self.temporal else None,
+            "clusters": {one.name: handover.endpoints_of(one) for one in self.clusters.values()},
+        }
+        path = self.directory / "endpoints.json"
+        self._running.callback(path.unlink, missing_ok=True)
+        handover.write(path, json.dumps(endpoints, indent=2) + "\n")
