@@ -142,3 +142,14 @@ def _words(metric: MetricSpec, value: float, relation: str, bound: float) -> str
 def _duration(milliseconds: float) -> str:
     """Write milliseconds as Go writes a duration: 500ms, 1.515s."""
     return f"{milliseconds / 1000:g}s" if milliseconds >= 1000 else f"{milliseconds:g}ms"  # noqa: PLR2004 — a second
+
+
+class CheckRecord(Stored):
+    """The evidence of one check that is kept: what was measured, and what it came to."""
+
+    at: datetime
+    weight: Weight
+    revision: Revision
+    verdict: Verdict
+    hooks: tuple[HookAnswer, ...] = ()
+    measurements: tuple[Measurement, ...] = ()

@@ -69,8 +69,9 @@ class Delivery(Stored):
         """Whether there is something to do."""
         if self.retired_at is None and not revision:
             return False
-        is_news = self.attempted_revision != revision or (self.is_stale and not self.failures)
-        return is_news or (self.due is not None and self.due <= now)
+        if self.retired_at is None and self.attempted_revision != revision:
+            return True
+        return (self.is_stale and not self.failures) or (self.due is not None and self.due <= now)
 
     def succeeded(self, revision: str, now: datetime) -> "Delivery":
         """The delivery after all of it worked."""
@@ -109,6 +110,21 @@ def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: dateti
     gone = [_retired(delivery, now) for key, delivery in before.items() if key not in wanted]
     stay = [_revised(before.get(key), delivery) for key, delivery in wanted.items()]
     return (*gone, *stay)
+
+
+def merged(begun: Delivery, current: Delivery, outcome: Delivery | None) -> Delivery | None:
+    """Bring together what came of a delivery and what has been wanted of it meanwhile."""
+    is_same = (begun.policy, begun.cluster, begun.retired_at) == (
+        current.policy,
+        current.cluster,
+        current.retired_at,
+    )
+    if is_same:
+        return outcome
+    if outcome is None:  # taken back, and wanted again meanwhile
+        return Delivery(policy=current.policy, cluster=current.cluster)
+    wanted = {"policy": current.policy, "cluster": current.cluster, "retired_at": current.retired_at}
+    return outcome.model_copy(update={**wanted, "is_stale": True, "failures": 0, "due": current.due})
 
 
 def next_due(deliveries: Iterable[Delivery]) -> datetime | None:

@@ -5,6 +5,7 @@ everything seen are arguments, so equal arguments give equal decisions. When in 
 """
 
 from collections.abc import Callable
+from datetime import datetime
 
 from canary.analysis import AnalysisResult, judge_check
 from canary.decision import (
@@ -26,8 +27,8 @@ from canary.decision import (
     Wait,
 )
 from canary.situation import Situation
-from canary.spec import HookType
-from canary.status import Outcome, Person, Phase
+from canary.spec import CanarySpec, HookType
+from canary.status import Outcome, Person, Phase, RolloutStatus
 from canary.steps import FULL, last_weight, next_weight, weight_back
 
 FOREIGN_WRITES = 3
@@ -49,6 +50,14 @@ def decide(case: Situation) -> Decision:
         if (decision := rung(case)) is not None:
             return decision
     return tick(case)
+
+
+def next_check(spec: CanarySpec, status: RolloutStatus, now: datetime) -> Measure | None:
+    """The check that is due, if one is; known before anything is looked at, so that one look serves both."""
+    is_analysed = status.phase.is_under_analysis and status.traffic_weight > 0 and not spec.skip_analysis
+    if not is_analysed or now < status.due:
+        return None
+    return Measure(hooks=(HookType.ROLLOUT,))
 
 
 def _abort(case: Situation) -> Decision | None:
@@ -148,11 +157,10 @@ def _too_early(case: Situation) -> Decision | None:
 
 def _analyse(case: Situation) -> Decision:
     """One tick of the analysis, its interval being over."""
-    if case.status.traffic_weight > 0 and not case.spec.skip_analysis:
-        if case.check is None:
-            return Measure(hooks=(HookType.ROLLOUT,))
-        if (failed := _failed_check(case)) is not None:
-            return failed
+    if case.check is None and (check := next_check(case.spec, case.status, case.now)) is not None:
+        return check
+    if case.check is not None and (failed := _failed_check(case)) is not None:
+        return failed
     if unready := _unready(case):
         return Hold(message=unready)
     return _grow(case)

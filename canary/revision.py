@@ -7,8 +7,8 @@ from typing import Any
 
 from canary.status import Revision
 
-SCALE_TO_ZERO = "durable-canary.dev/scale-to-zero"
-"""The node selector that takes every pod of a DaemonSet away; it is no part of its revision."""
+SCALE_TO_ZERO = "flagger.app/scale-to-zero"
+"""The node selector that takes a DaemonSet's pods away, as Flagger writes it; no part of its revision."""
 
 _LENGTH = 10
 

@@ -44,6 +44,22 @@ def begin(
     )
 
 
+def resumed(spec: CanarySpec, begun: RolloutStatus, weight: Weight) -> RolloutStatus:
+    """The status of a rollout that goes on where another was cut off, with *weight* on the canary.
+
+    Its first tick is at once: one check, and then what that decides.
+    """
+    return begun.model_copy(
+        update={
+            "canary_weight": weight,
+            "due": begun.started_at,
+            "canary_unready_since": None,
+            "message": f"Going on with {spec.target.name}.{spec.namespace} at weight {weight}",
+            **_traffic(weight, None),
+        }
+    )
+
+
 def noticed(case: Situation) -> RolloutStatus:
     """The status after a look: since when a workload has been unready without a break."""
     status = case.status

@@ -5,10 +5,11 @@ from enum import StrEnum
 
 from temporalio.common import SearchAttributeKey
 
+from canary.analysis import CheckRecord
 from canary.application import ApplicationSpec, ClusterRef
 from canary.problem import Problem
 from canary.spec import CanarySpec
-from canary.status import CanaryStatus, RolloutStatus
+from canary.status import CanaryStatus, Revision, RolloutStatus, Wishes
 from canary.stored import Stored
 
 QUEUE = "canary"
@@ -42,6 +43,10 @@ STATUS = "status"
 """The query every workflow answers with its status model."""
 REGISTER = "register"
 """A canary tells `watch/<cluster>` which objects concern it."""
+
+
+UPDATE_SPEC = "update_spec"
+"""A canary tells its running rollout that its document has changed."""
 
 
 class Verb(StrEnum):
@@ -136,6 +141,29 @@ class ApplicationStatus(Stored):
     progress: tuple[ClusterProgress, ...] = ()
 
 
+class RolloutStart(Stored):
+    """One rollout to carry out; with a status, one to go on with."""
+
+    spec: CanarySpec
+    revision: Revision
+    promoted: Revision
+    primary_size: int = 1
+    scale_down_delay: timedelta = timedelta(seconds=30)
+    status: RolloutStatus | None = None
+    wishes: Wishes = Wishes()
+    checks: tuple[CheckRecord, ...] = ()
+
+
+class CanaryState(Stored):
+    """What a canary's continue-as-new carries."""
+
+    spec: CanarySpec
+    status: CanaryStatus
+    wishes: Wishes = Wishes()
+    scale_down_delay: timedelta = timedelta(seconds=30)
+    is_initialised: bool = False
+
+
 class CanaryView(Stored):
     """What `CanaryWorkflow` answers the `status` query with."""
 
@@ -145,10 +173,12 @@ class CanaryView(Stored):
 
 
 class RolloutView(Stored):
-    """What `RolloutWorkflow` answers the `status` query with."""
+    """What `RolloutWorkflow` answers the `status` query with, and what its report holds."""
 
     spec: CanarySpec
     status: RolloutStatus
+    checks: tuple[CheckRecord, ...] = ()
+    """Every check so far, oldest first."""
 
 
 def application_id(namespace: str, name: str) -> str:

@@ -195,6 +195,11 @@ def autoscaler(spec: CanarySpec, found: Object) -> Object:
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", **body}
 
 
+def record_name(spec: CanarySpec, template: str) -> str:
+    """The name of the ControllerRevision that keeps the promoted template with this hash."""
+    return f"{spec.primary}-{template}"
+
+
 def revision_record(spec: CanarySpec, name: str, template: Object) -> Object:
     """A ControllerRevision that keeps a promoted pod template."""
     body = _metadata(spec, name)

@@ -9,13 +9,11 @@ from temporalio import activity
 
 from activities.cluster import configs, manifests, marks, paths
 from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi, Clusters, Object
+from activities.cluster.guard import guarded
 from canary.observation import Observation, Routes, Workload
 from canary.revision import template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Revision
-
-SCALED_TO_ZERO = "flagger.app/scale-to-zero"
-"""The node selector that keeps a DaemonSet's pods away, as Flagger writes it."""
 
 
 class ObservationActivities:
@@ -25,6 +23,7 @@ class ObservationActivities:
         self._clusters = clusters
 
     @activity.defn
+    @guarded
     async def observe(self, spec: CanarySpec) -> Observation:
         """Read the target with its configs, the primary, and the VirtualService."""
         api = await self._clusters.get(spec.cluster)
@@ -51,13 +50,8 @@ async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Wor
 
 
 def revision_of(target: Object, config_hashes: dict[str, str]) -> Revision:
-    """What a target runs; a DaemonSet's scale-to-zero selector is no part of it."""
-    template = target["spec"]["template"]
-    selector = template["spec"].get("nodeSelector") or {}
-    if SCALED_TO_ZERO in selector:
-        others = {key: value for key, value in selector.items() if key != SCALED_TO_ZERO}
-        template = {**template, "spec": {**template["spec"], "nodeSelector": others}}
-    return Revision(template=template_hash(template), configs=config_hashes)
+    """What a target runs; a DaemonSet's scale-to-zero selector and what says nothing are no part of it."""
+    return Revision(template=template_hash(target["spec"]["template"]), configs=config_hashes)
 
 
 def read_workload(kind: WorkloadKind, found: Object) -> Workload:
@@ -100,6 +94,7 @@ def read_primary(kind: WorkloadKind, found: Object) -> Workload:
             "revision": promoted,
             "promoting": notes.get(marks.PROMOTING, ""),
             "outcome": notes.get(marks.OUTCOME, ""),
+            "last_applied": notes.get(marks.LAST_APPLIED, ""),
         }
     )
 

@@ -1,6 +1,7 @@
 """Looking before leaping: what in a cluster speaks against a canary."""
 
 import asyncio
+from datetime import timedelta
 from http import HTTPStatus
 
 from temporalio import activity
@@ -26,6 +27,8 @@ class Preflight(Stored):
 
     problems: tuple[Problem, ...] = ()
     conditions: tuple[str, ...] = ()
+    scale_down_delay: timedelta = timedelta(seconds=30)
+    """How long the cluster's mesh may take to forget a workload."""
 
 
 class PreflightActivities:
@@ -63,7 +66,8 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
         conditions = [problem.message for problem in problems if problem.is_missing]
         problems = [problem for problem in problems if not problem.is_missing]
     problems += [*_about_flagger(spec, flagger), *_about_routes(spec, others)]
-    return Preflight(problems=tuple(problems), conditions=tuple(conditions))
+    delay = api.settings.scale_down_delay
+    return Preflight(problems=tuple(problems), conditions=tuple(conditions), scale_down_delay=delay)
 
 
 async def _optional_list(api: ClusterApi, path: str) -> list[Object]:

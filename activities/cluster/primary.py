@@ -15,10 +15,13 @@ from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded
 from activities.cluster.observation import revision_of
 from activities.cluster.traffic import Written
-from canary.revision import checksum
+from canary.revision import SCALE_TO_ZERO, checksum
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Outcome, Revision
 from canary.stored import Stored
+
+_MEMORY = (marks.PROMOTED, marks.CONFIGS, marks.OUTCOME, marks.LAST_APPLIED)
+"""What a primary remembers while its template is being written."""
 
 
 class PromoteRequest(Stored):
@@ -81,7 +84,7 @@ class PrimaryActivities:
         if stale or revision_of(target, configs.hashes(tracked)) != request.revision:
             return Written.SUPERSEDED
         await _copy_configs(api, spec, tracked, keep_last=True)
-        kept = {key: notes[key] for key in (marks.PROMOTED, marks.CONFIGS, marks.OUTCOME) if key in notes}
+        kept = {key: notes[key] for key in _MEMORY if key in notes}
         now = {marks.PROMOTING: request.revision.template, marks.DECIDED_AT: marks.stamp(request.decided_at)}
         await _apply(api, spec, target, tracked, kept | now, _never_smaller(spec, target, primary))
         await _copy_autoscaler(api, spec)
@@ -98,14 +101,15 @@ class PrimaryActivities:
             return Written.SUPERSEDED
         notes = primary["metadata"].get("annotations") or {}
         promoted = notes.get(marks.PROMOTED, "")
-        record = await api.find(paths.one("ControllerRevision", spec.namespace, _record_name(spec, promoted)))
+        name = manifests.record_name(spec, promoted)
+        record = await api.find(paths.one("ControllerRevision", spec.namespace, name))
         if record is None:
             text = f"The promoted template {promoted} of {spec.primary} is not recorded in the cluster."
             raise ApplicationError(text, type="NotFound", non_retryable=True)
         template = record["data"]["template"]
         tracked = await configs.read_configs(api, spec.namespace, template)
         await _bring_back(api, spec, tracked)
-        kept = {key: notes[key] for key in (marks.PROMOTED, marks.CONFIGS, marks.OUTCOME) if key in notes}
+        kept = {key: notes[key] for key in _MEMORY if key in notes}
         as_was = {**target, "spec": {**target["spec"], "template": template}}
         decided = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
         replicas = _never_smaller(spec, target, primary)
@@ -118,7 +122,11 @@ class PrimaryActivities:
         """Write onto the primary how the rollout ended; after a promotion also what it now runs."""
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
-        notes: dict[str, Any] = {marks.OUTCOME: str(request.outcome), marks.PROMOTING: None}
+        notes: dict[str, Any] = {
+            marks.OUTCOME: str(request.outcome),
+            marks.LAST_APPLIED: checksum(request.revision),
+            marks.PROMOTING: None,
+        }
         if request.outcome is Outcome.HALTED:
             notes.pop(marks.PROMOTING)
         if request.outcome is Outcome.PROMOTED:
@@ -161,7 +169,7 @@ async def _apply(  # noqa: PLR0913, PLR0917 — everything a primary is made of,
     body["spec"]["template"]["metadata"]["annotations"][marks.REVISION] = checksum(revision)
     if spec.target.kind is WorkloadKind.DAEMON_SET:
         selector = body["spec"]["template"]["spec"].get("nodeSelector") or {}
-        selector.pop("flagger.app/scale-to-zero", None)
+        selector.pop(SCALE_TO_ZERO, None)
     await api.apply(paths.one(spec.target.kind, spec.namespace, spec.primary), body, force=True)
 
 
@@ -186,13 +194,9 @@ def _promoted(revision: Revision) -> dict[str, str]:
     }
 
 
-def _record_name(spec: CanarySpec, template: str) -> str:
-    return f"{spec.primary}-{template}"
-
-
 async def _record(api: ClusterApi, spec: CanarySpec, target: Object, revision: Revision) -> None:
     """Keep the promoted template in the cluster, and drop the records of earlier ones."""
-    name = _record_name(spec, revision.template)
+    name = manifests.record_name(spec, revision.template)
     collection = paths.collection("ControllerRevision", spec.namespace)
     body = manifests.revision_record(spec, name, target["spec"]["template"])
     known = await api.list(collection, labelSelector=f"{marks.CANARY}={spec.target.name}")

@@ -7,10 +7,11 @@ from datetime import datetime
 from temporalio import activity
 
 from activities.cluster import loadtester, manifests, marks, paths
-from activities.cluster.api import ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Clusters, Object, Patch
 from activities.cluster.guard import guarded
 from activities.cluster.initialisation import wait_for_endpoints
-from canary.spec import CanarySpec
+from canary.revision import SCALE_TO_ZERO, template_hash
+from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
 
 OWNED = ("ConfigMap", "Secret", "ControllerRevision", "HorizontalPodAutoscaler", "Service", "DestinationRule")
@@ -29,6 +30,34 @@ class RemovalActivities:
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
+
+    @activity.defn
+    @guarded
+    async def restore_target(self, request: RemovalRequest) -> None:
+        """Bring the target to the primary's size, with the promoted template.
+
+        A target that holds a revision which was never promoted would bring it to every user.
+        """
+        spec = request.spec
+        api = await self._clusters.get(spec.cluster)
+        path = paths.one(spec.target.kind, spec.namespace, spec.target.name)
+        target, primary = await asyncio.gather(
+            api.find(path), api.find(paths.one(spec.target.kind, spec.namespace, spec.primary))
+        )
+        if target is None or primary is None:
+            return
+        version = target["metadata"]["resourceVersion"]
+        changes: list[Object] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+        template = await _promoted_template(api, spec, primary)
+        if template is not None and template_hash(template) != template_hash(target["spec"]["template"]):
+            changes.append({"op": "replace", "path": "/spec/template", "value": template})
+        if spec.target.kind is WorkloadKind.DEPLOYMENT:
+            replicas = max(primary["spec"].get("replicas", 1), 1)
+            changes.append({"op": "add", "path": "/spec/replicas", "value": replicas})
+        await api.patch(path, changes, kind=Patch.JSON)
+        if spec.target.kind is WorkloadKind.DAEMON_SET:
+            selector = {"nodeSelector": {SCALE_TO_ZERO: None}}
+            await api.patch(path, {"spec": {"template": {"spec": selector}}})
 
     @activity.defn
     @guarded
@@ -57,6 +86,18 @@ class RemovalActivities:
         path = paths.one(kind, spec.namespace, spec.target.name)
         if await api.find(path) is not None:
             await api.patch(path, {"metadata": {"annotations": {marks.DECIDED_AT: None}}})
+
+
+async def _promoted_template(api: ClusterApi, spec: CanarySpec, primary: Object) -> Object | None:
+    """The template the primary was last promoted to, from its record; None where there is none."""
+    promoted = (primary["metadata"].get("annotations") or {}).get(marks.PROMOTED, "")
+    record = await api.find(
+        paths.one("ControllerRevision", spec.namespace, manifests.record_name(spec, promoted))
+    )
+    if record is None:
+        return None
+    template: Object = record["data"]["template"]
+    return template
 
 
 async def _restore_apex(api: ClusterApi, spec: CanarySpec, target: Object) -> None:

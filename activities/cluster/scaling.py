@@ -12,8 +12,8 @@ from activities.cluster import marks, paths
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object, Patch
 from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded
-from activities.cluster.observation import SCALED_TO_ZERO
 from activities.cluster.traffic import CONFLICTS, Written
+from canary.revision import SCALE_TO_ZERO
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
 
@@ -69,7 +69,7 @@ async def _change(api: ClusterApi, request: ScaleRequest, found: Object) -> dict
     fence: dict[str, Any] = {"annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)}}
     if request.spec.target.kind is WorkloadKind.DAEMON_SET:
         value = "true" if request.replicas == 0 else None
-        selector = {"nodeSelector": {SCALED_TO_ZERO: value}}
+        selector = {"nodeSelector": {SCALE_TO_ZERO: value}}
         return {"metadata": fence, "spec": {"template": {"spec": selector}}}
     replicas = request.replicas
     if replicas is None:

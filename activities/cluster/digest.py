@@ -1,0 +1,65 @@
+"""What a watch compares of an object, so that neither our own writes nor mere counters ring a bell."""
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from typing import Any
+
+from activities.cluster.api import Object
+from activities.cluster.marks import DECIDED_AT
+from activities.cluster.observation import read_workload
+from canary.readiness import judge_readiness
+from canary.revision import SCALE_TO_ZERO, template_hash
+from canary.spec import WorkloadKind
+
+_WORKLOADS = frozenset(WorkloadKind)
+_METADATA_ONLY = frozenset({"ConfigMap", "Secret"})
+_ANY_MOMENT = datetime.min.replace(tzinfo=UTC)
+
+
+@dataclass(frozen=True)
+class Digest:
+    """One object, as far as a change of it concerns a canary."""
+
+    uid: str
+    wanted: str
+    """What somebody writes: the template and the size of a workload, the spec of a route."""
+    fence: str
+    """When the decision was made that wrote it, if we wrote it."""
+    health: tuple[bool, ...] = ()
+    """Of a workload: serving, fully ready, past its deadline."""
+
+
+def digest(kind: str, found: Object) -> Digest:
+    """Take what counts out of an object."""
+    metadata = found["metadata"]
+    fence = (metadata.get("annotations") or {}).get(DECIDED_AT, "")
+    if kind in _METADATA_ONLY:
+        return Digest(metadata["uid"], metadata["resourceVersion"], fence="")
+    if kind not in _WORKLOADS:
+        return Digest(metadata["uid"], _hash(found.get("spec")), fence)
+    workload = read_workload(WorkloadKind(kind), found)
+    # Asked without a deadline, readiness depends on no moment.
+    readiness = judge_readiness(workload, 100, timedelta(0), None, _ANY_MOMENT)
+    health = (workload.is_serving, readiness.is_ready, readiness.has_failed)
+    return Digest(metadata["uid"], _wanted(found["spec"]), fence, health)
+
+
+def concerns(before: Digest | None, after: Digest | None) -> bool:
+    """Whether a change from one digest to the next is to be rung for; None is an object that is not there."""
+    if before is None or after is None:
+        return before is not after
+    if before.uid != after.uid or before.health != after.health:
+        return True
+    return before.wanted != after.wanted and before.fence == after.fence
+
+
+def _wanted(spec: dict[str, Any]) -> str:
+    template = spec["template"]
+    is_scaled_to_zero = SCALE_TO_ZERO in ((template.get("spec") or {}).get("nodeSelector") or {})
+    return f"{template_hash(template)} {spec.get('replicas')} {is_scaled_to_zero}"
+
+
+def _hash(value: Any) -> str:
+    return sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

@@ -1,0 +1,61 @@
+"""What to do while no rollout runs: one look at a canary in, one decision out."""
+
+from canary.observation import Observation
+from canary.spec import CanarySpec
+from canary.status import CanaryStatus, Outcome, Person, Revision, Wishes
+from canary.stored import Stored
+
+
+class Rest(Stored):
+    """Nothing to do until something changes."""
+
+    message: str = ""
+    needs_person: bool = False
+
+
+class Roll(Stored):
+    """Start a rollout of the target's revision."""
+
+    revision: Revision
+
+
+class Resume(Stored):
+    """Go on with a promotion that was halted: promote again, or give it up."""
+
+    revision: Revision
+    abort: Person | None = None
+
+
+IdleDecision = Rest | Roll | Resume
+
+
+def decide_idle(spec: CanarySpec, status: CanaryStatus, seen: Observation, wishes: Wishes) -> IdleDecision:
+    """Say whether a rollout begins; a revision that has failed is not tried again unasked."""
+    target = seen.target
+    if target is None:
+        return Rest(message=f"{spec.target.kind} {spec.target.name} is not there")
+    if status.outcome is Outcome.HALTED:
+        return _halted(status, target.revision, wishes)
+    if spec.suspend:
+        return Rest(message="Suspended: a new revision starts nothing")
+    if target.revision == status.last_promoted:
+        return _at_rest(seen)
+    if target.revision == status.last_applied and wishes.restart is None:
+        return Rest(message=status.message)
+    return Roll(revision=target.revision)
+
+
+def _halted(status: CanaryStatus, revision: Revision, wishes: Wishes) -> Rest | Resume:
+    """The canary serves everybody; only a person says how it goes on."""
+    if wishes.abort is not None or wishes.restart is not None:
+        return Resume(revision=revision, abort=wishes.abort)
+    return Rest(message=status.message, needs_person=True)
+
+
+def _at_rest(seen: Observation) -> Rest:
+    """A person's edit of the weights while nothing runs is reported, not undone."""
+    if seen.routes is not None and seen.routes.canary > 0:
+        who = seen.routes.manager or "someone"
+        text = f"{who} gave the canary weight {seen.routes.canary} while no rollout runs"
+        return Rest(message=text, needs_person=True)
+    return Rest()

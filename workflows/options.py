@@ -1,0 +1,84 @@
+"""How long each kind of work may take and how it is retried, as options of an activity."""
+
+from datetime import timedelta
+from typing import TypedDict
+
+from temporalio.common import Priority, RetryPolicy
+from temporalio.workflow import ActivityCancellationType
+
+from workflows.contract import CHECKS_QUEUE, QUEUE
+
+SOON = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=1.6,
+    maximum_interval=timedelta(seconds=5),
+)
+"""Without end: an API server that is away comes back, and is then written to within 5 s."""
+
+
+class ActivityOptions(TypedDict, total=False):
+    """The keyword arguments of `workflow.execute_activity_method` that a kind of work fixes."""
+
+    task_queue: str
+    start_to_close_timeout: timedelta
+    schedule_to_close_timeout: timedelta
+    heartbeat_timeout: timedelta
+    retry_policy: RetryPolicy
+    cancellation_type: ActivityCancellationType
+    priority: Priority
+
+
+READ = ActivityOptions(
+    task_queue=QUEUE,
+    start_to_close_timeout=timedelta(seconds=12),
+    retry_policy=SOON,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""A look at a cluster: its requests end after 5 s each."""
+WRITE = ActivityOptions(
+    task_queue=QUEUE,
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=SOON,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""Objects that carry no traffic yet or no more."""
+TRAFFIC = ActivityOptions(
+    task_queue=QUEUE,
+    start_to_close_timeout=timedelta(seconds=12),
+    retry_policy=SOON,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+    priority=Priority(priority_key=1),
+)
+"""Writes of traffic: retried without end, and before anything else."""
+CHECK = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    start_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=timedelta(seconds=2),
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(milliseconds=500),
+        backoff_coefficient=1.5,
+        maximum_interval=timedelta(seconds=5),
+    ),
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""One check. From its third attempt on `analyse` answers a silent Prometheus as evidence."""
+REPORT = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    start_to_close_timeout=timedelta(seconds=30),
+    retry_policy=RetryPolicy(maximum_attempts=5),
+)
+"""The report is kept in Temporal as well: a store that is away does not hold up a rollout's end."""
+REMOVAL = ActivityOptions(
+    task_queue=QUEUE,
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=5),
+    retry_policy=SOON,
+)
+"""The way out: a member that does not answer for so long is reported and left behind."""
+ENTITY = ActivityOptions(
+    task_queue=QUEUE,
+    start_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=timedelta(seconds=5),
+    retry_policy=SOON,
+)
+"""Reaching another workflow, and waiting for one that ends."""
