@@ -1,6 +1,7 @@
 """The activities of an Application's source: finding its revision and bringing it to a cluster."""
 
 import asyncio
+import base64
 import tempfile
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -10,9 +11,11 @@ from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
+from pydantic import Field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
+from activities.cluster import paths
 from activities.cluster.api import ApiError, Clusters, ClusterUnreachableError, UnknownClusterError
 from activities.heartbeat import heartbeating
 from activities.source.errors import SourceError
@@ -21,6 +24,7 @@ from activities.source.manifest import Manifest, digest
 from activities.source.repository import Login, Repository
 from activities.source.sync import ClusterSync, Synced
 from canary.application import GitSource, SyncPolicy
+from canary.problem import Problem
 from canary.stored import Stored
 
 SHORTEST_INTERVAL = timedelta(seconds=1)
@@ -28,16 +32,14 @@ SHORTEST_INTERVAL = timedelta(seconds=1)
 LONGEST_BACK_OFF = timedelta(seconds=30)
 MOST_DOUBLINGS = 16
 KEPT_BUILDS = 16
+HOST = "host"
+"""The cluster where the Application's Secrets are."""
 GIT_THREADS = 8
 
 T = TypeVar("T")
 
 NO_NEWS = "NoNews"
 """The type of the error with which a look at the source ends that found nothing new."""
-
-FindLogin = Callable[[str, str], Awaitable[Login]]
-"""Reads a login from the Secret of a namespace and name in the host cluster."""
-
 
 class FetchRevision(Stored):
     """Wait for news of a source."""
@@ -78,6 +80,18 @@ class RetireInput(Stored):
     prune: bool
 
 
+class ClusterNames(Stored):
+    """The clusters of an Application."""
+
+    names: tuple[str, ...]
+
+
+class Reachability(Stored):
+    """What speaks against delivering to them, by cluster."""
+
+    problems: dict[str, Problem] = Field(default_factory=dict)
+
+
 class SyncResult(Stored):
     """What came of it: names and hashes, never a manifest."""
 
@@ -95,14 +109,12 @@ class SourceActivities:
         clusters: The member clusters.
         cache: A directory for clones, shared with the other workers of this machine.
         kubectl: The program that holds kustomize.
-        find_login: Where the logins of repositories are found.
     """
 
-    def __init__(self, clusters: Clusters, cache: Path, kubectl: Path, find_login: FindLogin) -> None:
+    def __init__(self, clusters: Clusters, cache: Path, kubectl: Path) -> None:
         self._clusters = clusters
         self._cache = cache
         self._kustomize = Kustomize(kubectl)
-        self._find_login = find_login
         self._builds: OrderedDict[str, asyncio.Task[list[Manifest]]] = OrderedDict()
         # Threads of its own: one that waits for the lock of a clone must not hold up other work.
         self._threads = ThreadPoolExecutor(GIT_THREADS, thread_name_prefix="git")
@@ -139,12 +151,28 @@ class SourceActivities:
         async with heartbeating():
             return await _told(retire)
 
+    @activity.defn
+    async def check_clusters(self, wanted: ClusterNames) -> Reachability:
+        """Look whether every cluster is known and answers."""
+        found = await asyncio.gather(*(self._check(name) for name in wanted.names))
+        named = zip(wanted.names, found, strict=True)
+        return Reachability(problems={name: problem for name, problem in named if problem})
+
+    async def _check(self, name: str) -> Problem | None:
+        try:
+            await (await self._clusters.get(name)).get("/version")
+        except (UnknownClusterError, ApiError) as error:
+            return Problem(path="cluster", message=str(error))
+        except ClusterUnreachableError as error:
+            return Problem(path="cluster", message=str(error), is_unreachable=True)
+        return None
+
     async def _look(self, wanted: FetchRevision) -> FetchedRevision:
         try:
             async with asyncio.timeout(wanted.source.timeout.total_seconds()):
                 repository = await self._repository(wanted.source, wanted.namespace)
                 return FetchedRevision(revision=await self._in_thread(repository.resolve))
-        except SourceError as error:
+        except (SourceError, ApiError, ClusterUnreachableError, UnknownClusterError) as error:
             return FetchedRevision(revision=wanted.known_revision, message=str(error))
         except TimeoutError:
             seconds = wanted.source.timeout.total_seconds()
@@ -188,8 +216,18 @@ class SourceActivities:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
     async def _repository(self, source: GitSource, namespace: str) -> Repository:
-        login = await self._find_login(namespace, source.secret_ref) if source.secret_ref else None
+        login = await self._login(namespace, source.secret_ref) if source.secret_ref else None
         return Repository(source, self._cache, login)
+
+    async def _login(self, namespace: str, name: str) -> Login:
+        host = await self._clusters.get(HOST)
+        found = await host.find(paths.one("Secret", namespace, name))
+        if found is None:
+            raise SourceError(f"Secret {namespace}/{name} of the git repository was not found.")
+        data = found.get("data") or {}
+        if not {"username", "password"} <= data.keys():
+            raise SourceError(f"Secret {namespace}/{name} needs the keys username and password.")
+        return Login(*(base64.b64decode(data[key]).decode() for key in ("username", "password")))
 
 
 async def _told(work: Callable[[], Awaitable[SyncResult]]) -> SyncResult:

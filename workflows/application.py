@@ -1,0 +1,306 @@
+"""`ApplicationWorkflow`: follows a source, and keeps every member cluster at its revision."""
+
+import asyncio
+import contextlib
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
+
+from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
+from canary.application import ApplicationSpec
+from canary.delivery import (
+    ApplicationPhase,
+    Delivery,
+    merged,
+    next_due,
+    phase_of,
+    revised,
+    summary_of,
+)
+from canary.status import ListRow
+from canary.stored import Stored
+from workflows import contract
+from workflows.contract import (
+    Answer,
+    ApplicationStatus,
+    ApplyApplication,
+    ApplyResult,
+    ClusterProgress,
+    DeleteCommand,
+)
+from workflows.delivering import HEARTBEAT, deliver
+from workflows.judging import judge
+
+PATIENCE = timedelta(seconds=10)
+"""Beside the source's own timeout."""
+SHORTEST_WAIT = timedelta(seconds=1)
+LOOK_AGAIN_AFTER_BUG = timedelta(seconds=30)
+LOOK_AGAIN = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+"""After a worker that died; a look without news says itself when the next one is."""
+
+
+class ApplicationState(Stored):
+    """What continue-as-new carries."""
+
+    spec: ApplicationSpec
+    deliveries: tuple[Delivery, ...] = ()
+    revision: str = ""
+    source_message: str = ""
+    last_fetched: datetime | None = None
+    row: ListRow | None = None
+    """As it was last shown."""
+
+
+@workflow.defn(name=contract.APPLICATION_WORKFLOW)
+class ApplicationWorkflow:
+    """One Application, for as long as it is wanted."""
+
+    @workflow.init
+    def __init__(self, state: ApplicationState | None = None) -> None:
+        self._state = state
+        self._is_refused = False
+        self._is_leaving = False
+        self._is_rung = False
+        self._look: asyncio.Task[None] | None = None
+        self._under_way: dict[str, asyncio.Task[None]] = {}
+        """By cluster: each is served by one delivery at a time, in the order of the document."""
+        self._judging = asyncio.Lock()
+
+    @workflow.run
+    async def run(self, _state: ApplicationState | None = None) -> None:
+        """Serve the Application until it is deleted, or end at once if its first document is refused."""
+        await workflow.wait_condition(self._is_begun)
+        while self._state is not None and not self._is_over(self._state):
+            self._collect()
+            self._follow_source(self._state)
+            self._begin_deliveries(self._state)
+            self._show(self._state)
+            if self._can_continue_as_new():
+                workflow.continue_as_new(self._state)
+            await self._wait(self._state)
+        self._stop_looking()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+
+    @workflow.update(name=contract.APPLY, description="Take up a spec")
+    async def apply(self, request: ApplyApplication) -> ApplyResult:
+        """Judge a spec and take it up; one that is refused leaves everything as it was."""
+        async with self._judging:
+            problems = await judge(request.spec, is_new=self._state is None)
+            if any(not problem.is_warning for problem in problems):
+                self._is_refused = self._state is None
+                return ApplyResult(accepted=False, problems=problems)
+            is_changed = self._state is None or self._state.spec != request.spec
+            if is_changed:
+                self._take_up(request.spec)
+            return ApplyResult(accepted=True, changed=is_changed, problems=problems)
+
+    @apply.validator
+    def _refuse_apply(self, request: ApplyApplication) -> None:
+        wanted = contract.application_id(request.spec.namespace, request.spec.name)
+        if wanted != workflow.info().workflow_id:
+            raise ApplicationError(f"{workflow.info().workflow_id} cannot be given the spec of {wanted}.")
+        if self._is_leaving:
+            raise ApplicationError(f"{wanted} is being deleted; apply it again once it is gone.")
+
+    @workflow.update(name=contract.DELETE, description="Bring everything back and end")
+    async def delete(self, _command: DeleteCommand) -> Answer:
+        """Let every canary take its way out, remove what the policies brought if they say so, and end."""
+        async with self._judging:
+            self._is_leaving = True
+            self._change(deliveries=revised(self._known.deliveries, None, workflow.now()))
+        await workflow.wait_condition(lambda: self._is_over(self._known))
+        return Answer(message=f"{workflow.info().workflow_id} deleted")
+
+    @delete.validator
+    def _refuse_delete(self, _command: DeleteCommand) -> None:
+        if self._state is None:
+            raise ApplicationError(f"{workflow.info().workflow_id} has no spec yet.")
+
+    @workflow.signal(name=contract.BELL, description="Look at the source now")
+    def bell(self, _command: Any = None) -> None:
+        """Look at the source at once, as after a push."""
+        self._stop_looking()
+        self._is_rung = True
+
+    @workflow.query(name=contract.STATUS)
+    def status(self) -> ApplicationStatus:
+        """Tell how the Application stands."""
+        state = self._known
+        return ApplicationStatus(
+            spec=state.spec,
+            revision=state.revision,
+            message=summary_of(state.deliveries, state.revision, state.source_message),
+            source_message=state.source_message,
+            last_fetched=state.last_fetched,
+            progress=tuple(_progress(delivery, state.revision) for delivery in state.deliveries),
+        )
+
+    @property
+    def _known(self) -> ApplicationState:
+        if self._state is None:
+            raise ApplicationError(f"{workflow.info().workflow_id} has no spec yet.")
+        return self._state
+
+    def _is_begun(self) -> bool:
+        is_closed = self._is_refused and workflow.all_handlers_finished()
+        return self._state is not None or is_closed
+
+    def _is_over(self, state: ApplicationState) -> bool:
+        return self._is_leaving and not state.deliveries
+
+    def _change(self, **fields: Any) -> None:
+        self._state = self._known.model_copy(update=fields)
+        self._is_rung = True
+
+    def _take_up(self, spec: ApplicationSpec) -> None:
+        now = workflow.now()
+        if self._state is None:
+            self._state = ApplicationState(spec=spec, deliveries=revised((), spec, now))
+            return
+        if spec.source != self._state.spec.source:
+            self._stop_looking()
+        self._change(spec=spec, deliveries=revised(self._state.deliveries, spec, now))
+
+    # The source.
+
+    def _follow_source(self, state: ApplicationState) -> None:
+        if self._is_leaving:
+            self._stop_looking()
+        elif self._look is None:
+            self._look = asyncio.create_task(self._look_at(state))
+
+    def _stop_looking(self) -> None:
+        if self._look is not None:
+            self._look.cancel()
+            self._look = None
+
+    async def _look_at(self, state: ApplicationState) -> None:
+        """Wait for news of the source: looking again is the server's work and leaves no history."""
+        try:
+            found = await self._news(state)
+            if self._look is not asyncio.current_task():  # told to stop in the same moment
+                return
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                return
+            workflow.logger.error("source cannot be followed", extra={"error": str(error.cause)})
+            self._change(source_message="The source cannot be followed: see the worker's log.")
+            await workflow.sleep(LOOK_AGAIN_AFTER_BUG, summary="before the next look")
+        else:
+            now = workflow.now()
+            self._change(revision=found.revision, source_message=found.message, last_fetched=now)
+        self._look = None
+        self._is_rung = True
+
+    @staticmethod
+    async def _news(state: ApplicationState) -> FetchedRevision:
+        return await workflow.execute_activity_method(
+            SourceActivities.fetch_revision,
+            FetchRevision(
+                source=state.spec.source,
+                namespace=state.spec.namespace,
+                known_revision=state.revision,
+                known_message=state.source_message,
+            ),
+            task_queue=contract.CHECKS_QUEUE,
+            start_to_close_timeout=state.spec.source.timeout + PATIENCE,
+            heartbeat_timeout=HEARTBEAT,
+            retry_policy=LOOK_AGAIN,
+            summary=f"follow {state.spec.source.branch or state.spec.source.tag or 'the source'}",
+        )
+
+    # The deliveries.
+
+    def _begin_deliveries(self, state: ApplicationState) -> None:
+        if self._is_draining():
+            return
+        now = workflow.now()
+        for delivery in state.deliveries:
+            cluster = delivery.cluster.name
+            if cluster not in self._under_way and delivery.is_due(state.revision, now):
+                self._under_way[cluster] = asyncio.create_task(self._deliver(state, delivery))
+
+    async def _deliver(self, state: ApplicationState, begun: Delivery) -> None:
+        outcome = await deliver(state.spec, begun, state.revision)
+        after = [
+            merged(begun, delivery, outcome) if delivery.key == begun.key else delivery
+            for delivery in self._known.deliveries
+        ]
+        self._change(deliveries=tuple(delivery for delivery in after if delivery is not None))
+
+    def _collect(self) -> None:
+        """Forget the deliveries that have ended; one that broke breaks the workflow, so that it is seen."""
+        self._is_rung = False
+        ended = [cluster for cluster, task in self._under_way.items() if task.done()]
+        for cluster in ended:
+            self._under_way.pop(cluster).result()
+
+    def _is_draining(self) -> bool:
+        return workflow.info().is_continue_as_new_suggested() and not self._is_leaving
+
+    def _can_continue_as_new(self) -> bool:
+        return self._is_draining() and not self._under_way and workflow.all_handlers_finished()
+
+    def _has_news(self) -> bool:
+        is_ended = any(task.done() for task in self._under_way.values())
+        return self._is_rung or is_ended or self._can_continue_as_new()
+
+    async def _wait(self, state: ApplicationState) -> None:
+        waiting = [each for each in state.deliveries if each.cluster.name not in self._under_way]
+        due = None if self._is_draining() else next_due(waiting)
+        timeout = max(due - workflow.now(), SHORTEST_WAIT) if due else None
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(self._has_news, timeout=timeout, timeout_summary="next delivery")
+
+    # What is shown.
+
+    def _show(self, state: ApplicationState) -> None:
+        shown = state.row
+        phase = phase_of(state.deliveries, state.revision, state.source_message)
+        row = ListRow(
+            application=f"{state.spec.namespace}/{state.spec.name}",
+            cluster="",
+            namespace=state.spec.namespace,
+            name=state.spec.name,
+            phase=ApplicationPhase.TERMINATING if self._is_leaving else phase,
+            revision=state.revision,
+            message=summary_of(state.deliveries, state.revision, state.source_message),
+        )
+        is_transition = shown is None or (shown.phase, shown.revision) != (row.phase, row.revision)
+        since = workflow.now() if is_transition or shown is None else shown.last_transition_time
+        row = row.model_copy(update={"last_transition_time": since})
+        if row == shown:
+            return
+        self._state = state.model_copy(update={"row": row})
+        workflow.upsert_memo({contract.ROW: row.model_dump(mode="json")})
+        workflow.upsert_search_attributes(
+            [contract.PHASE.value_set(row.phase), contract.REVISION.value_set(row.revision)]
+        )
+        workflow.set_current_details(_details(state, row))
+
+
+def _progress(delivery: Delivery, revision: str) -> ClusterProgress:
+    is_ready = delivery.is_current(revision)
+    return ClusterProgress(
+        name=delivery.key,
+        policy=delivery.policy.name,
+        cluster=delivery.cluster.name,
+        last_applied_revision=delivery.applied_revision,
+        last_attempted_revision=delivery.attempted_revision,
+        message=delivery.message or (f"Applied revision: {delivery.applied_revision}" if is_ready else ""),
+        is_ready=is_ready,
+        inventory=delivery.inventory,
+        canary=contract.canary_id(delivery.canary.tail) if delivery.canary else "",
+    )
+
+
+def _details(state: ApplicationState, row: ListRow) -> str:
+    lines = [f"**{row.phase}** {row.revision}", "", row.message, ""]
+    for delivery in state.deliveries:
+        progress = _progress(delivery, state.revision)
+        mark = "ready" if progress.is_ready else "not ready"
+        lines.append(f"- {progress.name}: {mark}, {progress.message or 'waiting'}")
+    return "\n".join(lines)

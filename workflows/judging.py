@@ -1,0 +1,81 @@
+"""What the clusters say to the spec of an Application, before it is taken up."""
+
+import asyncio
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+
+from activities.cluster.preflight import PreflightActivities
+from activities.source.delivery import ClusterNames, SourceActivities
+from canary.application import ApplicationSpec
+from canary.problem import Problem
+from canary.spec import CanarySpec
+from workflows import contract
+from workflows.options import ActivityOptions
+
+PREFLIGHT = ActivityOptions(
+    task_queue=contract.QUEUE,
+    start_to_close_timeout=timedelta(seconds=20),
+    retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3),
+)
+"""A person waits for the answer."""
+
+# Where an Application has what a canary calls by another name.
+_PATHS = {
+    "cluster": "destination.fleet",
+    "spec.targetRef.name": "rollout.workload.name",
+    "spec.service.name": "rollout.serviceName",
+    "spec.service.port": "rollout.port",
+    "spec.service.hosts": "rollout.rolloutPolicy.trafficRouting.hosts",
+}
+
+
+async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
+    """Look at every cluster and what each canary would stand on.
+
+    A member that does not answer speaks against a new Application only: a running one must be able to bring
+    the others what is new.
+    """
+    names = tuple(cluster.name for cluster in spec.clusters)
+    reach = await workflow.execute_activity_method(
+        SourceActivities.check_clusters, ClusterNames(names=names), summary="reach the clusters", **PREFLIGHT
+    )
+    found = [
+        _placed(problem, index)
+        for name, problem in reach.problems.items()
+        for index in [_first_policy_in(spec, name)]
+    ]
+    looks = [
+        _look(canary, index)
+        for index, policy in enumerate(spec.policies)
+        for canary in policy.canaries
+        if canary.cluster not in reach.problems
+    ]
+    for problems in await asyncio.gather(*looks):
+        found.extend(problems)
+    return tuple(problem if is_new else _softened(problem) for problem in found)
+
+
+async def _look(canary: CanarySpec, index: int) -> list[Problem]:
+    preflight = await workflow.execute_activity_method(
+        PreflightActivities.preflight, canary, summary=f"preflight of {canary.tail}", **PREFLIGHT
+    )
+    return [_placed(problem, index) for problem in preflight.problems]
+
+
+def _first_policy_in(spec: ApplicationSpec, cluster: str) -> int:
+    return next(
+        index
+        for index, policy in enumerate(spec.policies)
+        if any(member.name == cluster for member in policy.clusters)
+    )
+
+
+def _placed(problem: Problem, index: int) -> Problem:
+    path = _PATHS.get(problem.path, problem.path)
+    return problem.model_copy(update={"path": f"spec.syncPolicies[{index}].{path}"})
+
+
+def _softened(problem: Problem) -> Problem:
+    return problem.model_copy(update={"is_warning": True}) if problem.is_unreachable else problem
