@@ -199,7 +199,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         _CONTAINERS,
         _IMAGES,
-        Column("Selector", _selector, "DaemonSetSpec.selector", priority=1),
+        Column(
+            "Selector", _selector, "A label query over pods that are managed by the daemon set.", priority=1
+        ),
     ),
     "Deployment": (
         NAME,
@@ -209,7 +211,13 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         _CONTAINERS,
         _IMAGES,
-        Column("Selector", _selector, "DeploymentSpec.selector", priority=1),
+        Column(
+            "Selector",
+            _selector,
+            "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by "
+            "this deployment.",
+            priority=1,
+        ),
     ),
     "EndpointSlice": (
         NAME,
@@ -227,9 +235,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column("Last Seen", _last_seen, "Event.lastTimestamp"),
         Column("Type", at("type", ""), "Event.type"),
         Column("Reason", at("reason", ""), "Event.reason"),
-        Column("Object", _regarded, "Event.involvedObject"),
-        Column("Subobject", at("involvedObject.fieldPath", ""), "Event.involvedObject", priority=1),
-        Column("Source", at("source.component", ""), "Event.source", priority=1),
+        Column("Object", _regarded, "The object that this event is about."),
+        Column(
+            "Subobject",
+            at("involvedObject.fieldPath", ""),
+            "The object that this event is about.",
+            priority=1,
+        ),
+        Column("Source", at("source.component", ""), "The component reporting this event.", priority=1),
         Column("Message", at("message", ""), "Event.message"),
         Column(
             "First Seen",
@@ -242,7 +255,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "HorizontalPodAutoscaler": (
         NAME,
-        Column("Reference", _target, "V2HorizontalPodAutoscalerSpec.scaleTargetRef"),
+        Column("Reference", _target, "The resource whose replicas are scaled."),
         Column("Targets", lambda _: _UNKNOWN, "V2HorizontalPodAutoscalerSpec.metrics"),
         Column("MinPods", at("spec.minReplicas"), "V2HorizontalPodAutoscalerSpec.minReplicas"),
         Column("MaxPods", at("spec.maxReplicas"), "V2HorizontalPodAutoscalerSpec.maxReplicas"),
@@ -284,7 +297,9 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         _CONTAINERS,
         _IMAGES,
-        Column("Selector", _selector, "ReplicaSetSpec.selector", priority=1),
+        Column(
+            "Selector", _selector, "A label query over pods that should match the replica count.", priority=1
+        ),
     ),
     "Secret": (
         NAME,

@@ -36,9 +36,10 @@ def delete(objects: Objects, place: Place, options: DeleteOptions) -> Object:
         )
         return conversion.present(stored, place.resource)
     if not options.dry_run:
-        stored = conversion.store(marked, place.resource, objects.registry)
-        marked = conversion.present(objects.store.remove(place.resource.storage, stored), place.resource)
-    return marked if place.resource.returns_deleted else _gone(place.resource, old)
+        objects.store.remove(place.resource.storage, conversion.store(old, place.resource, objects.registry))
+    if place.resource.kind == "Pod" and not place.resource.is_custom:
+        return marked
+    return old if place.resource.returns_deleted else _gone(place.resource, old)
 
 
 def _check_preconditions(resource: Resource, old: Object, options: DeleteOptions) -> None:

@@ -80,8 +80,9 @@ def texts() -> list[str]:
         if re.fullmatch(r"\w+\.\w+", about):
             name, _, field = about.partition(".")
             model = next(getattr(models, p + name) for p in ("", "V1", "CoreV1") if hasattr(models, p + name))
-            text = _infos(model)[field].description
-            found.append(f"{about} {text}".replace("\n", "\\n"))
+            # The generator of the models has made two spaces of an empty line.
+            text = _infos(model)[field].description.replace("  ", "\\n\\n")
+            found.append(f"{about} {text}")
     return found
 
 

@@ -59,13 +59,17 @@ def read(store: Store, selection: Selection, page: Page) -> Object:
     check_version(store, page.version)
     resource = selection.resource
     start, version = _read_token(page.token) if page.token else ("", store.version)
-    found = [obj for obj in select(store, selection) if _place(obj) >= start]
+    items = [obj for obj in select(store, selection) if _place(obj) >= start]
     meta: Object = {"resourceVersion": str(version)}
-    items = found[: page.limit] if page.limit else found
-    if len(items) < len(found):
-        meta["continue"] = _token(_place(found[len(items)]), version)
-        if not selection.labels and not selection.fields:
-            meta["remainingItemCount"] = len(found) - len(items)
+    if page.limit and len(items) >= page.limit:
+        items = items[: page.limit]
+        # As the real one, which reads until the page is full: whether what follows is selected is not known yet.
+        whole = Selection(resource, selection.namespace)
+        rest = [place for place in map(_place, select(store, whole)) if place > _place(items[-1])]
+        if rest:
+            meta["continue"] = _token(rest[0], version)
+            if not selection.labels and not selection.fields:
+                meta["remainingItemCount"] = len(rest)
     if not resource.is_custom:
         items = [{k: v for k, v in obj.items() if k not in ("kind", "apiVersion")} for obj in items]
     kind = resource.custom.get("listKind") or f"{resource.kind}List"

@@ -85,7 +85,8 @@ class Managers:
             "manager": manager.name,
             "operation": manager.operation,
             "apiVersion": manager.api_version,
-            "time": self.times.get(manager),
+            # A Scale is written through a copy of the owners that keeps no times.
+            "time": None if manager.subresource == "scale" else self.times.get(manager),
             "fieldsType": "FieldsV1",
             "fieldsV1": f.write(self.sets[manager]),
             "subresource": manager.subresource,
@@ -94,11 +95,13 @@ class Managers:
 
     def update(self, old: Object, new: Object, schema: Schema, writer: Writer) -> None:
         """Record that `writer` changed `old` to `new`: it owns what changed, nobody what went."""
-        changed, removed = f.changes(old, new, schema)
+        changed, removed = (
+            f.below_difference(f.difference(found, _NOBODYS), writer.ignored)
+            for found in f.changes(old, new, schema)
+        )
         self._take(changed, removed, None)
-        taken = f.below_difference(f.difference(changed, _NOBODYS), writer.ignored)
-        if taken:
-            self.sets[writer.manager] = f.union(self.sets.get(writer.manager, {}), taken)
+        if changed:
+            self.sets[writer.manager] = f.union(self.sets.get(writer.manager, {}), changed)
             self.times[writer.manager] = writer.time
 
     def apply(self, live: Object, applied: Object, schema: Schema, writer: Writer, *, force: bool) -> Object:
@@ -114,7 +117,9 @@ class Managers:
         found = f.merge(live, applied, schema)
         if last:
             found = self._prune(found, last, schema)
-        changed, removed = f.changes(live, found, schema)
+        changed, removed = (
+            f.below_difference(each, writer.ignored) for each in f.changes(live, found, schema)
+        )
         conflicts = self._conflicts(changed, manager)
         if conflicts and not force:
             raise _conflict(conflicts)
