@@ -14,7 +14,8 @@ from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import WorkloadKind
 
 _WORKLOADS = frozenset(WorkloadKind)
-_METADATA_ONLY = frozenset({"ConfigMap", "Secret"})
+METADATA_ONLY = frozenset({"ConfigMap", "Secret"})
+"""Kinds whose content is none of the watch's business: a new version is all it sees."""
 _ANY_MOMENT = datetime.min.replace(tzinfo=UTC)
 
 
@@ -35,7 +36,7 @@ def digest(kind: str, found: Object) -> Digest:
     """Take what counts out of an object."""
     metadata = found["metadata"]
     fence = (metadata.get("annotations") or {}).get(DECIDED_AT, "")
-    if kind in _METADATA_ONLY:
+    if kind in METADATA_ONLY:
         return Digest(metadata["uid"], metadata["resourceVersion"], fence="")
     if kind not in _WORKLOADS:
         return Digest(metadata["uid"], _hash(found.get("spec")), fence)

@@ -1,19 +1,25 @@
-"""The watch of a cluster: one stream per kind, which rings the workflows that a change concerns."""
+"""The watch of a cluster: it rings the workflows that a change concerns, and tells them nothing else."""
 
 import asyncio
+from collections import defaultdict
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import cycle
 
 from temporalio import activity
 from temporalio.client import Client
 
 from activities.cluster.api import Clusters
-from activities.cluster.memory import Memory
+from activities.cluster.bells import Bells
+from activities.cluster.streams import Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored
 
 RESYNC = 600.0
-"""Seconds after which each canary is rung although nothing was seen, while there are few of them."""
-SHORTEST_RESYNC_PAUSE = 12.0
-"""Seconds between two such rings at least: a resync never comes as a burst, with many canaries it is slower."""
+"""Seconds after which each canary is rung although nothing was seen."""
+RESYNC_PAUSE = 12.0
+"""Seconds between two such rings at least: it never comes as a burst, and many canaries wait longer."""
 
 
 class Interest(Stored):
@@ -32,38 +38,78 @@ class WatchRequest(Stored):
     cluster: str
     interests: tuple[Interest, ...]
     bells: tuple[str, ...]
-    """What the ids of the workflows to ring begin with; the first of them is rung by the resync."""
+    """What the ids of the workflows to ring begin with; the resync rings the first of them only."""
     signal: str
 
 
+@dataclass
+class _Cluster:
+    """What outlives a run of the watch in the same worker."""
+
+    memory: Memory = field(default_factory=Memory)
+    greeted: dict[str, Interest] = field(default_factory=dict)
+    watching: asyncio.Task[None] | None = None
+
+
 class WatchActivities:
-    """Watches clusters; what was seen last is remembered from one run to the next in the same worker."""
+    """Watches clusters."""
 
     def __init__(self, clusters: Clusters, client: Client) -> None:
         self._clusters = clusters
         self._client = client
-        self._memories: dict[str, Memory] = {}
-        self._running: dict[str, asyncio.Task[None]] = {}
+        self._known: defaultdict[str, _Cluster] = defaultdict(_Cluster)
 
     @activity.defn
     async def watch_cluster(self, request: WatchRequest) -> None:
         """Watch a cluster until cancelled, or until a later run with other interests takes over here."""
+        known = self._known[request.cluster]
         async with heartbeating():
-            watching = await self._take_over(request)
+            watching = asyncio.create_task(self._watch(request, known, known.watching))
+            known.watching = watching
             try:
                 await asyncio.wait({watching})
             finally:
-                watching.cancel()
-            if not watching.cancelled():
-                watching.result()
+                await _end(watching)
+        with suppress(asyncio.CancelledError):  # a later run has taken over
+            watching.result()
 
-    async def _take_over(self, request: WatchRequest) -> asyncio.Task[None]:
-        before = self._running.get(request.cluster)
-        watching = asyncio.create_task(self._watch(request, before))
-        self._running[request.cluster] = watching
-        return watching
+    async def _watch(self, request: WatchRequest, known: _Cluster, before: asyncio.Task[None] | None) -> None:
+        await _end(before)
+        api = await self._clusters.get(request.cluster)
+        bells = Bells(self._client, request.signal)
 
-    async def _watch(self, request: WatchRequest, before: asyncio.Task[None] | None) -> None:
-        if before is not None:
-            before.cancel()
-            await asyncio.wait({before})
+        def ring(canaries: Iterable[str]) -> None:
+            bells.ring(f"{prefix}{canary}" for canary in canaries for prefix in request.bells)
+
+        interests = {interest.canary: interest for interest in request.interests}
+        newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
+        streams = Streams(api, known.memory, _canaries(request.interests), newcomers, ring)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(bells.run())
+            group.create_task(streams.run())
+            group.create_task(_resync(bells, [f"{request.bells[0]}{name}" for name in sorted(interests)]))
+            await streams.greet()
+            known.greeted = interests
+
+
+async def _resync(bells: Bells, workflows: list[str]) -> None:
+    """Ring one workflow after the other, for whatever no watch can tell."""
+    for workflow in cycle(workflows):
+        await asyncio.sleep(max(RESYNC / len(workflows), RESYNC_PAUSE))
+        bells.ring([workflow])
+
+
+def _canaries(interests: Iterable[Interest]) -> dict[Key, set[str]]:
+    """Return who is rung for each object."""
+    canaries: defaultdict[Key, set[str]] = defaultdict(set)
+    for interest in interests:
+        for one in interest.objects:
+            kind, _, name = one.partition("/")
+            canaries[Key(kind, interest.namespace, name)].add(interest.canary)
+    return dict(canaries)
+
+
+async def _end(task: asyncio.Task[None] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.wait({task})

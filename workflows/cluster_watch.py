@@ -1,0 +1,127 @@
+"""The watch of a cluster: for whom it watches, and one activity that does."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.workflow import ActivityCancellationType
+
+from activities.cluster.watch import Interest, WatchActivities, WatchRequest
+from activities.heartbeat import HEARTBEAT_TIMEOUT
+from canary.stored import Stored
+from workflows.contract import (
+    BELL,
+    CLUSTER_WATCH_WORKFLOW,
+    REGISTER,
+    WATCH_QUEUE,
+    Answer,
+    Registration,
+    canary_id,
+    rollout_id,
+    watch_id,
+)
+
+QUIET = timedelta(milliseconds=300)
+"""Registrations come in bursts: the watch changes once none has come for so long ..."""
+LONGEST_WAIT = timedelta(seconds=2)
+"""... or the first of them has waited so long."""
+WATCH_LIFE = timedelta(days=1)
+RETRY = RetryPolicy(
+    initial_interval=timedelta(milliseconds=200),
+    backoff_coefficient=1.6,
+    maximum_interval=timedelta(seconds=5),
+)
+"""Without end: a cluster that is away comes back."""
+
+
+class WatchState(Stored):
+    """What a watch carries into its next run."""
+
+    schema_version: int = 1
+    registrations: tuple[Registration, ...] = ()
+
+
+@workflow.defn(name=CLUSTER_WATCH_WORKFLOW)
+class ClusterWatchWorkflow:
+    """The watch of one cluster, for as long as canaries are registered and beyond."""
+
+    @workflow.init
+    def __init__(self, state: WatchState | None = None) -> None:
+        self._cluster = workflow.info().workflow_id.removeprefix(watch_id(""))
+        self._registrations = {one.canary: one for one in (state or WatchState()).registrations}
+        self._changes = 0
+
+    @workflow.run
+    async def run(self, state: WatchState | None = None) -> None:  # noqa: ARG002 — read by __init__
+        """Watch for whoever is registered, until the history is long enough to begin a new one."""
+        while not workflow.info().is_continue_as_new_suggested():
+            await workflow.wait_condition(lambda: bool(self._registrations))
+            await self._settle()
+            if self._registrations:
+                await self._watch()
+        await workflow.wait_condition(workflow.all_handlers_finished)
+        workflow.continue_as_new(WatchState(registrations=tuple(self._registrations.values())))
+
+    @workflow.signal(name=REGISTER)
+    def register(self, registration: Registration | None = None) -> None:
+        """Ring a canary for its objects from now on, or no longer."""
+        if registration is None:
+            return
+        before = dict(self._registrations)
+        if registration.remove:
+            self._registrations.pop(registration.canary, None)
+        else:
+            self._registrations[registration.canary] = registration
+        self._changes += self._registrations != before
+
+    @workflow.update(name=REGISTER)
+    def register_answered(self, registration: Registration) -> Answer:
+        """Do the same and answer, for callers who must know that it has arrived."""
+        self.register(registration)
+        return Answer(message=f"{len(self._registrations)} canaries are registered with {self._cluster}")
+
+    @workflow.query
+    def registrations(self) -> tuple[Registration, ...]:
+        """Who is registered, for what."""
+        return tuple(self._registrations.values())
+
+    async def _settle(self) -> None:
+        """Wait out a burst of registrations: each change of the watch opens its streams anew."""
+        latest = workflow.now() + LONGEST_WAIT
+        seen = -1
+        while seen != self._changes and workflow.now() < latest:
+            seen = self._changes
+            await workflow.sleep(QUIET)
+
+    async def _watch(self) -> None:
+        """Watch until the registrations change."""
+        changes = self._changes
+        watching = workflow.start_activity_method(
+            WatchActivities.watch_cluster,
+            self._request(),
+            task_queue=WATCH_QUEUE,
+            start_to_close_timeout=WATCH_LIFE,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
+            retry_policy=RETRY,
+            cancellation_type=ActivityCancellationType.TRY_CANCEL,
+            summary=f"{len(self._registrations)} canaries",
+        )
+        await workflow.wait_condition(lambda: watching.done() or self._changes != changes)
+        watching.cancel()
+        try:
+            await watching
+        except ActivityError as error:
+            if not is_cancelled_exception(error):
+                raise
+
+    def _request(self) -> WatchRequest:
+        return WatchRequest(
+            cluster=self._cluster,
+            interests=tuple(
+                Interest(canary=one.canary, namespace=one.namespace, objects=one.objects)
+                for one in self._registrations.values()
+            ),
+            bells=(canary_id(""), rollout_id("")),
+            signal=BELL,
+        )
