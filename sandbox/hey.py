@@ -59,7 +59,7 @@ class Hey:
         due = self._started
         while sent < share and not self._stopped.is_set():
             if self._work.rate:
-                due = _next_tick(due, time.perf_counter(), 1 / self._work.rate)
+                due = next_tick(due, time.perf_counter(), 1 / self._work.rate)
                 if not await self._wait_until(due):
                     break
             await self._measure(worker)
@@ -94,7 +94,7 @@ class Hey:
         report.offsets.append(began - self._started)
 
 
-def _next_tick(last: float, now: float, period: float) -> float:
+def next_tick(last: float, now: float, period: float) -> float:
     """Return the tick after the last; of several missed ones only the latest counts, as with Go's ticker."""
     missed = int((now - last) / period)
     return last + period * max(missed, 1)

@@ -1,0 +1,322 @@
+import asyncio
+import collections
+import os
+import pathlib
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator
+from typing import ClassVar
+
+import pytest
+
+from sandbox import hey, heyoptions
+from sandbox.heyreport import Report
+
+
+class Server(asyncio.Protocol):
+    """Answers by path, and keeps the heads of requests."""
+
+    heads: ClassVar[collections.Counter[bytes]] = collections.Counter()
+    connections = 0
+    transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+        type(self).connections += 1
+
+    def data_received(self, data: bytes) -> None:
+        type(self).heads[data] += 1
+        path = data.split(b" ", 2)[1].rpartition(b"/")[2]
+        if path == b"hang":
+            return
+        if path == b"late":
+            asyncio.get_running_loop().call_later(0.4, self.answer, ANSWERS[b""])
+            return
+        self.answer(ANSWERS[path])
+
+    def answer(self, answer: bytes) -> None:
+        self.transport.write(answer)
+        if b"close" in answer or b"HTTP/1.0" in answer or not answer:
+            self.transport.close()
+
+
+ANSWERS = {
+    b"": b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+    b"500": b"HTTP/1.1 500 Internal Server Error\r\ncontent-length: 0\r\n\r\n",
+    b"204": b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"chunked": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n3;x\r\nabc\r\n0\r\n\r\n",
+    b"continue": b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+    b"http10": b"HTTP/1.0 200 OK\r\n\r\nuntil the end",
+    b"close": b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nok",
+    b"moved": b"HTTP/1.1 302 Found\r\nLocation: /500\r\nContent-Length: 0\r\n\r\n",
+    b"loop": b"HTTP/1.1 302 Found\r\nLocation: /loop\r\nContent-Length: 0\r\n\r\n",
+    b"eof": b"",
+    b"garbage": b"SSH-2.0-OpenSSH\r\n\r\n",
+}
+
+
+@pytest.fixture
+async def url() -> AsyncIterator[str]:
+    Server.heads, Server.connections = collections.Counter(), 0
+    server = await asyncio.get_running_loop().create_server(Server, "127.0.0.1", 0)
+    yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+    server.close()
+
+
+async def test_sends_the_requests_in_equal_shares_on_kept_connections(url: str) -> None:
+    report = await hey.run(url, requests=50, workers=8)
+
+    assert report.statuses == {200: 48}
+    assert Server.connections == 8
+    assert report.requests == len(report.latencies) == 48
+    assert report.size == 48 * 5
+
+
+async def test_the_rate_is_per_worker(url: str) -> None:
+    report = await hey.run(url, duration=0.55, rate=20, workers=3)
+
+    assert 27 <= report.statuses[200] <= 33
+    assert report.total == pytest.approx(0.55, abs=0.2)
+
+
+async def test_the_end_waits_for_what_is_in_flight(url: str) -> None:
+    report = await hey.run(f"{url}late", duration=0.1, workers=2)
+
+    assert report.statuses == {200: 2}
+    assert report.total >= 0.4
+
+
+def test_of_missed_ticks_only_the_latest_counts() -> None:
+    assert hey.next_tick(last=10.0, now=10.0, period=0.1) == pytest.approx(10.1)
+    assert hey.next_tick(last=10.0, now=10.56, period=0.1) == pytest.approx(10.5)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "size"),
+    [
+        ("500", 500, 0),
+        ("204", 204, 0),
+        ("chunked", 200, 8),
+        ("continue", 200, 2),
+        ("http10", 200, 13),
+        ("close", 200, 2),
+    ],
+)
+async def test_reads_every_way_to_end_a_body(url: str, path: str, status: int, size: int) -> None:
+    report = await hey.run(url + path, requests=4, workers=2)
+
+    assert report.statuses == {status: 4}
+    assert report.size == 4 * size
+    assert report.failed == (4 if status == 500 else 0)
+
+
+async def test_follows_redirects_unless_told_not_to(url: str) -> None:
+    assert (await hey.run(f"{url}moved", requests=1, workers=1)).statuses == {500: 1}
+    assert (await hey.run(f"{url}moved", requests=1, workers=1, redirects=False)).statuses == {302: 1}
+    assert "stopped after 10 redirects" in next(
+        iter((await hey.run(f"{url}loop", requests=1, workers=1)).errors)
+    )
+
+
+@pytest.mark.parametrize(
+    ("path", "error"),
+    [
+        ("eof", "EOF"),
+        ("garbage", "malformed HTTP response"),
+        ("hang", "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"),
+    ],
+)
+async def test_counts_errors_by_their_words(url: str, path: str, error: str) -> None:
+    report = await hey.run(url + path, requests=2, workers=2, timeout=0.2)
+
+    assert report.errors == {f'Get "{url}{path}": {error}': 2}
+    assert report.failed == report.requests == 2
+
+
+async def test_a_refused_connection_is_an_error() -> None:
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        port = closed.getsockname()[1]
+        report = await hey.run(f"http://127.0.0.1:{port}/", requests=1, workers=1)
+
+    wanted = f'Get "http://127.0.0.1:{port}/": dial tcp 127.0.0.1:{port}: connect: connection refused'
+    assert report.errors == {wanted: 1}
+
+
+async def test_a_kept_connection_closed_meanwhile_is_no_failure() -> None:
+    class Fickle(Server):
+        """Answers the first request of a connection and closes it at the second."""
+
+        answers = 0
+
+        def answer(self, answer: bytes) -> None:
+            self.answers += 1
+            super().answer(answer if self.answers == 1 else b"")
+
+    Fickle.connections = 0
+    server = await asyncio.get_running_loop().create_server(Fickle, "127.0.0.1", 0)
+    report = await hey.run(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", requests=20, workers=1)
+    server.close()
+
+    assert report.statuses == {200: 20}
+    assert Fickle.connections == 20
+
+
+async def test_a_proxy_is_given_the_whole_address(url: str) -> None:
+    report = await hey.run("http://backend-canary.webapp:9898/?a=b", requests=1, workers=1, proxy=url)
+    [head] = Server.heads
+
+    assert report.requests == 1
+    assert head.startswith(
+        b"GET http://backend-canary.webapp:9898/?a=b HTTP/1.1\r\nHost: backend-canary.webapp:9898\r\n"
+    )
+
+
+async def test_the_host_header_can_be_another(url: str) -> None:
+    await hey.run(
+        url, requests=1, workers=1, host="app.example.com", method="POST", body=b"hi", keepalive=False
+    )
+    [head] = Server.heads
+
+    assert head == (
+        b"POST / HTTP/1.1\r\nHost: app.example.com\r\nUser-Agent: hey/0.0.1\r\n"
+        b"Content-Length: 2\r\nConnection: close\r\n\r\nhi"
+    )
+
+
+def test_the_flags_of_hey_are_read(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "body").write_text("from a file")
+    line = f"-z 1m30s -q 10 -c=2 --m post -host h -H a-b:c -A text/plain -a u:p -D {tmp_path}/body -t 0 http://x/y"
+    work, output = heyoptions.parse([*line.split(), "ignored"], {"http_proxy": "127.0.0.1:1"})
+
+    assert (work.url, work.duration, work.rate, work.workers, work.requests) == (
+        "http://x/y",
+        90,
+        10,
+        2,
+        None,
+    )
+    assert (work.method, work.host, work.body, work.timeout) == ("POST", "h", b"from a file", None)
+    assert (work.proxy, output) == ("http://127.0.0.1:1", "")
+    assert work.headers == {
+        "Content-Type": "text/html",
+        "A-B": "c",
+        "Accept": "text/plain",
+        "Authorization": "Basic dTpw",
+        "Accept-Encoding": "gzip",
+    }
+
+
+def test_a_proxy_flag_counts_before_the_environment() -> None:
+    work, _ = heyoptions.parse(["-x", "http://p:1", "-o", "csv", "http://x"], {"HTTP_PROXY": "http://q:2"})
+
+    assert work.proxy == "http://p:1"
+
+
+@pytest.mark.parametrize(
+    ("line", "code", "text"),
+    [
+        ("", 1, "Usage: hey"),
+        ("-n 1 -c 2 http://x", 1, "-n cannot be less than -c."),
+        ("-c 0 http://x", 1, "-n and -c cannot be smaller than 1."),
+        ("-z 1s -c 0 http://x", 1, "-c cannot be smaller than 1."),
+        ("-foo http://x", 2, "flag provided but not defined: -foo"),
+        ("-n", 2, "flag needs an argument: -n"),
+        ("-z 1 http://x", 2, 'invalid value "1" for flag -z: parse error'),
+        ("-h2 http://x", 1, "-h2 is not supported: this hey speaks HTTP/1.1."),
+        ("-H bad http://x", 1, "could not parse the provided input; input = bad"),
+        ("-x 127.0.0.1:1 http://x", 1, 'parse "127.0.0.1:1"'),
+        ("-o xml http://x", 1, "-o must be csv."),
+        ("-D /nowhere http://x", 1, "open /nowhere: No such file or directory"),
+        ("ftp://x", 1, "unsupported protocol scheme"),
+    ],
+)
+def test_a_wrong_command_line_is_named(line: str, code: int, text: str) -> None:
+    with pytest.raises(heyoptions.UsageError) as raised:
+        heyoptions.parse(line.split(), {})
+
+    assert raised.value.code == code
+    assert text in str(raised.value)
+
+
+def report_of(latencies: list[float]) -> Report:
+    report = Report(total=2.0, size=500)
+    for latency in latencies:
+        report.statuses[200] += 1
+        for column in (
+            report.latencies,
+            report.dials,
+            report.writes,
+            report.waits,
+            report.reads,
+            report.offsets,
+        ):
+            column.append(latency)
+        report.codes.append(200)
+    return report
+
+
+def test_the_summary_reads_as_heys() -> None:
+    report = report_of([i / 1000 for i in range(1, 101)])
+    report.errors["Get: EOF"] += 2
+    lines = report.as_text().splitlines()
+
+    assert lines[:7] == [
+        "",
+        "Summary:",
+        "  Total:\t2.0000 secs",
+        "  Slowest:\t0.1000 secs",
+        "  Fastest:\t0.0010 secs",
+        "  Average:\t0.0505 secs",
+        "  Requests/sec:\t51.0000",
+    ]
+    assert "  50% in 0.0510 secs" in lines
+    assert "  0.001 [1]\t|■■■■" in lines
+    assert "  99% in 0.1000 secs" in lines
+    assert "  [200]\t100 responses" in lines
+    assert "  [2]\tGet: EOF" in lines
+
+
+def test_a_summary_of_errors_only_has_no_numbers() -> None:
+    report = Report(total=1.0)
+    report.errors["EOF"] += 1
+
+    assert "  Average:\t NaN secs" in report.as_text()
+
+
+def test_csv_has_a_line_for_each_answer() -> None:
+    lines = report_of([0.5, 0.25]).as_csv().splitlines()
+
+    assert (
+        lines[0]
+        == "response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset"
+    )
+    assert lines[1] == "0.5000,0.5000,0.0000,0.5000,0.5000,0.5000,200,0.5000"
+    assert len(lines) == 3
+
+
+async def command(*arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "sandbox.hey", *arguments, stdout=asyncio.subprocess.PIPE, env=dict(os.environ)
+    )
+
+
+async def test_a_run_of_errors_only_still_ends_with_0(url: str) -> None:
+    process = await command("-n", "2", "-c", "1", f"{url}eof")
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"[2]\tGet" in output
+
+
+async def test_an_interrupt_prints_the_summary(url: str) -> None:
+    process = await command("-z", "1h", "-c", "2", "-q", "50", url)
+    while not Server.heads:  # noqa: ASYNC110 — a protocol without events
+        await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    output, _ = await process.communicate()
+
+    assert process.returncode == 0
+    assert b"Status code distribution:\n  [200]\t" in output
