@@ -79,15 +79,11 @@ def _clusters(
 
 def missing_of_application(application: kurator.Application, given: Catalogue) -> Iterator[Reference]:
     """Yield the fleet and the metric templates that are referred to and were not given."""
-    namespace = application.metadata.namespace
-    fleets: dict[str, Path] = {}
-    for path, destination in _destinations(application):
-        if destination is not None:
-            fleets.setdefault(destination.fleet, (*path, "fleet"))
-    for fleet, path in fleets.items():
-        key = Key("Fleet", namespace, fleet)
+    path, destination = next(_destinations(application))  # any other fleet is a mistake of its own
+    if destination is not None:
+        key = Key("Fleet", application.metadata.namespace, destination.fleet)
         if not given.is_given(key):
-            yield Reference(key, path)
+            yield Reference(key, (*path, "fleet"))
     for index, policy in enumerate(application.spec.sync_policies):
         if policy.rollout is not None:
             for reference in missing_of_rollout(policy.rollout, given):
@@ -150,9 +146,8 @@ def _destinations(application: kurator.Application) -> Iterator[tuple[Path, kura
 
 def _fleet_mistakes(application: kurator.Application, given: Catalogue) -> Iterator[Mistake]:
     """Yield what keeps the Application from one fleet that is known."""
-    destinations = list(_destinations(application))
-    first = destinations[0][1]
-    for path, destination in destinations[1:]:
+    (first_path, first), *others = _destinations(application)
+    for path, destination in others:
         if (destination is None) != (first is None):
             yield Mistake(path, "a fleet must be named for every policy or for none")
         elif destination is not None and first is not None and destination.fleet != first.fleet:
@@ -162,8 +157,8 @@ def _fleet_mistakes(application: kurator.Application, given: Catalogue) -> Itera
                 "an Application goes to one fleet",
             )
     if first is not None:
-        path = next(path for path, _ in destinations)
-        yield from _member_mistakes(application.metadata.namespace, (*path, "fleet"), first.fleet, given)
+        namespace = application.metadata.namespace
+        yield from _member_mistakes(namespace, (*first_path, "fleet"), first.fleet, given)
 
 
 def _member_mistakes(namespace: str, path: Path, name: str, given: Catalogue) -> Iterator[Mistake]:

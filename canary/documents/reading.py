@@ -152,7 +152,7 @@ def _message(kind: str, path: Path, root: type[BaseModel], error: Mapping[str, A
 
 def _expected(context: Mapping[str, Any]) -> str:
     names = [name or "empty" for name in re.findall(r"'([^']*)'", str(context.get("expected", "")))]
-    return _one_of(names)
+    return _one_of(names) if names else ""
 
 
 _WANTED = {

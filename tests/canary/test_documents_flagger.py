@@ -20,6 +20,7 @@ from canary.spec import (
     ThresholdRange,
 )
 
+Object = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
@@ -28,12 +29,12 @@ def read(name: str) -> list[Any]:
 
 
 @pytest.fixture
-def canary() -> dict[str, Any]:
+def canary() -> Object:
     return deepcopy(read("flagger-canary.yaml")[0])
 
 
 @pytest.fixture
-def template() -> dict[str, Any]:
+def template() -> Object:
     return read("metric-template.yaml")[0]
 
 
@@ -44,7 +45,7 @@ def spec_of(*documents: Any) -> CanarySpec:
     return resolution.canaries[0].spec
 
 
-def test_reads_target_and_life_cycle(canary, template):
+def test_reads_target_and_life_cycle(canary: Object, template: Object) -> None:
     spec = spec_of(canary, template)
 
     assert spec.tail == "member/webapp/Deployment/backend"
@@ -53,7 +54,7 @@ def test_reads_target_and_life_cycle(canary, template):
     assert (spec.progress_deadline, spec.skip_analysis, spec.suspend) == (timedelta(minutes=10), False, False)
 
 
-def test_reads_the_analysis(canary, template):
+def test_reads_the_analysis(canary: Object, template: Object) -> None:
     analysis = spec_of(canary, template).analysis
 
     assert (analysis.interval, analysis.threshold) == (timedelta(minutes=1), 2)
@@ -61,7 +62,7 @@ def test_reads_the_analysis(canary, template):
     assert analysis.steps == StepPlan(step_weights=(5, 10, 25, 50), max_weight=50, step_weight_promotion=50)
 
 
-def test_reads_a_template_with_its_variables(canary, template):
+def test_reads_a_template_with_its_variables(canary: Object, template: Object) -> None:
     template["spec"]["provider"] |= {
         "address": "https://metrics.example.com",
         "secretRef": {"name": "metrics"},
@@ -83,7 +84,7 @@ def test_reads_a_template_with_its_variables(canary, template):
     )
 
 
-def test_finds_a_template_in_another_namespace(canary, template):
+def test_finds_a_template_in_another_namespace(canary: Object, template: Object) -> None:
     template["metadata"]["namespace"] = "metrics"
     canary["spec"]["analysis"]["metrics"][2]["templateRef"]["namespace"] = "metrics"
 
@@ -93,7 +94,7 @@ def test_finds_a_template_in_another_namespace(canary, template):
     assert metric.template.namespace == "metrics"
 
 
-def test_a_query_in_place_is_a_template_of_its_own(canary):
+def test_a_query_in_place_is_a_template_of_its_own(canary: Object) -> None:
     canary["spec"]["analysis"]["metrics"] = [
         {"name": "mine", "query": "up{{}}", "thresholdRange": {"min": 1}, "interval": "1m"}
     ]
@@ -105,7 +106,7 @@ def test_a_query_in_place_is_a_template_of_its_own(canary):
     assert metric.template.query == 'up{namespace="{{ namespace }}"}'
 
 
-def test_passes_service_options_on(canary, template):
+def test_passes_service_options_on(canary: Object, template: Object) -> None:
     canary["spec"]["service"] |= {
         "name": "front",
         "portName": "grpc",
@@ -134,13 +135,15 @@ def test_passes_service_options_on(canary, template):
         pytest.param("web", "web", id="name"),
     ],
 )
-def test_the_target_port_is_the_port_unless_given(canary, template, given, expected):
+def test_the_target_port_is_the_port_unless_given(
+    canary: Object, template: Object, given: object, expected: object
+) -> None:
     canary["spec"]["service"]["targetPort"] = given
 
     assert spec_of(canary, template).service.target_port == expected
 
 
-def test_reads_webhooks(canary, template):
+def test_reads_webhooks(canary: Object, template: Object) -> None:
     canary["spec"]["analysis"]["webhooks"][0] |= {"type": "", "retries": 2, "disableTLS": True}
 
     hook = spec_of(canary, template).analysis.webhooks[0]
@@ -150,7 +153,7 @@ def test_reads_webhooks(canary, template):
     assert hook.metadata["type"] == "cmd"
 
 
-def test_a_template_that_was_not_given_is_named_for_a_later_look_up(canary):
+def test_a_template_that_was_not_given_is_named_for_a_later_look_up(canary: Object) -> None:
     resolution = resolve([canary], "member")
 
     assert [str(mistake) for mistake in resolution.mistakes] == [
@@ -161,13 +164,13 @@ def test_a_template_that_was_not_given_is_named_for_a_later_look_up(canary):
     ]
 
 
-def test_the_cluster_must_be_named(canary, template):
+def test_the_cluster_must_be_named(canary: Object, template: Object) -> None:
     assert [str(mistake) for mistake in resolve([canary, template]).mistakes] == [
         "does not say which cluster it is in: name it with --cluster"
     ]
 
 
-def test_the_cluster_may_be_one_of_the_documents(canary, template):
+def test_the_cluster_may_be_one_of_the_documents(canary: Object, template: Object) -> None:
     clusters = read("fleet.yaml")[1:]
 
     resolution = resolve([canary, template, *clusters], "kurator-member2")

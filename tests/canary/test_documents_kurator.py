@@ -10,7 +10,12 @@ from canary.application import ApplicationSpec, ClusterRef, GitSource, SecretKey
 from canary.documents.resolve import resolve
 from canary.spec import CanarySpec, StepPlan, TestLoader, ThresholdRange, WorkloadKind
 
+Object = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
+MISSING_CLUSTER = (
+    "spec.syncPolicies[0].destination.fleet: warning: AttachedCluster default/kurator-member2 of this fleet "
+    "not found: pass it with -f, unless the workers know the cluster by its name"
+)
 
 
 def read(name: str) -> list[Any]:
@@ -18,12 +23,12 @@ def read(name: str) -> list[Any]:
 
 
 @pytest.fixture
-def application() -> dict[str, Any]:
+def application() -> Object:
     return deepcopy(read("canary.yaml")[0])
 
 
 @pytest.fixture
-def rollout(application: dict[str, Any]) -> dict[str, Any]:
+def rollout(application: Object) -> Object:
     return application["spec"]["syncPolicies"][0]["rollout"]
 
 
@@ -43,7 +48,7 @@ def canary_of(*documents: Any) -> CanarySpec:
     return spec_of(*documents).policies[0].canaries[0]
 
 
-def test_follows_the_branch_of_the_repository(application, fleet):
+def test_follows_the_branch_of_the_repository(application: Object, fleet: list[Object]) -> None:
     assert spec_of(application, *fleet).source == GitSource(
         url="https://git.example.com/shop.git",
         branch="main",
@@ -52,13 +57,13 @@ def test_follows_the_branch_of_the_repository(application, fleet):
     )
 
 
-def test_follows_master_where_no_revision_is_named(application, fleet):
+def test_follows_master_where_no_revision_is_named(application: Object, fleet: list[Object]) -> None:
     del application["spec"]["source"]["gitRepository"]["ref"]
 
     assert spec_of(application, *fleet).source.branch == "master"
 
 
-def test_follows_a_tag_without_a_branch(application, fleet):
+def test_follows_a_tag_without_a_branch(application: Object, fleet: list[Object]) -> None:
     application["spec"]["source"]["gitRepository"]["ref"] = {"tag": "v1.2.0"}
 
     source = spec_of(application, *fleet).source
@@ -66,7 +71,9 @@ def test_follows_a_tag_without_a_branch(application, fleet):
     assert (source.branch, source.tag) == (None, "v1.2.0")
 
 
-def test_delivers_every_policy_to_every_cluster_of_the_fleet(application, fleet):
+def test_delivers_every_policy_to_every_cluster_of_the_fleet(
+    application: Object, fleet: list[Object]
+) -> None:
     clusters = tuple(
         ClusterRef(name=name, kubeconfig=SecretKey(namespace="default", name=name, key=f"{name}.config"))
         for name in ("kurator-member1", "kurator-member2")
@@ -77,20 +84,24 @@ def test_delivers_every_policy_to_every_cluster_of_the_fleet(application, fleet)
     assert [policy.clusters for policy in spec.policies] == [clusters, clusters]
 
 
-def test_names_policies_after_the_application_unless_they_have_a_name(application, fleet):
+def test_names_policies_after_the_application_unless_they_have_a_name(
+    application: Object, fleet: list[Object]
+) -> None:
     application["spec"]["syncPolicies"][1]["name"] = "extras"
 
     assert [policy.name for policy in spec_of(application, *fleet).policies] == ["shop-0", "extras"]
 
 
-def test_reads_how_a_folder_is_applied(application, fleet):
+def test_reads_how_a_folder_is_applied(application: Object, fleet: list[Object]) -> None:
     first, second = spec_of(application, *fleet).policies
 
     assert (first.path, first.interval, first.prune) == ("./deploy/webapp", timedelta(0), True)
     assert (second.target_namespace, second.interval) == ("default", timedelta(minutes=5))
 
 
-def test_makes_one_canary_for_each_cluster_named_after_the_workload(application, fleet):
+def test_makes_one_canary_for_each_cluster_named_after_the_workload(
+    application: Object, fleet: list[Object]
+) -> None:
     canaries = spec_of(application, *fleet).policies[0].canaries
 
     assert [canary.tail for canary in canaries] == [
@@ -100,7 +111,7 @@ def test_makes_one_canary_for_each_cluster_named_after_the_workload(application,
     assert {(canary.name, canary.application) for canary in canaries} == {("backend", "default/shop")}
 
 
-def test_reads_the_strategy_and_the_analysis(application, fleet):
+def test_reads_the_strategy_and_the_analysis(application: Object, fleet: list[Object]) -> None:
     canary = canary_of(application, *fleet)
 
     assert canary.analysis.steps == StepPlan(step_weight=10, max_weight=50)
@@ -113,18 +124,22 @@ def test_reads_the_strategy_and_the_analysis(application, fleet):
     ]
 
 
-def test_reads_the_service(application, fleet):
+def test_reads_the_service(application: Object, fleet: list[Object]) -> None:
     service = canary_of(application, *fleet).service
 
     assert (service.name, service.port, service.timeout) == ("backend", 9898, "60s")
     assert (service.gateways, service.hosts) == (("istio-system/public-gateway",), ("backend.webapp",))
 
 
-def test_leaves_the_target_port_to_the_service_in_the_cluster(application, fleet):
+def test_leaves_the_target_port_to_the_service_in_the_cluster(
+    application: Object, fleet: list[Object]
+) -> None:
     assert canary_of(application, *fleet).service.target_port is None
 
 
-def test_passes_istios_structures_on_as_written(application, rollout, fleet):
+def test_passes_istios_structures_on_as_written(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     routing = rollout["rolloutPolicy"]["trafficRouting"]
     routing["retries"] = {"attempts": 3, "perTryTimeout": "2s"}
     routing["headers"] = {"request": {"add": {"x-some-header": "value"}}}
@@ -137,13 +152,17 @@ def test_passes_istios_structures_on_as_written(application, rollout, fleet):
     assert service.cors_policy == routing["corsPolicy"]
 
 
-def test_sets_no_timeout_where_none_is_given(application, rollout, fleet):
+def test_sets_no_timeout_where_none_is_given(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     del rollout["rolloutPolicy"]["trafficRouting"]["timeoutSeconds"]
 
     assert canary_of(application, *fleet).service.timeout is None
 
 
-def test_calls_each_command_through_the_private_load_tester(application, rollout, fleet):
+def test_calls_each_command_through_the_private_load_tester(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     rollout["rolloutPolicy"]["trafficAnalysis"]["webhooks"] = {"command": ["hey -z 1m", "wrk"]}
 
     canary = canary_of(application, *fleet)
@@ -154,7 +173,9 @@ def test_calls_each_command_through_the_private_load_tester(application, rollout
     ]
 
 
-def test_names_the_load_tester_after_the_workload_also_where_the_service_differs(application, rollout, fleet):
+def test_names_the_load_tester_after_the_workload_also_where_the_service_differs(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     rollout["serviceName"] = "front"
 
     canary = canary_of(application, *fleet)
@@ -164,7 +185,9 @@ def test_names_the_load_tester_after_the_workload_also_where_the_service_differs
     assert (canary.name, canary.service.name) == ("backend", "front")
 
 
-def test_calls_the_public_load_tester_of_each_cluster_otherwise(application, rollout, fleet):
+def test_calls_the_public_load_tester_of_each_cluster_otherwise(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     rollout["testLoader"] = False
 
     canaries = spec_of(application, *fleet).policies[0].canaries
@@ -176,22 +199,18 @@ def test_calls_the_public_load_tester_of_each_cluster_otherwise(application, rol
     assert canaries[0].test_loader is None
 
 
-@pytest.mark.parametrize(
-    ("section", "field", "value"),
-    [
-        pytest.param("trafficAnalysis", "metrics", [{"name": "request-duration"}], id="metric interval"),
-        pytest.param("trafficAnalysis", "checkIntervalSeconds", None, id="check interval"),
-    ],
-)
-def test_an_interval_that_is_left_out_is_a_minute(application, rollout, fleet, section, field, value):
-    rollout["rolloutPolicy"][section][field] = value
+def test_an_interval_that_is_left_out_is_a_minute(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
+    analysis = rollout["rolloutPolicy"]["trafficAnalysis"]
+    del analysis["checkIntervalSeconds"], analysis["metrics"][0]["intervalSeconds"]
 
-    analysis = canary_of(application, *fleet).analysis
+    spec = canary_of(application, *fleet).analysis
 
-    assert timedelta(minutes=1) in (analysis.interval, analysis.metrics[0].interval)
+    assert (spec.interval, spec.metrics[0].interval) == (timedelta(minutes=1), timedelta(minutes=1))
 
 
-def test_holds_a_custom_metric_by_value(application, fleet):
+def test_holds_a_custom_metric_by_value(application: Object, fleet: list[Object]) -> None:
     template = canary_of(application, *fleet).analysis.metrics[2].template
 
     assert template is not None
@@ -200,7 +219,9 @@ def test_holds_a_custom_metric_by_value(application, fleet):
     assert "shop_busy_workers" in template.query
 
 
-def test_two_applications_may_have_custom_metrics_of_one_name(application, fleet):
+def test_two_applications_may_have_custom_metrics_of_one_name(
+    application: Object, fleet: list[Object]
+) -> None:
     other = deepcopy(application)
     other["metadata"]["name"] = "other"
     other["spec"]["syncPolicies"][0]["rollout"]["workload"]["name"] = "frontend"
@@ -218,7 +239,9 @@ def test_two_applications_may_have_custom_metrics_of_one_name(application, fleet
     assert first.template.query != second.template.query
 
 
-def test_finds_a_metric_without_a_query_among_the_metric_templates(application, rollout, fleet):
+def test_finds_a_metric_without_a_query_among_the_metric_templates(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     rollout["rolloutPolicy"]["trafficAnalysis"]["metrics"] = [
         {"name": "client-errors", "thresholdRange": {"max": 5}}
     ]
@@ -231,7 +254,7 @@ def test_finds_a_metric_without_a_query_among_the_metric_templates(application, 
     assert metric.template.query == "vector(1)"
 
 
-def test_a_policys_fleet_comes_before_the_applications(application, fleet):
+def test_a_policys_fleet_comes_before_the_applications(application: Object, fleet: list[Object]) -> None:
     for policy in application["spec"]["syncPolicies"]:
         del policy["destination"]
     application["spec"]["destination"] = {"fleet": "quickstart"}
@@ -242,7 +265,7 @@ def test_a_policys_fleet_comes_before_the_applications(application, fleet):
     ]
 
 
-def test_goes_to_the_host_cluster_without_a_fleet(application):
+def test_goes_to_the_host_cluster_without_a_fleet(application: Object) -> None:
     for policy in application["spec"]["syncPolicies"]:
         del policy["destination"]
 
@@ -252,17 +275,18 @@ def test_goes_to_the_host_cluster_without_a_fleet(application):
     assert spec.policies[0].canaries[0].cluster == "host"
 
 
-def test_a_cluster_that_was_not_given_is_known_by_its_name_only(application, fleet):
+def test_a_cluster_that_was_not_given_is_known_by_its_name_only(
+    application: Object, fleet: list[Object]
+) -> None:
     resolution = resolve([application, fleet[0], fleet[1]])
 
     assert resolution.applications[0].spec.clusters[1] == ClusterRef(name="kurator-member2")
-    assert [str(mistake) for mistake in resolution.mistakes] == [
-        "spec.syncPolicies[0].destination.fleet: warning: AttachedCluster default/kurator-member2 of this fleet "
-        "not found: pass it with -f, unless the workers know the cluster by its name"
-    ]
+    assert [str(mistake) for mistake in resolution.mistakes] == [MISSING_CLUSTER]
 
 
-def test_a_cluster_made_by_cluster_api_has_its_kubeconfig_in_a_secret_of_its_name(application, fleet):
+def test_a_cluster_made_by_cluster_api_has_its_kubeconfig_in_a_secret_of_its_name(
+    application: Object, fleet: list[Object]
+) -> None:
     fleet[0]["spec"]["clusters"] = [{"name": "made", "kind": "Cluster"}]
 
     assert spec_of(application, fleet[0]).clusters[0].kubeconfig == SecretKey(
@@ -270,7 +294,7 @@ def test_a_cluster_made_by_cluster_api_has_its_kubeconfig_in_a_secret_of_its_nam
     )
 
 
-def test_a_kubeconfig_without_a_key_is_under_value(application, fleet):
+def test_a_kubeconfig_without_a_key_is_under_value(application: Object, fleet: list[Object]) -> None:
     del fleet[1]["spec"]["kubeconfig"]["key"]
 
     assert spec_of(application, *fleet).clusters[0].kubeconfig == SecretKey(
@@ -278,7 +302,7 @@ def test_a_kubeconfig_without_a_key_is_under_value(application, fleet):
     )
 
 
-def test_reads_what_kubectl_prints_of_an_application(application, fleet):
+def test_reads_what_kubectl_prints_of_an_application(application: Object, fleet: list[Object]) -> None:
     application["metadata"] |= {"uid": "42ac8bce", "generation": 1, "finalizers": ["apps.kurator.dev"]}
     application["status"] = {"syncStatus": [{"name": "shop-0"}]}
     application["spec"]["source"]["gitRepository"]["gitImplementation"] = "go-git"
@@ -288,31 +312,39 @@ def test_reads_what_kubectl_prints_of_an_application(application, fleet):
 
 
 @pytest.mark.parametrize(
-    ("field", "value", "attribute", "expected"),
+    ("policy", "expected"),
     [
+        pytest.param({}, {"revert_on_deletion": True}, id="reverts unless told otherwise"),
+        pytest.param({"revertOnDeletion": False}, {"revert_on_deletion": False}, id="does not revert"),
+        pytest.param({"skipTrafficAnalysis": True}, {"skip_analysis": True}, id="skips the analysis"),
+        pytest.param({"suspend": True}, {"suspend": True}, id="is suspended"),
         pytest.param(
-            "revertOnDeletion", None, "revert_on_deletion", True, id="reverts unless told otherwise"
+            {"rolloutTimeoutSeconds": 30}, {"progress_deadline": timedelta(seconds=30)}, id="deadline"
         ),
-        pytest.param("revertOnDeletion", False, "revert_on_deletion", False, id="does not revert"),
-        pytest.param("skipTrafficAnalysis", True, "skip_analysis", True, id="skips the analysis"),
-        pytest.param("suspend", True, "suspend", True, id="is suspended"),
-        pytest.param("rolloutTimeoutSeconds", 30, "progress_deadline", timedelta(seconds=30), id="deadline"),
-        pytest.param("rolloutTimeoutSeconds", None, "progress_deadline", timedelta(minutes=10), id="default"),
+        pytest.param(
+            {"rolloutTimeoutSeconds": None}, {"progress_deadline": timedelta(minutes=10)}, id="no deadline"
+        ),
     ],
 )
-def test_reads_the_policy_of_a_rollout(application, rollout, fleet, field, value, attribute, expected):
-    rollout["rolloutPolicy"][field] = value
+def test_reads_the_policy_of_a_rollout(
+    application: Object, rollout: Object, fleet: list[Object], policy: Object, expected: Object
+) -> None:
+    rollout["rolloutPolicy"] |= policy
 
-    assert getattr(canary_of(application, *fleet), attribute) == expected
+    canary = canary_of(application, *fleet)
+
+    assert {name: getattr(canary, name) for name in expected} == expected
 
 
-def test_no_failed_check_at_all_means_the_first_one(application, rollout, fleet):
+def test_no_failed_check_at_all_means_the_first_one(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
     rollout["rolloutPolicy"]["trafficAnalysis"]["checkFailedTimes"] = 0
 
     assert canary_of(application, *fleet).analysis.threshold == 1
 
 
-def test_rolls_out_a_daemon_set(application, rollout, fleet):
+def test_rolls_out_a_daemon_set(application: Object, rollout: Object, fleet: list[Object]) -> None:
     rollout["workload"]["kind"] = "DaemonSet"
 
     assert canary_of(application, *fleet).target.kind is WorkloadKind.DAEMON_SET

@@ -1,0 +1,680 @@
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from canary.documents.resolve import resolve
+
+Object = dict[str, Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+GONE = object()
+ROLLOUT = "spec.syncPolicies[0].rollout"
+ROUTING = f"{ROLLOUT}.rolloutPolicy.trafficRouting"
+ANALYSIS = f"{ROLLOUT}.rolloutPolicy.trafficAnalysis"
+NO_OBJECT_NAME = (
+    "is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
+    "with a letter or digit first and last"
+)
+NO_SERVICE_NAME = (
+    "is no name of a Service: allowed are lower-case letters, digits and '-', "
+    "with a letter first and no '-' last"
+)
+OLD = "not supported: deprecated by Flagger, write thresholdRange with min or max"
+
+# Each: the field, what it is set to (GONE: taken out), and the line that must come, in the same field if it
+# does not name another.
+KURATOR = [
+    ("metadata.name", "CustomMetric-demo", f"metadata.name: CustomMetric-demo {NO_OBJECT_NAME}"),
+    ("metadata.name", "a" * 254, "metadata.name: must have at most 253 characters, has 254"),
+    ("metadata.name", GONE, "metadata.name: is required"),
+    ("metadata.namespace", 7, "metadata.namespace: must be text, is 7; put it in quotes"),
+    ("apiVersion", "v1", "apiVersion: must be apps.kurator.dev/v1alpha1 for kind Application, is v1"),
+    (
+        "kind",
+        GONE,
+        "kind is required; allowed are Application, Fleet, AttachedCluster, Canary or MetricTemplate",
+    ),
+    (
+        "kind",
+        "Deployment",
+        "kind: must be Application, Fleet, AttachedCluster, Canary or MetricTemplate, is Deployment",
+    ),
+    ("kind", "AlertProvider", "kind: AlertProvider is not supported yet"),
+    ("specs", {}, "specs: unknown field, did you mean spec?"),
+    ("spec.source", GONE, "spec.source: is required"),
+    ("spec.source.gitRepository", GONE, "spec.source: gitRepository is required"),
+    ("spec.source.helmRepository", {"url": "x"}, "spec.source.helmRepository: not supported yet"),
+    ("spec.source.ociRepository", {"url": "x"}, "spec.source.ociRepository: not supported yet"),
+    (
+        "spec.source.gitRepository.url",
+        "git@example.com:shop.git",
+        "spec.source.gitRepository.url: must be a URL that begins with http:// or https://, "
+        "is git@example.com:shop.git",
+    ),
+    (
+        "spec.source.gitRepository.url",
+        "https://me:secret@example.com/shop.git",
+        "spec.source.gitRepository.url: must not carry a user or password: name a Secret in secretRef",
+    ),
+    (
+        "spec.source.gitRepository.url",
+        "https://example.com/shop.git?access_token=secret",
+        "spec.source.gitRepository.url: must not carry a token: name a Secret in secretRef",
+    ),
+    (
+        "spec.source.gitRepository.interval",
+        "3 minutes",
+        "spec.source.gitRepository.interval: must be a duration such as 90s, 3m0s or 1h, is 3 minutes",
+    ),
+    (
+        "spec.source.gitRepository.interval",
+        "0s",
+        "spec.source.gitRepository.interval: must be longer than 0s",
+    ),
+    (
+        "spec.source.gitRepository.interval",
+        60,
+        "spec.source.gitRepository.interval: must be a duration such as 90s, 3m0s or 1h, is 60",
+    ),
+    ("spec.source.gitRepository.ref.semver", ">1", "spec.source.gitRepository.ref.semver: not supported yet"),
+    ("spec.source.gitRepository.suspend", True, "spec.source.gitRepository.suspend: not supported yet"),
+    ("spec.syncPolicies", [], "spec.syncPolicies: must not be empty"),
+    ("spec.syncPolicies", {}, "spec.syncPolicies: must be a list, is a mapping"),
+    ("spec.syncPolicies[0].name", "Shop", f"spec.syncPolicies[0].name: Shop {NO_OBJECT_NAME}"),
+    (
+        "spec.syncPolicies[0].name",
+        "shop-1",
+        "spec.syncPolicies[1].name: shop-1 is the name of syncPolicies[0] too",
+    ),
+    ("spec.syncPolicies[0].kustomization", GONE, "spec.syncPolicies[0]: kustomization is required"),
+    ("spec.syncPolicies[0].helm", {"chart": {}}, "spec.syncPolicies[0].helm: not supported yet"),
+    (
+        "spec.syncPolicies[0].kustomization.force",
+        True,
+        "spec.syncPolicies[0].kustomization.force: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.prune",
+        "yes",
+        "spec.syncPolicies[0].kustomization.prune: must be true or false, is yes",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.interval",
+        "-5s",
+        "spec.syncPolicies[0].kustomization.interval: must be between 0s and 8784h",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.interval",
+        "999999999h",
+        "spec.syncPolicies[0].kustomization.interval: must be between 0s and 8784h",
+    ),
+    (
+        "spec.syncPolicies[1].destination.fleet",
+        "other",
+        "spec.syncPolicies[1].destination.fleet: other is not quickstart, the fleet of syncPolicies[0]: "
+        "an Application goes to one fleet",
+    ),
+    (
+        "spec.syncPolicies[1].destination",
+        GONE,
+        "spec.syncPolicies[1]: a fleet must be named for every policy or for none",
+    ),
+    (
+        "spec.syncPolicies[0].destination.clusterSelector",
+        {"matchLabels": {"env": "prod"}},
+        "spec.syncPolicies[0].destination.clusterSelector.matchLabels: not supported yet",
+    ),
+    (
+        f"{ROLLOUT}.workload.kind",
+        "StatefulSet",
+        f"{ROLLOUT}.workload.kind: must be Deployment or DaemonSet, is StatefulSet",
+    ),
+    (f"{ROLLOUT}.workload", GONE, f"{ROLLOUT}.workload: is required"),
+    (f"{ROLLOUT}.workload.namespace", GONE, f"{ROLLOUT}.workload.namespace: is required"),
+    (
+        f"{ROLLOUT}.workload.name",
+        "a" * 53,
+        f"{ROLLOUT}.workload.name: must have at most 52 characters, has 53: "
+        f"a Service {'a' * 53}-testloader is made",
+    ),
+    (f"{ROLLOUT}.serviceName", "9backend", f"{ROLLOUT}.serviceName: 9backend {NO_SERVICE_NAME}"),
+    (f"{ROLLOUT}.serviceName", "", f"{ROLLOUT}.serviceName: must not be empty"),
+    (f"{ROLLOUT}.port", 0, f"{ROLLOUT}.port: must be at least 1, is 0"),
+    (f"{ROLLOUT}.port", "9898", f"{ROLLOUT}.port: must be a whole number, is 9898"),
+    (f"{ROLLOUT}.port", True, f"{ROLLOUT}.port: must be a whole number, is true"),
+    (f"{ROLLOUT}.prot", 9898, f"{ROLLOUT}.prot: unknown field, did you mean port?"),
+    (
+        f"{ROLLOUT}.workload.color",
+        "red",
+        f"{ROLLOUT}.workload.color: unknown field; allowed are apiVersion, kind, name, namespace",
+    ),
+    (
+        f"{ROLLOUT}.trafficRoutingProvider",
+        "kuma",
+        f"{ROLLOUT}.trafficRoutingProvider: must be istio, is kuma",
+    ),
+    (f"{ROLLOUT}.primary", {"labels": {"a": "b"}}, f"{ROLLOUT}.primary: not supported yet"),
+    (f"{ROLLOUT}.rolloutPolicy.trafficRouting", GONE, f"{ROUTING}: is required"),
+    (f"{ROLLOUT}.rolloutPolicy.trafficAnalysis", GONE, f"{ANALYSIS}: is required"),
+    (
+        f"{ROUTING}.canaryStrategy",
+        GONE,
+        f"{ROUTING}: canaryStrategy is required: without it there are no steps of the weight",
+    ),
+    (
+        f"{ROUTING}.analysisTimes",
+        3,
+        f"{ROUTING}.analysisTimes: canaryStrategy is given as well: choose one of the two",
+    ),
+    (f"{ROUTING}.match", [{"headers": {}}], f"{ROUTING}.match: not supported yet"),
+    (f"{ROUTING}.host", "example.com", f"{ROUTING}.host: not supported: Istio has no use for it"),
+    (
+        f"{ROUTING}.retries",
+        {"attempt": 3},
+        f"{ROUTING}.retries.attempt: unknown field, did you mean attempts?",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy",
+        {},
+        f"{ROUTING}.canaryStrategy: stepWeight or stepWeights is required: "
+        "without a step it never reaches a promotion",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.stepWeight",
+        0,
+        f"{ROUTING}.canaryStrategy.stepWeight: must be at least 1, is 0",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.stepWeight",
+        101,
+        f"{ROUTING}.canaryStrategy.stepWeight: must be at most 100, is 101",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.maxWeight",
+        0,
+        f"{ROUTING}.canaryStrategy.maxWeight: must be at least 1, is 0",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.maxWeight",
+        150,
+        f"{ROUTING}.canaryStrategy.maxWeight: must be at most 100, is 150",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.stepWeightPromotion",
+        101,
+        f"{ROUTING}.canaryStrategy.stepWeightPromotion: must be at most 100, is 101",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy.stepWeights",
+        [10, 20, 50],
+        f"{ROUTING}.canaryStrategy.stepWeights: stepWeight is given as well: choose one of the two",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy",
+        {"stepWeights": [10, 50, 50]},
+        f"{ROUTING}.canaryStrategy.stepWeights[2]: must be more than the step before it, 50, is 50",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy",
+        {"stepWeights": [10, 120]},
+        f"{ROUTING}.canaryStrategy.stepWeights[1]: must be at most 100, is 120",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy",
+        {"stepWeights": []},
+        f"{ROUTING}.canaryStrategy.stepWeights: must not be empty",
+    ),
+    (
+        f"{ROUTING}.canaryStrategy",
+        {"stepWeights": [10, 50], "maxWeight": 60},
+        f"{ROUTING}.canaryStrategy.maxWeight: warning: has no effect beside stepWeights, whose last step is 50",
+    ),
+    (f"{ANALYSIS}.checkIntervalSeconds", 0, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is 0"),
+    (f"{ANALYSIS}.checkIntervalSeconds", -90, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is -90"),
+    (f"{ANALYSIS}.checkFailedTimes", GONE, f"{ANALYSIS}.checkFailedTimes: is required"),
+    (f"{ANALYSIS}.checkFailedTimes", -1, f"{ANALYSIS}.checkFailedTimes: must be at least 0, is -1"),
+    (
+        f"{ANALYSIS}.checkFailedTimes",
+        0,
+        f"{ANALYSIS}.checkFailedTimes: warning: 0 counts as 1: the first failed check rolls back",
+    ),
+    (f"{ANALYSIS}.metrics[0].name", GONE, f"{ANALYSIS}.metrics[0].name: is required"),
+    (f"{ANALYSIS}.metrics[0].name", "", f"{ANALYSIS}.metrics[0].name: must not be empty"),
+    (
+        f"{ANALYSIS}.metrics[2].name",
+        "Busy_Workers",
+        f"{ANALYSIS}.metrics[2].name: Busy_Workers {NO_OBJECT_NAME}",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].customMetric",
+        GONE,
+        f"{ANALYSIS}.metrics[2].name: MetricTemplate webapp/busy-workers not found; pass it with -f",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].name",
+        "request-duration",
+        f"{ANALYSIS}.metrics[2].customMetric: request-duration is built in: give the query another name",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].customMetric.provider.type",
+        "datadog",
+        f"{ANALYSIS}.metrics[2].customMetric.provider.type: datadog is not supported yet; allowed is prometheus",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].customMetric.provider.type",
+        "prom",
+        f"{ANALYSIS}.metrics[2].customMetric.provider.type: must be prometheus, is prom",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].customMetric.provider.region",
+        "eu",
+        f"{ANALYSIS}.metrics[2].customMetric.provider.region: not supported: CloudWatch only",
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].customMetric.query",
+        "sum({{ nonsense }})",
+        f"{ANALYSIS}.metrics[2]: The query of metric busy-workers cannot be rendered: "
+        "{{ nonsense }} is not a known variable.",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].thresholdRange",
+        {"min": 99, "max": 90},
+        f"{ANALYSIS}.metrics[0].thresholdRange: min 99 is above max 90: no value can pass",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].thresholdRange",
+        {"max": 99},
+        f"{ANALYSIS}.metrics[0].thresholdRange: warning: request-success-rate is a success rate, "
+        "which fails above max: 99 when all is well; give min",
+    ),
+    (
+        f"{ANALYSIS}.metrics[1].thresholdRange",
+        {"min": 10},
+        f"{ANALYSIS}.metrics[1].thresholdRange: warning: request-duration fails below min: 10 "
+        "when it is fast; give max",
+    ),
+    (
+        f"{ANALYSIS}.metrics[1].thresholdRange",
+        GONE,
+        f"{ANALYSIS}.metrics[1]: warning: request-duration has no bound: it is measured and never fails; "
+        "give thresholdRange min or max",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].thresholdRange.min",
+        "99",
+        f"{ANALYSIS}.metrics[0].thresholdRange.min: must be a number, is 99",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].thresholdRange.min",
+        float("nan"),
+        f"{ANALYSIS}.metrics[0].thresholdRange.min: must be a finite number, is nan",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].intervalSeconds",
+        120,
+        f"{ANALYSIS}.metrics[0].intervalSeconds: warning: 120s is longer than the 90s between two checks: "
+        "a query never looks back before the step it judges",
+    ),
+    (f"{ANALYSIS}.webhooks", [], f"{ANALYSIS}.webhooks: must be a mapping, is a list"),
+    (
+        f"{ANALYSIS}.webhooks.timeoutSeconds",
+        0,
+        f"{ANALYSIS}.webhooks.timeoutSeconds: must be at least 1, is 0",
+    ),
+    (f"{ANALYSIS}.sessionAffinity", {"cookieName": "x"}, f"{ANALYSIS}.sessionAffinity: not supported yet"),
+    (
+        ANALYSIS,
+        {"checkFailedTimes": 2},
+        f"{ANALYSIS}: warning: has neither metrics nor commands: every check passes",
+    ),
+]
+FLEET = [
+    ("spec.clusters", [], "spec.clusters: must not be empty"),
+    (
+        "spec.clusters[0].kind",
+        "KindCluster",
+        "spec.clusters[0].kind: must be Cluster or AttachedCluster, is KindCluster",
+    ),
+    (
+        "spec.clusters[1].name",
+        "kurator-member1",
+        "spec.clusters[1].name: kurator-member1 is in this fleet already",
+    ),
+    (
+        "spec.plugin.flagger.trafficRoutingProvider",
+        "nginx",
+        "spec.plugin.flagger.trafficRoutingProvider: must be istio, is nginx",
+    ),
+    (
+        "spec.plugin.flagger.extraArgs",
+        {"image": {}},
+        "spec.plugin.flagger.extraArgs: warning: has no effect: no chart is installed, "
+        "the engine does the plugin's work",
+    ),
+    (
+        "spec.plugin.metric",
+        {"thanos": {}},
+        "spec.plugin.metric: warning: has no effect: this plugin is not a matter of rollouts",
+    ),
+]
+FLAGGER = [
+    ("spec.targetRef.kind", "Service", "spec.targetRef.kind: must be Deployment or DaemonSet, is Service"),
+    ("spec.provider", "linkerd", "spec.provider: must be istio, is linkerd"),
+    ("spec.metricsServer", "http://prometheus:9090", "spec.metricsServer: not supported yet"),
+    ("spec.ingressRef", {"name": "x"}, "spec.ingressRef: not supported: nginx only"),
+    (
+        "spec.autoscalerRef.kind",
+        "ScaledObject",
+        "spec.autoscalerRef.kind: must be HorizontalPodAutoscaler, is ScaledObject",
+    ),
+    (
+        "spec.autoscalerRef.primaryScalerReplicas",
+        {"minReplicas": 2},
+        "spec.autoscalerRef.primaryScalerReplicas: not supported yet",
+    ),
+    (
+        "spec.autoscalerRef.primaryScalerQueries",
+        {"a": "b"},
+        "spec.autoscalerRef.primaryScalerQueries: not supported: KEDA only",
+    ),
+    ("spec.service", GONE, "spec.service: is required"),
+    ("spec.service.port", GONE, "spec.service.port: is required"),
+    (
+        "spec.service.targetPort",
+        [8080],
+        "spec.service.targetPort: must be a port's number or name, is a list",
+    ),
+    ("spec.service.appProtocol", "TCP", "spec.service.appProtocol: tcp is not supported yet"),
+    ("spec.service.delegation", True, "spec.service.delegation: not supported yet"),
+    ("spec.service.apex", {"labels": {}}, "spec.service.apex: not supported yet"),
+    (
+        "spec.service.gatewayRefs",
+        [{"name": "x"}],
+        "spec.service.gatewayRefs: not supported: Gateway API only",
+    ),
+    ("spec.service.meshName", "x", "spec.service.meshName: not supported: App Mesh only"),
+    (
+        "spec.service.trafficPolicy.tls.modus",
+        "x",
+        "spec.service.trafficPolicy.tls.modus: unknown field, did you mean mode?",
+    ),
+    (
+        "spec.service.match",
+        [{"uri": {"starts": "/"}}],
+        "spec.service.match[0].uri.starts: unknown field; allowed are exact, prefix, suffix, regex",
+    ),
+    ("spec.analysis", GONE, "spec.analysis: is required"),
+    ("spec.analysis.interval", "0s", "spec.analysis.interval: must be longer than 0s"),
+    ("spec.analysis.interval", "-1m", "spec.analysis.interval: must be between 0s and 8784h"),
+    ("spec.analysis.threshold", GONE, "spec.analysis.threshold: is required"),
+    (
+        "spec.analysis.stepWeights",
+        GONE,
+        "spec.analysis: stepWeight or stepWeights is required: without a step it never reaches a promotion",
+    ),
+    (
+        "spec.analysis.iterations",
+        5,
+        "spec.analysis.iterations: steps of the weight are given as well: choose one of the two",
+    ),
+    ("spec.analysis.mirror", True, "spec.analysis.mirror: not supported yet"),
+    ("spec.analysis.alerts", [{"name": "x"}], "spec.analysis.alerts: not supported yet"),
+    (
+        "spec.analysis.primaryReadyThreshold",
+        101,
+        "spec.analysis.primaryReadyThreshold: must be at most 100, is 101",
+    ),
+    ("spec.analysis.metrics[0].threshold", 99, f"spec.analysis.metrics[0].threshold: {OLD}"),
+    (
+        "spec.analysis.metrics[2].templateRef",
+        GONE,
+        "spec.analysis.metrics[2].name: client errors is not built in (request-success-rate and request-duration "
+        "are): templateRef is required",
+    ),
+    (
+        "spec.analysis.metrics[2].query",
+        "up",
+        "spec.analysis.metrics[2].query: templateRef is given as well: choose one of the two",
+    ),
+    (
+        "spec.analysis.metrics[2].templateVariables",
+        GONE,
+        "spec.analysis.metrics[2]: The query of metric client errors cannot be rendered: "
+        "{{ variables.codes }} is not a known variable.",
+    ),
+    (
+        "spec.analysis.metrics[0].interval",
+        "5m",
+        "spec.analysis.metrics[0].interval: warning: 300s is longer than the 60s between two checks: "
+        "a query never looks back before the step it judges",
+    ),
+    (
+        "spec.analysis.webhooks[0].type",
+        "confirm-rollout",
+        "spec.analysis.webhooks[0].type: confirm-rollout hooks are not supported yet; allowed is rollout",
+    ),
+    (
+        "spec.analysis.webhooks[0].type",
+        "gate",
+        "spec.analysis.webhooks[0].type: must be empty, rollout, confirm-rollout, pre-rollout, "
+        "confirm-traffic-increase, confirm-promotion, post-rollout, rollback or event, is gate",
+    ),
+    (
+        "spec.analysis.webhooks[0].url",
+        "ftp://me:secret@example.com",
+        "spec.analysis.webhooks[0].url: must be a URL that begins with http:// or https://, "
+        "is ftp://…@example.com",
+    ),
+    (
+        "spec.analysis.webhooks[0].metadata.retries",
+        3,
+        "spec.analysis.webhooks[0].metadata.retries: must be text, is 3; put it in quotes",
+    ),
+    ("spec.analysis.webhooks[0].muteAlert", True, "spec.analysis.webhooks[0].muteAlert: not supported yet"),
+    (
+        "spec.progressDeadlineSeconds",
+        10**30,
+        "spec.progressDeadlineSeconds: must be at most 31622400, is 1000000000000000000000000000000",
+    ),
+]
+TEMPLATE = [
+    ("spec.query", "", "spec.query: must not be empty"),
+    (
+        "spec.provider.type",
+        "splunk",
+        "spec.provider.type: splunk is not supported yet; allowed is prometheus",
+    ),
+    (
+        "spec.provider.address",
+        "prometheus:9090",
+        "spec.provider.address: must be a URL that begins with http:// or https://, is prometheus:9090",
+    ),
+]
+
+
+def read(*names: str) -> list[Any]:
+    yaml = YAML(typ="safe", pure=True)
+    return [document for name in names for document in yaml.load_all((EXAMPLES / name).read_text())]
+
+
+def table(rows: Sequence[tuple[str, object, str]]) -> list[Any]:
+    return [pytest.param(*row, id=row[2]) for row in rows]
+
+
+def change(document: Any, path: str, value: object) -> None:
+    *above, last = (
+        int(part) if part.isdigit() else part for part in path.replace("]", "").replace("[", ".").split(".")
+    )
+    for part in above:
+        document = document[part] if isinstance(part, int) else document.setdefault(part, {})
+    if value is GONE:
+        del document[last]
+    else:
+        document[last] = value
+
+
+def lines(documents: Sequence[Any]) -> list[str]:
+    return [str(mistake) for mistake in resolve(documents, "member").mistakes]
+
+
+def changed(documents: list[Any], path: str, value: object) -> list[Any]:
+    documents = deepcopy(documents)
+    change(documents[0], path, value)
+    return documents
+
+
+@pytest.mark.parametrize(("path", "value", "line"), table(KURATOR))
+def test_names_a_mistake_in_an_application(path: str, value: object, line: str) -> None:
+    assert lines(changed(read("canary.yaml", "fleet.yaml"), path, value)) == [line]
+
+
+@pytest.mark.parametrize(("path", "value", "line"), table(FLEET))
+def test_names_a_mistake_in_a_fleet(path: str, value: object, line: str) -> None:
+    assert lines(changed(read("fleet.yaml"), path, value)) == [line]
+
+
+@pytest.mark.parametrize(("path", "value", "line"), table(FLAGGER))
+def test_names_a_mistake_in_a_canary(path: str, value: object, line: str) -> None:
+    assert lines(changed(read("flagger-canary.yaml", "metric-template.yaml"), path, value)) == [line]
+
+
+@pytest.mark.parametrize(("path", "value", "line"), table(TEMPLATE))
+def test_names_a_mistake_in_a_metric_template(path: str, value: object, line: str) -> None:
+    assert lines(changed(read("metric-template.yaml"), path, value)) == [line]
+
+
+def test_names_a_fleet_that_was_not_given() -> None:
+    assert lines(read("canary.yaml")) == [
+        "spec.syncPolicies[0].destination.fleet: Fleet default/quickstart not found; pass it with -f"
+    ]
+
+
+def test_names_a_namespace_there_cannot_be() -> None:
+    assert lines(changed(read("metric-template.yaml"), "metadata.namespace", "a.b")) == [
+        "metadata.namespace: a.b is no name of a namespace: allowed are lower-case letters, digits and '-', "
+        "with a letter or digit first and last"
+    ]
+
+
+def test_names_both_mistakes_of_a_metric_that_is_a_success_rate() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), "metadata.name", "CustomMetric-demo")
+    change(documents[0], f"{ANALYSIS}.metrics[2].name", "istio-request-success-rate")
+
+    assert lines(documents) == [
+        f"metadata.name: CustomMetric-demo {NO_OBJECT_NAME}",
+        f"{ANALYSIS}.metrics[2].thresholdRange: warning: istio-request-success-rate is a success rate, "
+        "which fails above max: 20 when all is well; give min",
+    ]
+
+
+def test_names_what_is_wrong_beside_a_wrong_field() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), "metadata.name", "Shop")
+    change(documents[0], f"{ROLLOUT}.prot", 80)
+    change(documents[0], f"{ROUTING}.analysisTimes", 3)
+
+    assert lines(documents) == [
+        f"{ROLLOUT}.prot: unknown field, did you mean port?",
+        f"metadata.name: Shop {NO_OBJECT_NAME}",
+        f"{ROUTING}.analysisTimes: canaryStrategy is given as well: choose one of the two",
+    ]
+
+
+def test_says_nothing_that_only_follows_from_a_wrong_field() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ANALYSIS}.checkIntervalSeconds", "90")
+
+    assert lines(documents) == [f"{ANALYSIS}.checkIntervalSeconds: must be a whole number, is 90"]
+
+
+def test_a_fleet_that_cannot_be_read_is_not_missing() -> None:
+    documents = read("canary.yaml", "fleet.yaml")
+    documents[1]["spec"] = []
+
+    assert lines(documents) == ["spec: must be a mapping, is a list"]
+
+
+def test_a_strategy_that_is_not_done_is_not_a_missing_one() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROUTING}.canaryStrategy", GONE)
+    change(documents[0], f"{ROUTING}.analysisTimes", 3)
+
+    assert lines(documents) == [f"{ROUTING}.analysisTimes: not supported yet"]
+
+
+def test_short_intervals_are_warned_of() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ANALYSIS}.checkIntervalSeconds", 5)
+    for metric in documents[0]["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]["trafficAnalysis"][
+        "metrics"
+    ]:
+        del metric["intervalSeconds"]
+
+    assert lines(documents) == [
+        f"{ANALYSIS}.checkIntervalSeconds: warning: 5s is short: metrics need time, "
+        "10s or more gives them new samples"
+    ]
+
+
+def test_an_analysis_is_not_needed_where_it_is_skipped() -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROUTING}.canaryStrategy", GONE)
+    change(documents[0], f"{ROLLOUT}.rolloutPolicy.skipTrafficAnalysis", value=True)
+
+    assert lines(documents) == []
+
+
+def test_two_documents_of_one_name_are_a_mistake() -> None:
+    documents = read("fleet.yaml", "fleet.yaml")[:4]
+
+    assert [(mistake.document, str(mistake)) for mistake in resolve(documents).mistakes] == [
+        (3, "metadata.name: Fleet default/quickstart is given twice")
+    ]
+
+
+def test_two_canaries_on_one_target_are_a_mistake() -> None:
+    documents = read("canary.yaml", "fleet.yaml", "flagger-canary.yaml", "metric-template.yaml")
+
+    assert [(each.document, str(each)) for each in resolve(documents, "kurator-member2").mistakes] == [
+        (
+            4,
+            "spec.targetRef: Deployment webapp/backend in cluster kurator-member2 is the target of "
+            "Application default/shop already: a target has one canary",
+        )
+    ]
+
+
+def test_two_policies_on_one_target_are_one_mistake_for_all_clusters() -> None:
+    documents = read("canary.yaml", "fleet.yaml")
+    first, second = documents[0]["spec"]["syncPolicies"]
+    second["rollout"] = first["rollout"]
+
+    assert lines(documents) == [
+        "spec.syncPolicies[1].rollout.workload: Deployment webapp/backend in cluster kurator-member1 is the "
+        "target of Application default/shop already: a target has one canary"
+    ]
+
+
+def test_nothing_is_resolved_where_anything_is_wrong() -> None:
+    documents = changed(read("metric-template.yaml", "canary.yaml", "fleet.yaml"), "spec.query", "")
+
+    resolution = resolve(documents)
+
+    assert (resolution.applications, resolution.canaries) == ((), ())
+
+
+@pytest.mark.parametrize(
+    ("document", "line"),
+    [
+        pytest.param("text", "must be a mapping with apiVersion and kind, is text", id="text"),
+        pytest.param([1], "must be a mapping with apiVersion and kind, is a list", id="list"),
+        pytest.param(
+            {"kind": ["Canary"]},
+            "kind: must be Application, Fleet, AttachedCluster, Canary or MetricTemplate, is a list",
+            id="kind is a list",
+        ),
+        pytest.param(
+            {"kind": "Canary"}, "must be flagger.app/v1beta1 for kind Canary, is null", id="no apiVersion"
+        ),
+    ],
+)
+def test_names_what_is_no_document(document: object, line: str) -> None:
+    assert lines([document]) == [line]
