@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-SUBNETS = range(10, 250)
+SUBNETS = range(10, 140)
 # Held for as long as the addresses of a subnet are in use.
 CLAIM_PORT = 61999
 

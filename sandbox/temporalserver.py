@@ -23,7 +23,6 @@ class TemporalServer:
     """A Temporal server whose state is a file."""
 
     def __init__(self, child: asyncio.subprocess.Process, address: str, ui_url: str) -> None:
-        self.pid = child.pid
         self.address = address
         self.ui_url = ui_url
         self._child = child

@@ -68,7 +68,6 @@ class Envoy:
     """A running Envoy and the addresses of its listeners."""
 
     def __init__(self, child: asyncio.subprocess.Process, ports: dict[str, int]) -> None:
-        self.pid = child.pid
         self.urls = {name: f"http://{LOCALHOST}:{port}" for name, port in ports.items()}
         self._child = child
 
