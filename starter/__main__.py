@@ -220,6 +220,35 @@ def doctor(
     connection.run(context, lambda client: doctor.examine(client, is_fixing=is_fixing))
 
 
+@app.command(context_settings={"ignore_unknown_options": True}, add_help_option=False)
+def sandbox(
+    arguments: Annotated[
+        list[str] | None, typer.Argument(metavar="up|down|status [OPTIONS]", show_default=False)
+    ] = None,
+) -> None:
+    """Run the embedded cluster: up, down or status, each with --help."""
+    from starter import sandbox
+
+    sandbox.execute(arguments or ["--help"])
+
+
+@app.command()
+def demo(
+    context: typer.Context,
+    *,
+    folder: Annotated[Path, typer.Option("--dir", help="Where the demo lives.")] = Path("build/demo"),
+    is_kept: Annotated[bool, typer.Option("--keep", help="Leave everything running.")] = False,
+    has_seed_timing: Annotated[
+        bool, typer.Option("--seed-timing", help="Check every 90 s, as the original example does.")
+    ] = False,
+) -> None:
+    """Play the whole story on a sandbox: deliver, promote a good version, roll back a bad one."""
+    from starter.demo import running
+
+    color = context.ensure_object(Globals).color
+    raise typer.Exit(running.run(folder, is_kept=is_kept, has_seed_timing=has_seed_timing, color=color))
+
+
 def run() -> int:
     """Run the command line and give its exit code."""
     try:

@@ -65,7 +65,7 @@ async def findings(client: Client) -> AsyncIterator[Finding]:
     yield await _retention(client)
     yield await _attributes(client)
     for queue, kind in QUEUES.items():
-        yield await _pollers(client, queue, kind)
+        yield await _workers(client, queue, kind)
     yield Finding("clusters", "not looked at: an `apply` checks those it names")
 
 
@@ -104,13 +104,24 @@ async def _attributes(client: Client) -> Finding:
     return Finding("search attributes", f"{names} missing", "run: canary doctor --fix")
 
 
-async def _pollers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> Finding:
+async def has_workers(client: Client) -> bool:
+    """Whether every queue is polled."""
+    found = [await pollers(client, queue, kind) for queue, kind in QUEUES.items()]
+    return all(found)
+
+
+async def pollers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> set[str]:
+    """Give who polls a queue."""
     request = DescribeTaskQueueRequest(
         namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
     )
-    pollers = (await client.workflow_service.describe_task_queue(request)).pollers
-    seen = f"{len({poller.identity for poller in pollers})} polling"
-    return Finding(f"workers of {queue}", seen, "" if pollers else START_A_WORKER)
+    answer = await client.workflow_service.describe_task_queue(request)
+    return {poller.identity for poller in answer.pollers}
+
+
+async def _workers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> Finding:
+    found = await pollers(client, queue, kind)
+    return Finding(f"workers of {queue}", f"{len(found)} polling", "" if found else START_A_WORKER)
 
 
 def _type(key: SearchAttributeKey[str] | SearchAttributeKey[int]) -> IndexedValueType.ValueType:

@@ -1,4 +1,4 @@
-"""What a rollout's history holds for people: every check with its measurements, and every command."""
+"""What a rollout's history holds for people: every move, every check with its measurements, every command."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import TypeVar
 
 from temporalio.api.common.v1 import Payloads
+from temporalio.api.enums.v1 import EventType
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
 from temporalio.converter import DataConverter
@@ -20,7 +21,8 @@ from canary.analysis import (
     judge_measurement,
 )
 from canary.spec import MetricSpec
-from workflows.contract import Command, Verb
+from canary.status import ListRow
+from workflows.contract import ROW, Command, Verb
 
 ANALYSE = "analyse"
 """The activity that carries out one check."""
@@ -62,7 +64,15 @@ class Commanded:
     command: Command
 
 
-Evidence = Checked | Commanded
+@dataclass(frozen=True)
+class Moved:
+    """The rollout's row changed: its phase, its weight, or what it says."""
+
+    at: datetime
+    row: ListRow
+
+
+Evidence = Checked | Commanded | Moved
 
 
 async def evidence(
@@ -82,19 +92,25 @@ class _Reader:
         self._requests: dict[int, AnalyseRequest] = {}
 
     async def read(self, event: HistoryEvent) -> Evidence | None:
-        if event.HasField("activity_task_scheduled_event_attributes"):
-            await self._scheduled(event)
-        elif event.HasField("activity_task_completed_event_attributes"):
-            return await self._completed(event)
-        elif event.HasField("workflow_execution_signaled_event_attributes"):
-            signal = event.workflow_execution_signaled_event_attributes
-            return await self._commanded(event, signal.signal_name, signal.input)
-        elif event.HasField("workflow_execution_update_accepted_event_attributes"):
-            update = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
-            return await self._commanded(event, update.name, update.args)
+        match event.event_type:
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_SCHEDULED:
+                await self._scheduled(event)
+            case EventType.EVENT_TYPE_ACTIVITY_TASK_COMPLETED:
+                return await self._completed(event)
+            case EventType.EVENT_TYPE_WORKFLOW_PROPERTIES_MODIFIED:
+                return await self._moved(event)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_SIGNALED:
+                signal = event.workflow_execution_signaled_event_attributes
+                return await self._commanded(event, signal.signal_name, signal.input)
+            case EventType.EVENT_TYPE_WORKFLOW_EXECUTION_UPDATE_ACCEPTED:
+                update = event.workflow_execution_update_accepted_event_attributes.accepted_request.input
+                return await self._commanded(event, update.name, update.args)
+            case _:
+                pass
         return None
 
     async def _scheduled(self, event: HistoryEvent) -> None:
+        """Remember what a check was asked for, until it is answered."""
         scheduled = event.activity_task_scheduled_event_attributes
         if scheduled.activity_type.name == ANALYSE:
             self._requests[event.event_id] = await self._decode(scheduled.input, AnalyseRequest)
@@ -105,6 +121,12 @@ class _Reader:
         if request is None:
             return None
         return Checked(_moment(event), request, await self._decode(completed.result, Check))
+
+    async def _moved(self, event: HistoryEvent) -> Moved | None:
+        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+        if ROW not in fields:
+            return None
+        return Moved(_moment(event), await self._decode(Payloads(payloads=[fields[ROW]]), ListRow))
 
     async def _commanded(self, event: HistoryEvent, name: str, arguments: Payloads) -> Commanded | None:
         if name not in list(Verb):

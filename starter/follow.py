@@ -35,10 +35,10 @@ class State:
 
 async def state(client: Client, tail: str) -> State:
     """Look at a canary once: at its rollout while one runs, else at the later word of the two."""
-    rollout = await _describe(client, rollout_id(tail))
+    rollout = await find(client, rollout_id(tail))
     if rollout is not None and rollout.is_running:
         return State(rollout.row, is_resting=False)
-    canary = await _describe(client, canary_id(tail))
+    canary = await find(client, canary_id(tail))
     if canary is None or not canary.is_running:
         raise RefusedError(f"The canary {tail} is no longer there.")
     return _resting(canary.row, rollout.row if rollout else None)
@@ -62,7 +62,8 @@ async def changes(client: Client, tail: str) -> AsyncIterator[State]:
         await asyncio.sleep(REFRESH)
 
 
-async def _describe(client: Client, workflow: str) -> Listed | None:
+async def find(client: Client, workflow: str) -> Listed | None:
+    """Give the newest run of a workflow, if there was any."""
     try:
         return await listed(await client.get_workflow_handle(workflow).describe())
     except RPCError as error:

@@ -7,7 +7,7 @@ from temporalio.client import Client
 from starter import listing, tables, words
 from starter.endings import with_outcomes
 from starter.errors import Exit, UsageError
-from starter.evidence import Checked, Commanded, Evidence, evidence
+from starter.evidence import Checked, Commanded, Evidence, Moved, evidence
 from starter.listing import READABLE, Listed
 from starter.names import Reference
 from starter.options import Output
@@ -68,7 +68,9 @@ def summary(number: int, item: Listed) -> list[object]:
 
 
 def lines(item: Evidence) -> list[str]:
-    """Say a check or a command."""
+    """Say a move, a command or a check."""
+    if isinstance(item, Moved):
+        return [f"  {tables.stamp(item.at)} {words.moved_line(item)}"]
     if isinstance(item, Commanded):
         return [f"  {tables.stamp(item.at)} {words.command_line(item)}"]
     verdict = item.verdict
@@ -91,6 +93,11 @@ async def as_json(client: Client, item: Listed) -> dict[str, Any]:
         "outcome": item.outcome,
         "started": tables.stamp(item.started),
         "closed": tables.stamp(item.closed),
+        "moves": [
+            {"at": tables.stamp(each.at), **each.row.model_dump(mode="json")}
+            for each in found
+            if isinstance(each, Moved)
+        ],
         "checks": [_check_json(each) for each in found if isinstance(each, Checked)],
         "commands": [
             {"verb": each.verb, **each.command.model_dump(mode="json")}

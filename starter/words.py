@@ -2,7 +2,7 @@
 
 from canary.analysis import BUILT_IN, DURATION, SUCCESS_RATE, HookAnswer, Measurement, Verdict
 from canary.spec import MetricSpec
-from starter.evidence import Commanded
+from starter.evidence import Commanded, Moved
 
 _UNITS = {SUCCESS_RATE: " %", DURATION: " ms"}
 
@@ -25,6 +25,13 @@ def hook_line(answer: HookAnswer) -> str:
     """Say what a hook answered."""
     result = "passed" if answer.passed else "failed"
     return f"{answer.type} {answer.hook} {result} {answer.status or ''} {answer.message}".rstrip()
+
+
+def moved_line(item: Moved) -> str:
+    """Say where a rollout stands now."""
+    row = item.row
+    text = f"{row.phase} weight {row.weight} traffic {row.traffic_weight} failed checks {row.failed_checks}"
+    return f"{text} {row.message}".rstrip()
 
 
 def command_line(item: Commanded) -> str:

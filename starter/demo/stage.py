@@ -1,0 +1,142 @@
+"""The stage of the demo: a sandbox and a worker as children, up before the play and gone after it."""
+
+import asyncio
+import json
+import os
+import shutil
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from temporalio.client import Client
+
+from starter import doctor
+from starter.connection import connect
+from starter.errors import RefusedError, UnreachableError
+from starter.options import Globals
+from starter.processes import Child, Program
+
+CLUSTERS = 2
+HOST = "host"
+"""The cluster of Kurator itself, which is no member."""
+READY_WITHIN = 60.0
+"""Seconds; a warm start takes three, the first one after an install reads everything from disk."""
+LOOK = 0.05
+WORKER_PID = "worker.pid"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the demo lives, and whether it stays."""
+
+    folder: Path
+    is_kept: bool = False
+
+
+class Stage:
+    """The running sandbox and worker, with a client to them."""
+
+    client: Client
+    endpoints: dict[str, Any]
+
+    def __init__(self, place: Place) -> None:
+        self._place = place
+        self._children: list[Child] = []
+        self._is_kept = False
+
+    async def __aenter__(self) -> Self:
+        try:
+            await asyncio.to_thread(_clear, self._place.folder)
+            async with asyncio.timeout(READY_WITHIN):
+                await self._raise()
+        except TimeoutError as error:
+            await self._strike()
+            raise UnreachableError(f"Not up within {READY_WITHIN:g} s; see {self._place.folder}.") from error
+        except BaseException:
+            await self._strike()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if not self._is_kept:
+            await self._strike()
+
+    @property
+    def clusters(self) -> list[str]:
+        """The member clusters."""
+        return sorted(name for name in self.endpoints["clusters"] if name != HOST)
+
+    @property
+    def gateways(self) -> dict[str, str]:
+        """Where each member cluster's users come in."""
+        return {name: self.endpoints["clusters"][name]["gateway"] for name in self.clusters}
+
+    def require_alive(self) -> None:
+        """Fail where a part of the stage fell down."""
+        for child in self._children:
+            child.require_alive()
+
+    def keep(self) -> None:
+        """Leave everything running."""
+        self._is_kept = True
+
+    async def _raise(self) -> None:
+        folder = self._place.folder
+        await self._start("sandbox", ["sandbox", "up", "--dir", str(folder), "--clusters", str(CLUSTERS)], {})
+        while not await asyncio.to_thread((folder / "endpoints.json").exists):
+            await self._look()
+        self.endpoints = json.loads(await asyncio.to_thread((folder / "endpoints.json").read_text))
+        environment = {
+            "TEMPORAL_ADDRESS": self.endpoints["temporal"],
+            "CANARY_CLUSTERS": str(folder / "clusters.yaml"),
+        }
+        worker = await self._start("worker", ["worker"], environment)
+        await asyncio.to_thread((folder / WORKER_PID).write_text, f"{worker.pid}\n")
+        self.client = await connect(Globals(sandbox=folder))
+        while not await doctor.has_workers(self.client):
+            await self._look()
+
+    async def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> Child:
+        log = self._place.folder / f"{name}.log"
+        child = await Child.start(Program(name, arguments, log, environment, is_kept=self._place.is_kept))
+        self._children.append(child)
+        return child
+
+    async def _look(self) -> None:
+        self.require_alive()
+        await asyncio.sleep(LOOK)
+
+    async def _strike(self) -> None:
+        """Take everything down, the worker first; not even a second Ctrl-C leaves half of it standing."""
+        for child in reversed(self._children):
+            await asyncio.shield(child.stop())
+
+
+def _clear(folder: Path) -> None:
+    """Make an empty folder, unless something still runs in it."""
+    if (folder / "endpoints.json").exists() and _is_alive(
+        json.loads((folder / "endpoints.json").read_text())["pid"]
+    ):
+        raise RefusedError(f"A demo runs in {folder}; end it: canary sandbox down --dir {folder}")
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end_worker(folder: Path) -> None:
+    """End the worker that a kept demo left in a folder."""
+    file = folder / WORKER_PID
+    if file.exists() and _is_alive(pid := int(file.read_text())):
+        os.kill(pid, signal.SIGTERM)
+    file.unlink(missing_ok=True)
