@@ -41,6 +41,7 @@ T = TypeVar("T")
 NO_NEWS = "NoNews"
 """The type of the error with which a look at the source ends that found nothing new."""
 
+
 class FetchRevision(Stored):
     """Wait for news of a source."""
 

@@ -50,9 +50,12 @@ def left_to_source(manifest: Manifest, live: Object | None) -> Manifest | None:
     body = copy.deepcopy(manifest.body)
     body["metadata"]["resourceVersion"] = live["metadata"]["resourceVersion"]
     spec = body.get("spec") or {}
-    for field in ("selector", "ports") if key.kind == "Service" else ("replicas",):
+    for field in ("selector", "replicas"):
         if owns(live, ROLLOUT_MANAGER, "spec", field):
             spec.pop(field, None)
+    if owns(live, ROLLOUT_MANAGER, "spec", "ports"):
+        # Of a list a rollout may own a part; dropping the rest would remove it.
+        spec["ports"] = live["spec"]["ports"]
     if key.kind == WorkloadKind.DAEMON_SET:
         _keep_scaled_to_zero(spec, live)
     return manifest.with_body(body)

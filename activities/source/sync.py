@@ -143,12 +143,22 @@ class ClusterSync:
         gate = asyncio.Semaphore(AT_ONCE)
 
         async def attempt(manifest: Manifest) -> None:
-            stand_in = _stand_in(manifest) if manifest.key.namespace in missing else manifest
             async with gate:
-                await self._apply(stand_in, dry_run=True)
+                if manifest.key.namespace in missing:
+                    await self._try_elsewhere(manifest)
+                else:
+                    await self._apply(manifest, dry_run=True)
 
         refusals = await asyncio.gather(*map(attempt, manifests), return_exceptions=True)
         _raise(refusals)
+
+    async def _try_elsewhere(self, manifest: Manifest) -> None:
+        stand_in = _stand_in(manifest)
+        try:
+            await self._apply(stand_in, dry_run=True)
+        except SourceError as error:
+            said = str(error).replace(stand_in.key.shown, manifest.key.shown)
+            raise SourceError(said.replace(stand_in.key.name, manifest.key.name)) from error
 
     async def _apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
         path = await self._path(manifest)

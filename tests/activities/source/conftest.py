@@ -7,8 +7,11 @@ import pytest
 from dulwich.index import commit_tree
 from dulwich.objects import Blob, Commit, Tag
 from dulwich.repo import Repo
+from kubernetes.aio.client import ApiClient, Configuration
 
+from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
 from canary.application import GitSource
+from sandbox.apiserver.server import ApiServer
 from sandbox.gitserver import GitServer
 
 LINK = 0o120000
@@ -82,3 +85,39 @@ async def origin(tmp_path: Path) -> AsyncIterator[Origin]:
 @pytest.fixture
 def kubectl() -> Path:
     return Path(sys.executable).with_name("kubectl")
+
+
+class Members:
+    """Member clusters, each an API server of the sandbox."""
+
+    def __init__(self) -> None:
+        self.apis: dict[str, ClusterApi] = {}
+
+    async def get(self, name: str) -> ClusterApi:
+        if name not in self.apis:
+            raise UnknownClusterError(name)
+        return self.apis[name]
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    server = await ApiServer.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def members(server: ApiServer) -> AsyncIterator[Members]:
+    client = ApiClient(Configuration(host=server.url))
+    away = ApiClient(Configuration(host="http://127.0.0.1:1"))
+    members = Members()
+    members.apis["one"] = ClusterApi(ClusterSettings("one"), client)
+    members.apis["away"] = ClusterApi(ClusterSettings("away"), away)
+    yield members
+    await client.close()  # type: ignore[no-untyped-call]
+    await away.close()  # type: ignore[no-untyped-call]
+
+
+@pytest.fixture
+def api(members: Members) -> ClusterApi:
+    return members.apis["one"]
