@@ -1,2 +1,1 @@
-"""The composition root: settings, clients, workers.
-"""
+"""The composition root: settings, clients, workers."""

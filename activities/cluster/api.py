@@ -89,6 +89,10 @@ class ClusterApi:
         self.name = settings.name
         self._client = client
 
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._client.close()
+
     async def get(self, path: str, **query: str) -> Object:
         """Read one object; 404 is an `ApiError`."""
         return await self._json("GET", path, query)

@@ -1,8 +1,8 @@
 """How an API server's answers become errors of an activity."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import wraps
-from typing import Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
@@ -15,8 +15,8 @@ R = TypeVar("R")
 
 
 def guarded(
-    act: Callable[Concatenate[S, P], Awaitable[R]],
-) -> Callable[Concatenate[S, P], Awaitable[R]]:
+    act: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
+) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
     """Let what may pass by itself out to be retried; name what cannot as permanent."""
 
     @wraps(act)

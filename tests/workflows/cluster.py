@@ -1,0 +1,193 @@
+"""A cluster of one canary, as fake activities: what the workflows' writes do, without a server."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from temporalio import activity
+
+from activities.cluster.preflight import Preflight
+from activities.cluster.primary import ConcludeRequest, PromoteRequest
+from activities.cluster.removal import RemovalRequest
+from activities.cluster.scaling import ScaleRequest
+from activities.cluster.traffic import ShiftRequest, Written
+from activities.reports import StoredReport
+from activities.runs import Abandoned, SignalWithStart
+from canary.analysis import AnalyseRequest, Check, Measurement
+from canary.observation import Observation, Routes, Workload
+from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, StepPlan, TargetRef, ThresholdRange
+from canary.status import Outcome, Revision
+
+OLD = Revision(template="old")
+NEW = Revision(template="new")
+EPOCH = datetime.fromisoformat("2026-01-01T00:00:00Z")
+
+
+def seed_spec(**changes: Any) -> CanarySpec:
+    """The seed's canary: a check every 90 s, step 10, maximum 50, two failed checks allowed."""
+    spec = CanarySpec(
+        cluster="member1",
+        namespace="webapp",
+        name="backend",
+        target=TargetRef(name="backend"),
+        service=ServiceSpec(name="backend", port=9898),
+        analysis=AnalysisSpec(
+            interval=timedelta(seconds=90),
+            threshold=2,
+            steps=StepPlan(step_weight=10, max_weight=50),
+            metrics=(MetricSpec(name="request-success-rate", threshold_range=ThresholdRange(min=99)),),
+        ),
+    )
+    return spec.model_copy(update=changes)
+
+
+@dataclass
+class Cluster:
+    """The state of a cluster with one canary, and what was asked of it."""
+
+    target: Revision = NEW
+    target_replicas: int = 0
+    target_ready: bool = True
+    primary: Revision | None = OLD
+    primary_ready: bool = True
+    weight: int = 0
+    values: list[float | None] = field(default_factory=list)
+    """The success rate of each check; 100 when they are used up."""
+    log: list[str] = field(default_factory=list)
+    reports: list[StoredReport] = field(default_factory=list)
+    registrations: list[SignalWithStart] = field(default_factory=list)
+    preflight_result: Preflight = field(
+        default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1))
+    )
+    concluded: list[Outcome] = field(default_factory=list)
+    promoting: str = ""
+    hangs: dict[str, Any] = field(default_factory=dict)
+    """An activity's name to an event it waits for first."""
+
+    def seen(self) -> Observation:
+        """What a look shows."""
+        ready = self.target_replicas if self.target_ready else 0
+        target = Workload(
+            name="backend",
+            revision=self.target,
+            desired=self.target_replicas,
+            updated=self.target_replicas,
+            replicas=self.target_replicas,
+            available=ready,
+            ready=ready,
+        )
+        up = int(self.primary_ready)
+        primary = None
+        if self.primary is not None:
+            primary = Workload(
+                name="backend-primary",
+                revision=self.primary,
+                desired=1,
+                updated=1,
+                replicas=1,
+                available=up,
+                ready=up,
+                promoting=self.promoting,
+            )
+        routes = Routes(primary=100 - self.weight, canary=self.weight)
+        return Observation(at=EPOCH, target=target, primary=primary, routes=routes)
+
+    async def _enter(self, name: str) -> None:
+        if name in self.hangs:
+            await self.hangs[name].wait()
+
+    def activities(self) -> list[Callable[..., Awaitable[Any]]]:  # noqa: C901, PLR0915 — one function an activity
+        """The fakes, under the names of the real ones."""
+
+        @activity.defn
+        async def observe(_: CanarySpec) -> Observation:
+            await self._enter("observe")
+            return self.seen()
+
+        @activity.defn
+        async def analyse(request: AnalyseRequest) -> Check:
+            await self._enter("analyse")
+            value = self.values.pop(0) if self.values else 100.0
+            self.log.append(f"check {value}")
+            measurements = tuple(
+                Measurement(metric=metric.name, query="up", value=value, at=EPOCH)
+                for metric in request.spec.analysis.metrics
+            )
+            return Check(observation=self.seen(), measurements=measurements)
+
+        @activity.defn
+        async def shift_traffic(request: ShiftRequest) -> Written:
+            await self._enter("shift_traffic")
+            self.weight = request.weight
+            self.log.append(f"weight {request.weight}")
+            return Written.DONE
+
+        @activity.defn
+        async def scale_target(request: ScaleRequest) -> Written:
+            self.target_replicas = 1 if request.replicas is None else request.replicas
+            self.log.append(f"target {self.target_replicas}")
+            return Written.DONE
+
+        @activity.defn
+        async def promote(request: PromoteRequest) -> Written:
+            self.promoting = request.revision.template
+            self.log.append("promote")
+            return Written.DONE
+
+        @activity.defn
+        async def restore_primary(_: PromoteRequest) -> Written:
+            self.promoting = ""
+            self.log.append("restore primary")
+            return Written.DONE
+
+        @activity.defn
+        async def conclude(request: ConcludeRequest) -> None:
+            self.concluded.append(request.outcome)
+            if request.outcome is Outcome.PROMOTED:
+                self.primary, self.promoting = request.revision, ""
+
+        @activity.defn
+        async def create_primary(_: CanarySpec) -> Revision:
+            self.log.append("create primary")
+            self.primary = self.primary or self.target
+            return self.primary
+
+        @activity.defn
+        async def deploy_load_tester(_: CanarySpec) -> None:
+            self.log.append("load tester")
+
+        @activity.defn
+        async def establish_routes(_: CanarySpec) -> None:
+            self.weight = 0
+            self.log.append("routes")
+
+        @activity.defn
+        async def restore_target(_: RemovalRequest) -> None:
+            self.log.append("restore target")
+
+        @activity.defn
+        async def restore_routes(_: RemovalRequest) -> None:
+            self.log.append("restore routes")
+
+        @activity.defn
+        async def remove_objects(_: RemovalRequest) -> None:
+            self.log.append("remove objects")
+
+        @activity.defn
+        async def preflight(_: CanarySpec) -> Preflight:
+            return self.preflight_result
+
+        @activity.defn
+        async def store_report(report: StoredReport) -> None:
+            self.reports.append(report)
+
+        @activity.defn
+        async def signal_with_start(wanted: SignalWithStart) -> None:
+            self.registrations.append(wanted)
+
+        @activity.defn
+        async def end_orphan(_: Abandoned) -> None:
+            self.log.append("end orphan")
+
+        return [value for value in locals().values() if hasattr(value, "__temporal_activity_definition")]

@@ -1,0 +1,89 @@
+"""Workflows under test: a time-skipping server, the real workflows, fake activities."""
+
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, Worker
+
+from worker.assembly import WORKFLOWS
+from worker.runner import build_runner
+from workflows.contract import (
+    APPLICATION,
+    CHECKS_QUEUE,
+    CLUSTER,
+    NAMESPACE,
+    PHASE,
+    QUEUE,
+    REVISION,
+    TARGET,
+    WATCH_QUEUE,
+    WEIGHT,
+)
+
+TEMPORAL = str(Path(sys.executable).with_name("temporal"))
+SEARCH_ATTRIBUTES = (APPLICATION, CLUSTER, NAMESPACE, PHASE, REVISION, TARGET, WEIGHT)
+FLAGS = [
+    "--dynamic-config-value",
+    "frontend.WorkflowTimeSkippingEnabled=true",
+    "--dynamic-config-value",
+    'history.timerProcessorMaxTimeShift="10ms"',
+]
+
+
+@pytest.fixture(scope="session")
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    """A server whose workflows' clocks skip ahead whenever all of a workflow waits for a timer."""
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=pydantic_data_converter,
+        search_attributes=SEARCH_ATTRIBUTES,
+        dev_server_extra_args=FLAGS,
+    )
+    async with environment:
+        yield environment
+
+
+Acts = list[Callable[..., Awaitable[Any]]]
+
+
+@pytest.fixture
+async def serve(environment: WorkflowEnvironment) -> AsyncIterator[Callable[[Acts], Awaitable[Client]]]:
+    """Serve the real workflows with the given activities on all three queues; histories are replayed after."""
+    async with AsyncExitStack() as stack:
+
+        async def start(acts: Acts) -> Client:
+            for queue in (QUEUE, CHECKS_QUEUE, WATCH_QUEUE):
+                worker = Worker(
+                    environment.client,
+                    task_queue=queue,
+                    workflows=WORKFLOWS if queue == QUEUE else [],
+                    activities=acts,
+                    workflow_runner=build_runner(),
+                )
+                await stack.enter_async_context(worker)
+            return environment.client
+
+        yield start
+        await stack.aclose()
+        await replay_all(environment.client)
+
+
+async def replay_all(client: Client) -> None:
+    """Replay every history of the server, as a worker of a later version would."""
+    replayer = Replayer(
+        workflows=WORKFLOWS, workflow_runner=build_runner(), data_converter=pydantic_data_converter
+    )
+    folder = os.environ.get("RECORD_HISTORIES")
+    async for execution in client.list_workflows():
+        history = await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
+        if folder:
+            Path(folder, f"{execution.id.replace('/', '_')}.json").write_text(history.to_json())
+        await replayer.replay_workflow(history)

@@ -1,0 +1,94 @@
+"""One rollout, under a clock that skips."""
+
+import uuid
+from datetime import datetime, timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+
+from canary.spec import CanarySpec
+from canary.status import Outcome, Phase, RolloutStatus
+from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
+from workflows.contract import QUEUE, ROW, STATUS, Command, RolloutStart, RolloutView, Verb
+from workflows.rollout import RolloutWorkflow
+
+SEED = [
+    (0, "Progressing", 0),
+    (90, "Progressing", 10),
+    (180, "Progressing", 10),
+    (270, "Progressing", 20),
+    (360, "Progressing", 30),
+    (450, "Progressing", 40),
+    (540, "Progressing", 50),
+    (630, "Promoting", 0),
+    (720, "Finalising", 0),
+    (810, "Succeeded", 0),
+]
+
+
+async def start(client: Client, spec: CanarySpec) -> WorkflowHandle[RolloutWorkflow, RolloutStatus]:
+    begin = RolloutStart(spec=spec, revision=NEW, promoted=OLD, scale_down_delay=timedelta(seconds=1))
+    return await client.start_workflow(
+        RolloutWorkflow.run, begin, id=f"rollout/{uuid.uuid4()}", task_queue=QUEUE
+    )
+
+
+async def outcome(handle: WorkflowHandle[RolloutWorkflow, RolloutStatus]) -> ApplicationError:
+    with pytest.raises(WorkflowFailureError) as failed:
+        await handle.result()
+    assert isinstance(failed.value.cause, ApplicationError)
+    return failed.value.cause
+
+
+async def rows(handle: WorkflowHandle[RolloutWorkflow, RolloutStatus]) -> list[tuple[float, str, int]]:
+    """Every transition, as the list shows it: seconds since the beginning, phase, weight."""
+    history = await handle.fetch_history()
+    found = []
+    for event in history.events:
+        if event.HasField("workflow_properties_modified_event_attributes"):
+            fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+            row = (await handle._client.data_converter.decode([fields[ROW]]))[0]
+            found.append((datetime.fromisoformat(row["last_transition_time"]), row["phase"], row["weight"]))
+    begun = found[0][0]
+    return [((when - begun).total_seconds(), phase, weight) for when, phase, weight in found]
+
+
+async def test_gives_the_seeds_timeline(serve) -> None:
+    """Phases, weights and their order, each within 2 s; the first check has no data and counts."""
+    cluster = Cluster(values=[None])
+    handle = await start(await serve(cluster.activities()), seed_spec())
+
+    status = await handle.result()
+
+    timeline = await rows(handle)
+    assert [(phase, weight) for _, phase, weight in timeline] == [row[1:] for row in SEED]
+    assert [seconds for seconds, _, _ in timeline] == pytest.approx([row[0] for row in SEED], abs=2)
+    assert status.failed_checks == 1
+    assert status.outcome is Outcome.PROMOTED
+
+
+async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve) -> None:
+    cluster = Cluster(values=[98.0, 98.0])
+    handle = await start(await serve(cluster.activities()), seed_spec())
+
+    ended = await outcome(handle)
+
+    assert ended.type == Outcome.ROLLED_BACK
+    assert cluster.log == ["target 1", "weight 10", "check 98.0", "check 98.0", "weight 0", "target 0"]
+    view = await handle.query(STATUS, result_type=RolloutView)
+    assert (view.status.phase, view.status.failed_checks) == (Phase.FAILED, 2)
+    assert [check.verdict.result for check in view.checks] == ["Failed", "Failed"]
+
+
+async def test_abort_moves_traffic_before_pods(serve) -> None:
+    cluster = Cluster()
+    client = await serve(cluster.activities())
+    handle = await start(client, seed_spec())
+    await handle.execute_update(Verb.ABORT, Command(who="ada", reason="no"), result_type=dict)
+
+    ended = await outcome(handle)
+
+    assert ended.type == Outcome.ABORTED
+    assert "ada" in ended.message
+    assert cluster.log[-2:] == ["weight 0", "target 0"]

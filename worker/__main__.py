@@ -1,0 +1,71 @@
+"""`python -m worker`: connect, serve the three queues until SIGTERM or SIGINT."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.envconfig import ClientConfig
+from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+
+from worker.assembly import build_activities, build_workers
+from worker.clusters import ClustersFileError, ConfiguredClusters
+from worker.settings import WorkerSettings
+
+logger = logging.getLogger("worker")
+
+
+async def connect(settings: WorkerSettings) -> Client:
+    """Connect to Temporal as its environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …)."""
+    options = ClientConfig.load_client_connect_config()
+    options.setdefault("target_host", "localhost:7233")
+    runtime = None
+    if settings.metrics:
+        prometheus = PrometheusConfig(
+            bind_address=settings.metrics, durations_as_seconds=True, counters_total_suffix=True
+        )
+        runtime = Runtime(telemetry=TelemetryConfig(metrics=prometheus))
+    return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=runtime)
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Run the Workers until a signal asks to stop; what runs gets a grace period to end."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for wanted in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(wanted, stopped.set)
+    clusters = ConfiguredClusters(settings.clusters)
+    client = await connect(settings)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(clusters.close)
+        kubectl = Path(sys.executable).with_name("kubectl")
+        activities = build_activities(settings, clusters, client, kubectl, stack)
+        for worker in build_workers(client, settings, activities):
+            await stack.enter_async_context(worker)
+        logger.info("ready")
+        await stopped.wait()
+        logger.info("stopping")
+
+
+def main() -> None:
+    """Serve; leaves by `os._exit`, for a Temporal client may abort the interpreter's own exit."""
+    settings = WorkerSettings()
+    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    code = 0
+    try:
+        asyncio.run(serve(settings))
+    except (ClustersFileError, RuntimeError) as error:
+        logger.error("cannot start: %s", error)  # noqa: TRY400 — the sentence is all there is to know
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,146 @@
+"""Putting a worker together: every adapter with its clients, and the Workers of the three queues."""
+
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from temporalio.client import Client
+from temporalio.worker import PollerBehaviorAutoscaling, Worker
+
+from activities.analysis import AnalysisActivities
+from activities.cluster.api import Clusters
+from activities.cluster.initialisation import InitialisationActivities
+from activities.cluster.observation import ObservationActivities
+from activities.cluster.preflight import PreflightActivities
+from activities.cluster.primary import PrimaryActivities
+from activities.cluster.reach import Reach
+from activities.cluster.removal import RemovalActivities
+from activities.cluster.scaling import ScalingActivities
+from activities.cluster.secrets import ClusterSecrets
+from activities.cluster.traffic import TrafficActivities
+from activities.cluster.watch import WatchActivities
+from activities.entities import EntityActivities
+from activities.metrics import Prometheus
+from activities.reports import ReportActivities
+from activities.runs import RunActivities
+from activities.source.delivery import SourceActivities
+from activities.webhooks import Webhooks
+from worker.runner import build_runner
+from worker.settings import WorkerSettings
+from workflows.application import ApplicationWorkflow
+from workflows.canary import CanaryWorkflow
+from workflows.cluster_watch import ClusterWatchWorkflow
+from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE
+from workflows.rollout import RolloutWorkflow
+
+WORKFLOWS: Sequence[type] = (ApplicationWorkflow, CanaryWorkflow, RolloutWorkflow, ClusterWatchWorkflow)
+CACHED_WORKFLOWS = 5000
+"""More than a worker has live workflows: below that, every check replays a history."""
+STICKY = timedelta(seconds=2)
+"""After a killed worker its workflows go to another one this soon."""
+HEARTBEATS = timedelta(milliseconds=500)
+"""At least this often heartbeats reach the server, so that a cancelled check hears of it."""
+GRACE = timedelta(seconds=10)
+
+
+@dataclass(frozen=True)
+class Activities:
+    """The activities of each queue."""
+
+    short: Sequence[Callable[..., Any]]
+    checks: Sequence[Callable[..., Any]]
+    watches: Sequence[Callable[..., Any]]
+
+
+def build_activities(
+    settings: WorkerSettings, clusters: Clusters, client: Client, kubectl: Path, stack: AsyncExitStack
+) -> Activities:
+    """Build every adapter; *stack* closes what they hold."""
+    observation = ObservationActivities(clusters)
+    reach = Reach(clusters)
+    threads = stack.enter_context(ThreadPoolExecutor(settings.checks, "metrics"))
+    verified = httpx.AsyncClient(follow_redirects=False, trust_env=False)
+    unverified = httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=False)  # noqa: S501 — for hooks that say `disableTLS`
+    stack.push_async_callback(verified.aclose)
+    stack.push_async_callback(unverified.aclose)
+    analysis = AnalysisActivities(
+        observation,
+        Webhooks(reach, verified, unverified, _now),
+        Prometheus(reach, ClusterSecrets(clusters), threads),
+        _now,
+    )
+    entities, runs = EntityActivities(client), RunActivities(client)
+    source = SourceActivities(clusters, settings.cache, kubectl)
+    short = [
+        observation,
+        TrafficActivities(clusters),
+        ScalingActivities(clusters),
+        PrimaryActivities(clusters),
+        InitialisationActivities(clusters),
+        RemovalActivities(clusters),
+        PreflightActivities(clusters),
+        entities,
+        runs,
+    ]
+    return Activities(
+        short=_methods(*short),
+        checks=_methods(analysis, source, ReportActivities(settings.reports)),
+        watches=_methods(WatchActivities(clusters, client)),
+    )
+
+
+def build_workers(client: Client, settings: WorkerSettings, activities: Activities) -> list[Worker]:
+    """Build the Workers: a write of traffic never queues behind a slow check."""
+    common: dict[str, Any] = {
+        "activity_task_poller_behavior": PollerBehaviorAutoscaling(),
+        "max_heartbeat_throttle_interval": HEARTBEATS,
+        "default_heartbeat_throttle_interval": HEARTBEATS,
+        "graceful_shutdown_timeout": GRACE,
+    }
+    return [
+        Worker(
+            client,
+            task_queue=QUEUE,
+            workflows=WORKFLOWS,
+            activities=activities.short,
+            workflow_runner=build_runner(),
+            max_cached_workflows=CACHED_WORKFLOWS,
+            max_concurrent_activities=settings.writes,
+            sticky_queue_schedule_to_start_timeout=STICKY,
+            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            **common,
+        ),
+        Worker(
+            client,
+            task_queue=CHECKS_QUEUE,
+            activities=activities.checks,
+            max_concurrent_activities=settings.checks,
+            **common,
+        ),
+        Worker(
+            client,
+            task_queue=WATCH_QUEUE,
+            activities=activities.watches,
+            max_concurrent_activities=settings.watches,
+            **common,
+        ),
+    ]
+
+
+def _methods(*adapters: object) -> list[Callable[..., Any]]:
+    """Every method of the adapters that is an activity."""
+    return [
+        method
+        for adapter in adapters
+        for name in dir(adapter)
+        if hasattr(method := getattr(adapter, name), "__temporal_activity_definition")
+    ]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

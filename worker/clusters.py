@@ -1,0 +1,124 @@
+"""The clusters a worker can reach: from its clusters file, and from kubeconfig Secrets of the host."""
+
+import asyncio
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
+
+CONNECTIONS = 200
+"""Requests to one API server at once; each watch keeps one for good."""
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
+_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
+
+
+class ClustersFileError(Exception):
+    """The clusters file cannot be read; says where and what is allowed."""
+
+
+class ClusterEntry(BaseModel):
+    """One cluster of the clusters file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    kubeconfig: Path | None = None
+    """Relative to the clusters file; without one, the worker's own service account."""
+    context: str | None = None
+    prometheus: str | None = None
+    load_tester: str | None = Field(default=None, alias="loadTester")
+    reach: str = Field(default="", pattern="^(|direct|apiServer)$")
+    scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
+    task_queue: str | None = Field(default=None, alias="taskQueue")
+
+    @field_validator("scale_down_delay", mode="before")
+    @classmethod
+    def _read_duration(cls, value: Any) -> Any:
+        if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
+            return float(match[1]) * _UNITS[match[2]]
+        return value
+
+    def settings(self, name: str) -> ClusterSettings:
+        """What activities are told of the cluster."""
+        return ClusterSettings(
+            name=name,
+            prometheus=self.prometheus,
+            load_tester=self.load_tester,
+            reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
+            scale_down_delay=self.scale_down_delay,
+            task_queue=self.task_queue,
+        )
+
+
+class ClustersFile(BaseModel):
+    """The clusters file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    clusters: dict[str, ClusterEntry]
+
+
+def read_clusters_file(path: Path) -> ClustersFile:
+    """Read the clusters file.
+
+    Raises:
+        ClustersFileError: it is not there, not YAML, or says something unknown.
+    """
+    try:
+        return ClustersFile.model_validate(YAML(typ="safe").load(path.read_text()))
+    except OSError as error:
+        raise ClustersFileError(
+            f"{path}: {error.strerror}; CANARY_CLUSTERS names the clusters file."
+        ) from error
+    except YAMLError as error:
+        raise ClustersFileError(f"{path}: not YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ClustersFileError(f"{path}: {where}: {first['msg']}") from error
+
+
+class ConfiguredClusters:
+    """Connects to the clusters of a clusters file, each once."""
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path.resolve().parent
+        self._entries = read_clusters_file(path).clusters
+        self._connected: dict[str, ClusterApi] = {}
+        self._lock = asyncio.Lock()
+
+    async def get(self, name: str) -> ClusterApi:
+        """Return the API of a cluster; raises `UnknownClusterError` for a name nobody knows."""
+        async with self._lock:
+            if name not in self._connected:
+                self._connected[name] = await self._connect(name)
+            return self._connected[name]
+
+    async def close(self) -> None:
+        """Close every connection."""
+        for api in self._connected.values():
+            await api.close()
+
+    async def _connect(self, name: str) -> ClusterApi:
+        entry = self._entries.get(name)
+        if entry is None:
+            raise UnknownClusterError(name)
+        configuration = Configuration()
+        configuration.connection_pool_maxsize = CONNECTIONS
+        if entry.kubeconfig is None:
+            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                str(self._folder / entry.kubeconfig),
+                context=entry.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+        return ClusterApi(entry.settings(name), ApiClient(configuration))

@@ -1,0 +1,30 @@
+"""What a worker is told by its environment."""
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class WorkerSettings(BaseSettings):
+    """Settings, each from the environment variable `CANARY_<NAME>`; Temporal's own come from `TEMPORAL_*`."""
+
+    model_config = SettingsConfigDict(env_prefix="CANARY_", frozen=True, extra="ignore")
+
+    clusters: Path = Path("clusters.yaml")
+    """The clusters file."""
+    reports: Path = Path("reports")
+    """The folder that rollout reports are written to."""
+    cache: Path = Path(".cache")
+    """The folder that git sources are cloned to."""
+    metrics: str | None = None
+    """Where Prometheus metrics are served, for instance `0.0.0.0:9464`; not at all by default."""
+    allow_exec_kubeconfig: bool = False
+    """Whether kubeconfigs from Secrets may run commands and read files of this machine."""
+    checks: int = Field(default=50, gt=0)
+    """How many checks, builds and notifications run at once."""
+    writes: int = Field(default=200, gt=0)
+    """How many reads and writes of Kubernetes run at once."""
+    watches: int = Field(default=100, gt=0)
+    """How many clusters one worker watches at the most."""
+    log_level: str = "INFO"
