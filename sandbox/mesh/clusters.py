@@ -25,6 +25,7 @@ class Cluster:
     def definition(self, hosts_file: str) -> Object:
         """Give the cluster as Envoy wants it, its hosts followed in `hosts_file`."""
         found: Object = {
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
             "name": self.name,
             "type": "EDS",
             "eds_cluster_config": {"eds_config": {"path_config_source": {"path": hosts_file}}},
