@@ -28,9 +28,6 @@ class Count:
     def __sub__(self, other: "Count") -> "Count":
         return Count(self.served - other.served, self.failed - other.failed)
 
-    def __str__(self) -> str:
-        return f"served {self.served:,} requests, failed {self.failed:,}"
-
 
 class Load:
     """Users at the gateways, from `async with` to its end."""
