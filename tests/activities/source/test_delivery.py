@@ -1,0 +1,252 @@
+import asyncio
+import dataclasses
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import ActivityEnvironment
+
+from activities.cluster.api import ClusterApi
+from activities.source.delivery import (
+    ClusterNames,
+    FetchedRevision,
+    FetchRevision,
+    RetireInput,
+    SourceActivities,
+    SyncInput,
+    SyncResult,
+)
+from canary.application import ClusterRef, GitSource, SyncPolicy
+
+CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  marker: {}\n"
+POLICY = SyncPolicy(
+    name="web", path="./app", clusters=(ClusterRef(name="one"),), target_namespace="default", prune=True
+)
+CONFIGS = "/api/v1/namespaces/default/configmaps"
+
+
+@pytest.fixture
+def source(members: Any, tmp_path: Path, kubectl: Path) -> SourceActivities:
+    return SourceActivities(members, tmp_path / "cache", kubectl)
+
+
+@pytest.fixture
+def environment() -> ActivityEnvironment:
+    return ActivityEnvironment()
+
+
+def sync_of(source: GitSource, revision: str, cluster: str = "one", policy: SyncPolicy = POLICY) -> SyncInput:
+    return SyncInput(
+        application="team/shop",
+        namespace="team",
+        source=source,
+        revision=f"master@sha1:{revision}",
+        policy=policy,
+        cluster=cluster,
+    )
+
+
+async def fetch(
+    environment: ActivityEnvironment, source: SourceActivities, wanted: GitSource, **known: str
+) -> FetchedRevision:
+    found: FetchedRevision = await environment.run(
+        source.fetch_revision, FetchRevision(source=wanted, namespace="team", **known)
+    )
+    return found
+
+
+async def test_a_new_revision_is_news(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    commit = origin.commit({"a": "1"})
+
+    found = await fetch(environment, source, origin.source(), known_revision="master@sha1:before")
+
+    assert found == FetchedRevision(revision=f"master@sha1:{commit}")
+
+
+async def test_the_known_revision_is_looked_at_again_after_the_interval(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    commit = origin.commit({"a": "1"})
+    wanted = origin.source().model_copy(update={"interval": timedelta(minutes=3)})
+
+    with pytest.raises(ApplicationError, match="No new revision") as caught:
+        await fetch(environment, source, wanted, known_revision=f"master@sha1:{commit}")
+
+    assert caught.value.next_retry_delay == timedelta(minutes=3)
+
+
+async def test_a_failure_is_news_once_and_keeps_the_revision(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    wanted = origin.source(branch="gone")
+    known = {"known_revision": "master@sha1:before"}
+
+    found = await fetch(environment, source, wanted, **known)
+    with pytest.raises(ApplicationError, match="Branch gone is not in") as caught:
+        await fetch(environment, source, wanted, known_message=found.message, **known)
+
+    assert found.revision == "master@sha1:before"
+    assert caught.value.next_retry_delay == timedelta(seconds=1)
+
+
+async def test_a_failing_source_is_looked_at_less_and_less(source: SourceActivities, origin: Any) -> None:
+    wanted = origin.source(branch="gone")
+    message = (await fetch(ActivityEnvironment(), source, wanted)).message
+    delays = []
+    for attempt in (1, 2, 3, 40):
+        environment = ActivityEnvironment()
+        environment.info = _attempt(environment, attempt)
+        with pytest.raises(ApplicationError) as caught:
+            await fetch(environment, source, wanted, known_message=message)
+        delays.append(caught.value.next_retry_delay)
+
+    assert delays == [timedelta(seconds=seconds) for seconds in (1, 2, 4, 60)]
+
+
+def _attempt(environment: ActivityEnvironment, number: int) -> Any:
+    return dataclasses.replace(environment.info, attempt=number)
+
+
+async def test_a_recovered_source_is_news(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    known = f"master@sha1:{origin.commit({'a': '1'})}"
+
+    found = await fetch(environment, source, origin.source(), known_revision=known, known_message="was away")
+
+    assert found == FetchedRevision(revision=known)
+
+
+async def test_a_missing_login_is_news(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any, members: Any
+) -> None:
+    members.apis["host"] = members.apis["one"]
+
+    found = await fetch(environment, source, origin.source(secret_ref="login"))
+
+    assert found.message == "Secret team/login of the git repository was not found."
+
+
+async def test_a_policy_is_built_and_applied(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any, api: ClusterApi
+) -> None:
+    commit = origin.commit({"app/a.yaml": CONFIG.format("hunter2")})
+
+    result: SyncResult = await environment.run(source.sync_policy, sync_of(origin.source(), commit))
+
+    assert (await api.get(f"{CONFIGS}/a"))["data"] == {"marker": "hunter2"}
+    assert result.is_done
+    assert result.inventory == ("default_a__ConfigMap",)
+    assert "hunter2" not in result.model_dump_json()
+
+
+async def test_equal_builds_have_equal_digests(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    results = []
+    for text in ("1", "1", "2"):
+        commit = origin.commit({"app/a.yaml": CONFIG.format(f"'{text}'"), "other": str(len(results))})
+        results.append(await environment.run(source.sync_policy, sync_of(origin.source(), commit)))
+
+    first, second, third = (result.digest for result in results)
+    assert first == second != third
+
+
+async def test_a_fleet_shares_one_build(
+    environment: ActivityEnvironment, origin: Any, members: Any, tmp_path: Path, kubectl: Path
+) -> None:
+    counting = tmp_path / "counting"
+    counting.write_text(f'#!/bin/sh\necho x >> {tmp_path}/runs\nexec {kubectl} "$@"\n')
+    counting.chmod(0o755)
+    source = SourceActivities(members, tmp_path / "cache", counting)
+    members.apis["two"] = members.apis["one"]
+    commit = origin.commit({"app/a.yaml": CONFIG.format("x")})
+
+    await asyncio.gather(
+        *(
+            environment.run(source.sync_policy, sync_of(origin.source(), commit, name))
+            for name in ("one", "two")
+        )
+    )
+
+    assert (tmp_path / "runs").read_text() == "x\n"
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        pytest.param({"other/x": "y"}, "Path ./app is not a folder of the repository.", id="path"),
+        pytest.param({"app/a.yaml": "kind: [\n"}, "The kustomization cannot be built:", id="yaml"),
+        pytest.param(
+            {
+                "app/a.yaml": CONFIG.format("x"),
+                "app/b.yaml": "apiVersion: v1\nkind: Nope\nmetadata: {name: b}\n",
+            },
+            "Nope default/b cannot be applied: the cluster serves no v1 Nope.",
+            id="kind",
+        ),
+    ],
+)
+async def test_a_revision_that_cannot_be_applied_changes_nothing(
+    source: SourceActivities, origin: Any, api: ClusterApi, files: dict[str, str], message: str
+) -> None:
+    commit = origin.commit(files)
+
+    result: SyncResult = await ActivityEnvironment().run(source.sync_policy, sync_of(origin.source(), commit))
+
+    assert not result.is_done
+    assert result.message.startswith(message)
+    assert await api.find(f"{CONFIGS}/a") is None
+
+
+async def test_a_failed_build_is_tried_anew(
+    environment: ActivityEnvironment, origin: Any, members: Any, tmp_path: Path, kubectl: Path
+) -> None:
+    late = tmp_path / "kubectl"
+    source = SourceActivities(members, tmp_path / "cache", late)
+    wanted = sync_of(origin.source(), origin.commit({"app/a.yaml": CONFIG.format("x")}))
+    with pytest.raises(FileNotFoundError):
+        await environment.run(source.sync_policy, wanted)
+    late.symlink_to(kubectl)
+
+    result: SyncResult = await environment.run(source.sync_policy, wanted)
+
+    assert result.is_done
+
+
+async def test_an_unreachable_cluster_is_told_apart(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any
+) -> None:
+    commit = origin.commit({"app/a.yaml": CONFIG.format("x")})
+
+    result: SyncResult = await environment.run(source.sync_policy, sync_of(origin.source(), commit, "away"))
+
+    assert result.is_unreachable
+    assert result.message.startswith("Cluster away does not answer")
+
+
+async def test_a_policy_that_is_taken_back_is_pruned(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any, api: ClusterApi
+) -> None:
+    commit = origin.commit({"app/a.yaml": CONFIG.format("x")})
+    await environment.run(source.sync_policy, sync_of(origin.source(), commit))
+    wanted = RetireInput(application="team/shop", policy="web", cluster="one", prune=True)
+
+    result: SyncResult = await environment.run(source.retire_policy, wanted)
+
+    assert result.is_done
+    assert (await api.list(CONFIGS))["items"] == []
+
+
+async def test_clusters_are_looked_at_before_anything_is_taken_up(
+    environment: ActivityEnvironment, source: SourceActivities
+) -> None:
+    found = await environment.run(source.check_clusters, ClusterNames(names=("one", "away", "nowhere")))
+
+    assert found.problems.keys() == {"away", "nowhere"}
+    assert found.problems["away"].is_unreachable
+    assert not found.problems["nowhere"].is_unreachable
