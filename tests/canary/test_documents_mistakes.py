@@ -51,8 +51,10 @@ KURATOR = [
     (
         "spec.source.gitRepository.url",
         "git@example.com:shop.git",
-        "spec.source.gitRepository.url: must be a URL that begins with http:// or https://, "
-        "is git@example.com:shop.git",
+        (
+            "spec.source.gitRepository.url: must be a URL that begins with http:// or https://, "
+            "is git@example.com:shop.git"
+        ),
     ),
     (
         "spec.source.gitRepository.url",
@@ -114,8 +116,10 @@ KURATOR = [
     (
         "spec.syncPolicies[1].destination.fleet",
         "other",
-        "spec.syncPolicies[1].destination.fleet: other is not quickstart, the fleet of syncPolicies[0]: "
-        "an Application goes to one fleet",
+        (
+            "spec.syncPolicies[1].destination.fleet: other is not quickstart, the fleet of syncPolicies[0]: "
+            "an Application goes to one fleet"
+        ),
     ),
     (
         "spec.syncPolicies[1].destination",
@@ -137,8 +141,10 @@ KURATOR = [
     (
         f"{ROLLOUT}.workload.name",
         "a" * 53,
-        f"{ROLLOUT}.workload.name: must have at most 52 characters, has 53: "
-        f"a Service {'a' * 53}-testloader is made",
+        (
+            f"{ROLLOUT}.workload.name: must have at most 52 characters, has 53: "
+            f"a Service {'a' * 53}-testloader is made"
+        ),
     ),
     (f"{ROLLOUT}.serviceName", "9backend", f"{ROLLOUT}.serviceName: 9backend {NO_SERVICE_NAME}"),
     (f"{ROLLOUT}.serviceName", "", f"{ROLLOUT}.serviceName: must not be empty"),
@@ -179,8 +185,10 @@ KURATOR = [
     (
         f"{ROUTING}.canaryStrategy",
         {},
-        f"{ROUTING}.canaryStrategy: stepWeight or stepWeights is required: "
-        "without a step it never reaches a promotion",
+        (
+            f"{ROUTING}.canaryStrategy: stepWeight or stepWeights is required: "
+            "without a step it never reaches a promotion"
+        ),
     ),
     (
         f"{ROUTING}.canaryStrategy.stepWeight",
@@ -230,7 +238,10 @@ KURATOR = [
     (
         f"{ROUTING}.canaryStrategy",
         {"stepWeights": [10, 50], "maxWeight": 60},
-        f"{ROUTING}.canaryStrategy.maxWeight: warning: has no effect beside stepWeights, whose last step is 50",
+        (
+            f"{ROUTING}.canaryStrategy.maxWeight: warning: has no effect beside stepWeights, "
+            "whose last step is 50"
+        ),
     ),
     (f"{ANALYSIS}.checkIntervalSeconds", 0, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is 0"),
     (f"{ANALYSIS}.checkIntervalSeconds", -90, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is -90"),
@@ -261,7 +272,10 @@ KURATOR = [
     (
         f"{ANALYSIS}.metrics[2].customMetric.provider.type",
         "datadog",
-        f"{ANALYSIS}.metrics[2].customMetric.provider.type: datadog is not supported yet; allowed is prometheus",
+        (
+            f"{ANALYSIS}.metrics[2].customMetric.provider.type: datadog is not supported yet; "
+            "allowed is prometheus"
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[2].customMetric.provider.type",
@@ -276,8 +290,10 @@ KURATOR = [
     (
         f"{ANALYSIS}.metrics[2].customMetric.query",
         "sum({{ nonsense }})",
-        f"{ANALYSIS}.metrics[2]: The query of metric busy-workers cannot be rendered: "
-        "{{ nonsense }} is not a known variable.",
+        (
+            f"{ANALYSIS}.metrics[2]: The query of metric busy-workers cannot be rendered: "
+            "{{ nonsense }} is not a known variable."
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[0].thresholdRange",
@@ -287,20 +303,26 @@ KURATOR = [
     (
         f"{ANALYSIS}.metrics[0].thresholdRange",
         {"max": 99},
-        f"{ANALYSIS}.metrics[0].thresholdRange: warning: request-success-rate is a success rate, "
-        "which fails above max: 99 when all is well; give min",
+        (
+            f"{ANALYSIS}.metrics[0].thresholdRange: warning: request-success-rate is a success rate, "
+            "which fails above max: 99 when all is well; give min"
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[1].thresholdRange",
         {"min": 10},
-        f"{ANALYSIS}.metrics[1].thresholdRange: warning: request-duration fails below min: 10 "
-        "when it is fast; give max",
+        (
+            f"{ANALYSIS}.metrics[1].thresholdRange: warning: request-duration fails below min: 10 "
+            "when it is fast; give max"
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[1].thresholdRange",
         GONE,
-        f"{ANALYSIS}.metrics[1]: warning: request-duration has no bound: it is measured and never fails; "
-        "give thresholdRange min or max",
+        (
+            f"{ANALYSIS}.metrics[1]: warning: request-duration has no bound: it is measured and never fails; "
+            "give thresholdRange min or max"
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[0].thresholdRange.min",
@@ -315,8 +337,10 @@ KURATOR = [
     (
         f"{ANALYSIS}.metrics[0].intervalSeconds",
         120,
-        f"{ANALYSIS}.metrics[0].intervalSeconds: warning: 120s is longer than the 90s between two checks: "
-        "a query never looks back before the step it judges",
+        (
+            f"{ANALYSIS}.metrics[0].intervalSeconds: warning: 120s is longer than the 90s between two "
+            "checks: a query never looks back before the step it judges"
+        ),
     ),
     (f"{ANALYSIS}.webhooks", [], f"{ANALYSIS}.webhooks: must be a mapping, is a list"),
     (
@@ -351,8 +375,10 @@ FLEET = [
     (
         "spec.plugin.flagger.extraArgs",
         {"image": {}},
-        "spec.plugin.flagger.extraArgs: warning: has no effect: no chart is installed, "
-        "the engine does the plugin's work",
+        (
+            "spec.plugin.flagger.extraArgs: warning: has no effect: no chart is installed, "
+            "the engine does the plugin's work"
+        ),
     ),
     (
         "spec.plugin.metric",
@@ -431,8 +457,10 @@ FLAGGER = [
     (
         "spec.analysis.metrics[2].templateRef",
         GONE,
-        "spec.analysis.metrics[2].name: client errors is not built in (request-success-rate and request-duration "
-        "are): templateRef is required",
+        (
+            "spec.analysis.metrics[2].name: client errors is not built in (request-success-rate and "
+            "request-duration are): templateRef is required"
+        ),
     ),
     (
         "spec.analysis.metrics[2].query",
@@ -442,14 +470,18 @@ FLAGGER = [
     (
         "spec.analysis.metrics[2].templateVariables",
         GONE,
-        "spec.analysis.metrics[2]: The query of metric client errors cannot be rendered: "
-        "{{ variables.codes }} is not a known variable.",
+        (
+            "spec.analysis.metrics[2]: The query of metric client errors cannot be rendered: "
+            "{{ variables.codes }} is not a known variable."
+        ),
     ),
     (
         "spec.analysis.metrics[0].interval",
         "5m",
-        "spec.analysis.metrics[0].interval: warning: 300s is longer than the 60s between two checks: "
-        "a query never looks back before the step it judges",
+        (
+            "spec.analysis.metrics[0].interval: warning: 300s is longer than the 60s between two checks: "
+            "a query never looks back before the step it judges"
+        ),
     ),
     (
         "spec.analysis.webhooks[0].type",
@@ -459,14 +491,18 @@ FLAGGER = [
     (
         "spec.analysis.webhooks[0].type",
         "gate",
-        "spec.analysis.webhooks[0].type: must be empty, rollout, confirm-rollout, pre-rollout, "
-        "confirm-traffic-increase, confirm-promotion, post-rollout, rollback or event, is gate",
+        (
+            "spec.analysis.webhooks[0].type: must be empty, rollout, confirm-rollout, pre-rollout, "
+            "confirm-traffic-increase, confirm-promotion, post-rollout, rollback or event, is gate"
+        ),
     ),
     (
         "spec.analysis.webhooks[0].url",
         "ftp://me:secret@example.com",
-        "spec.analysis.webhooks[0].url: must be a URL that begins with http:// or https://, "
-        "is ftp://…@example.com",
+        (
+            "spec.analysis.webhooks[0].url: must be a URL that begins with http:// or https://, "
+            "is ftp://…@example.com"
+        ),
     ),
     (
         "spec.analysis.webhooks[0].metadata.retries",
@@ -554,8 +590,10 @@ def test_names_a_fleet_that_was_not_given() -> None:
 
 def test_names_a_namespace_there_cannot_be() -> None:
     assert lines(changed(read("metric-template.yaml"), "metadata.namespace", "a.b")) == [
-        "metadata.namespace: a.b is no name of a namespace: allowed are lower-case letters, digits and '-', "
-        "with a letter or digit first and last"
+        (
+            "metadata.namespace: a.b is no name of a namespace: allowed are lower-case letters, digits and "
+            "'-', with a letter or digit first and last"
+        )
     ]
 
 
@@ -565,8 +603,10 @@ def test_names_both_mistakes_of_a_metric_that_is_a_success_rate() -> None:
 
     assert lines(documents) == [
         f"metadata.name: CustomMetric-demo {NO_OBJECT_NAME}",
-        f"{ANALYSIS}.metrics[2].thresholdRange: warning: istio-request-success-rate is a success rate, "
-        "which fails above max: 20 when all is well; give min",
+        (
+            f"{ANALYSIS}.metrics[2].thresholdRange: warning: istio-request-success-rate is a success rate, "
+            "which fails above max: 20 when all is well; give min"
+        ),
     ]
 
 
@@ -610,8 +650,10 @@ def test_short_intervals_are_warned_of() -> None:
         del metric["intervalSeconds"]
 
     assert lines(documents) == [
-        f"{ANALYSIS}.checkIntervalSeconds: warning: 5s is short: metrics need time, "
-        "10s or more gives them new samples"
+        (
+            f"{ANALYSIS}.checkIntervalSeconds: warning: 5s is short: metrics need time, "
+            "10s or more gives them new samples"
+        )
     ]
 
 
@@ -636,8 +678,10 @@ def test_two_canaries_on_one_target_are_a_mistake() -> None:
     assert [(each.document, str(each)) for each in resolve(documents, "kurator-member2").mistakes] == [
         (
             4,
-            "spec.targetRef: Deployment webapp/backend in cluster kurator-member2 is the target of "
-            "Application default/shop already: a target has one canary",
+            (
+                "spec.targetRef: Deployment webapp/backend in cluster kurator-member2 is the target of "
+                "Application default/shop already: a target has one canary"
+            ),
         )
     ]
 
@@ -648,8 +692,10 @@ def test_two_policies_on_one_target_are_one_mistake_for_all_clusters() -> None:
     second["rollout"] = first["rollout"]
 
     assert lines(documents) == [
-        "spec.syncPolicies[1].rollout.workload: Deployment webapp/backend in cluster kurator-member1 is the "
-        "target of Application default/shop already: a target has one canary"
+        (
+            "spec.syncPolicies[1].rollout.workload: Deployment webapp/backend in cluster kurator-member1 is "
+            "the target of Application default/shop already: a target has one canary"
+        )
     ]
 
 
