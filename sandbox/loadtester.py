@@ -19,6 +19,8 @@ logger = logging.getLogger(__name__)
 
 TASK_LIMIT = 3600.0
 GRACE = 1.0
+# The signal that only asks whether someone is there.
+NOTHING = 0
 COUNTERS = {
     "loadtester_commands_started_total": "Commands started.",
     "loadtester_commands_failed_total": "Commands that ended with another exit code than 0.",
@@ -122,15 +124,16 @@ class Commands:
         logger.log(logging.WARNING if ended.error else logging.INFO, "command ended", extra=facts)
 
     async def _end(self, process: asyncio.subprocess.Process) -> None:
-        """End the whole group: also what the shell left in the background."""
-        _signal_group(process.pid, signal.SIGTERM)
+        """End a command that is not done; what a done one left in the background lives until `stop`."""
+        number = signal.SIGTERM if process.returncode is None else NOTHING
+        if not _signal_group(process.pid, number):
+            self._groups.discard(process.pid)
         try:
             async with asyncio.timeout(GRACE):
                 await process.wait()
         except TimeoutError:
             _signal_group(process.pid, signal.SIGKILL)
             await process.wait()
-        self._groups.discard(process.pid)
 
 
 class LoadTester:
@@ -270,8 +273,10 @@ def _exit_error(code: int) -> str:
     return f"exit status {code}" if code > 0 else f"signal: {signal.strsignal(-code)}"
 
 
-def _signal_group(group: int, number: signal.Signals) -> None:
+def _signal_group(group: int, number: int) -> bool:
+    """Signal a process group; False if there is none any more."""
     try:
         os.killpg(group, number)
     except ProcessLookupError:
-        logger.debug("process group is gone", extra={"group": group})
+        return False
+    return True

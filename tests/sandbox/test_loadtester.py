@@ -134,14 +134,18 @@ async def test_hey_is_ours_and_needs_no_path(caller: Caller) -> None:
     assert "without it http_proxy" in text
 
 
-async def test_stop_ends_every_command_and_its_children(tmp_path: Any) -> None:
+@pytest.mark.parametrize("rest", ["wait", "exit"])
+async def test_stop_ends_every_command_and_its_children(tmp_path: Any, rest: str) -> None:
     tester = await LoadTester.start("127.0.0.1", 0, proxy=None)
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     async with aiohttp.ClientSession() as session:
         caller = Caller(session, tester.url)
-        await caller.run(cmd=f"sleep 600 & echo $! > {tmp_path}/child; echo > {fifo}; wait")
+        child = f"sleep 600 >/dev/null 2>&1 & echo $! > {tmp_path}/child; echo > {fifo}; {rest}"
+        await caller.run(cmd=child)
         await asyncio.to_thread(fifo.read_text)
+        if rest == "exit":
+            await caller.until_idle()
     child = int((tmp_path / "child").read_text())
 
     os.kill(child, 0)

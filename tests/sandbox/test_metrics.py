@@ -75,7 +75,8 @@ class Pods:
         await self.change("DELETED", self._pods[name])
 
     async def fail(self, name: str) -> None:
-        await self.change("MODIFIED", self._pods[name] | {"status": {"phase": "Failed"}})
+        pod = self._pods[name]
+        await self.change("MODIFIED", pod | {"status": pod["status"] | {"phase": "Failed"}})
 
     async def _serve(self, request: web.Request) -> web.StreamResponse:
         if "watch" not in request.query:
