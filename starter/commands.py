@@ -18,6 +18,7 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.errors import Exit, RefusedError
+from starter.failures import sentence
 from starter.names import Reference, find_canary
 from workflows.contract import ACCEPTANCE, Answer, Command, Verb, canary_id, rollout_id
 
@@ -65,7 +66,7 @@ async def _offer(handle: WorkflowHandle[object, object], wish: Wish) -> str | No
     try:
         return await _update(handle, wish)
     except WorkflowUpdateFailedError as error:
-        raise RefusedError(f"Cannot {wish.verb} {handle.id}: {error.cause}") from error
+        raise RefusedError(f"Cannot {wish.verb} {handle.id}: {sentence(error)}") from error
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError):
         return await _signal(handle, wish)
     except RPCError as error:

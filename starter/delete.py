@@ -15,6 +15,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starter.commands import command
 from starter.errors import Exit, RefusedError, TimedOutError, UnreachableError, UsageError
+from starter.failures import sentence
 from starter.get import Wanted
 from starter.lists import Kind
 from starter.names import Reference, find_application, find_canary
@@ -65,7 +66,7 @@ async def remove(client: Client, removal: Removal) -> int:
         text = f"{removal.id} is not deleted yet after {removal.limit}; it goes on."
         raise TimedOutError(text) from error
     except WorkflowUpdateFailedError as error:
-        raise RefusedError(f"Cannot delete {removal.id}: {error.cause}") from error
+        raise RefusedError(f"Cannot delete {removal.id}: {sentence(error)}") from error
     print(answer.message)
     return Exit.DONE
 

@@ -26,6 +26,7 @@ from temporalio.common import (
 from canary.application import ApplicationSpec
 from canary.status import ListRow, Phase
 from starter.errors import RefusedError, UnreachableError
+from starter.failures import sentence
 from workflows.contract import (
     APPLICATION,
     APPLICATION_WORKFLOW,
@@ -123,7 +124,7 @@ async def make(client: Client, offer: Offer) -> ApplyResult:
         text = f"{offer.id} is still being checked after {JUDGED_WITHIN.seconds} s; see `canary get`."
         raise UnreachableError(text) from error
     except WorkflowUpdateFailedError as error:
-        raise RefusedError(f"{offer.id} refused: {error.cause}") from error
+        raise RefusedError(f"{offer.id} refused: {sentence(error)}") from error
 
 
 async def _start(client: Client, offer: Offer) -> WorkflowUpdateHandle[ApplyResult]:

@@ -93,6 +93,8 @@ class Stage:
         environment = {
             "TEMPORAL_ADDRESS": self.endpoints["temporal"],
             "CANARY_CLUSTERS": str(folder / "clusters.yaml"),
+            "CANARY_REPORTS": str(folder / "reports"),
+            "CANARY_CACHE": str(folder / "cache"),
         }
         worker = await self._start("worker", ["worker"], environment)
         await asyncio.to_thread((folder / WORKER_PID).write_text, f"{worker.pid}\n")

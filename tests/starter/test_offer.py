@@ -3,11 +3,13 @@
 from typing import Any
 
 import pytest
-from temporalio.client import WorkflowExecutionStatus
+from temporalio.client import WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
 
 from canary.application import ApplicationSpec, GitSource
 from starter import offer
 from starter.errors import UnreachableError
+from starter.failures import sentence
 from starter.listing import Scope, canaries
 from workflows.contract import ApplyCanary, Command, canary_id
 
@@ -88,3 +90,11 @@ async def test_a_canary_that_lives_is_never_taken_back(idle: Any, monkeypatch: p
         await offer.make(idle.client, offered(spec))
 
     assert (await canary.describe()).status is WorkflowExecutionStatus.RUNNING
+
+
+async def test_a_failure_is_told_by_its_innermost_cause() -> None:
+    inner = ApplicationError("Kubeconfig of one runs a command.")
+    outer = ApplicationError("Activity task failed")
+    outer.__cause__ = inner
+
+    assert sentence(WorkflowUpdateFailedError(outer)) == "Kubeconfig of one runs a command."
