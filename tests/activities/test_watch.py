@@ -1,0 +1,409 @@
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from temporalio.client import Client
+from temporalio.service import RPCError, RPCStatusCode
+from temporalio.testing import ActivityEnvironment
+
+from activities.cluster import watch
+from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
+from activities.cluster.marks import DECIDED_AT
+from activities.cluster.streams import NAMESPACED_STREAMS
+from activities.cluster.watch import Interest, WatchActivities, WatchRequest
+from sandbox.apiserver.server import ApiServer
+from sandbox.client import KubeClient
+
+DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
+CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
+SECRETS = "/api/v1/namespaces/{}/secrets"
+SERVICES = "/api/v1/namespaces/{}/services"
+
+
+class Temporal:
+    """Takes the signals of a Temporal client; some ids are not there, some fail at first."""
+
+    def __init__(self) -> None:
+        self.rung: asyncio.Queue[str] = asyncio.Queue()
+        self.failures: dict[str, list[RPCStatusCode]] = {}
+
+    def get_workflow_handle(self, workflow: str) -> "Handle":
+        return Handle(self, workflow)
+
+    async def next(self) -> str:
+        return await asyncio.wait_for(self.rung.get(), 5)
+
+    async def next_of(self, count: int) -> list[str]:
+        return sorted([await self.next() for _ in range(count)])
+
+    def drain(self) -> list[str]:
+        return [self.rung.get_nowait() for _ in range(self.rung.qsize())]
+
+
+class Handle:
+    def __init__(self, temporal: Temporal, workflow: str) -> None:
+        self.temporal = temporal
+        self.workflow = workflow
+
+    async def signal(self, name: str) -> None:
+        assert name == "bell"
+        if failures := self.temporal.failures.get(self.workflow):
+            raise RPCError("no", failures.pop(0), b"")
+        self.temporal.rung.put_nowait(self.workflow)
+
+
+class RecordingApi(ClusterApi):
+    """Keeps what is asked: the sandbox's log does not tell a list from a watch."""
+
+    def __init__(self, client: ApiClient) -> None:
+        super().__init__(ClusterSettings("member1"), client)
+        self.lists: list[str] = []
+        self.was_refused = asyncio.Event()
+        self.watches: list[str] = []
+
+    async def list(self, path: str, **query: str) -> dict[str, Any]:
+        self.lists.append(path)
+        try:
+            return await super().list(path, **query)
+        except ApiError:
+            self.was_refused.set()
+            raise
+
+    def watch(self, path: str, **options: Any) -> AsyncIterator[dict[str, Any]]:
+        self.watches.append(path)
+        return super().watch(path, **options)
+
+
+class World:
+    """A cluster, a client that changes it, and the watch."""
+
+    def __init__(self, server: ApiServer, kube: KubeClient, client: ApiClient) -> None:
+        self.server = server
+        self.kube = kube
+        self.api = RecordingApi(client)
+        self.temporal = Temporal()
+        self.activities = self.new_worker()
+
+    def new_worker(self) -> WatchActivities:
+        return WatchActivities(self, cast("Client", self.temporal))
+
+    async def get(self, name: str) -> ClusterApi:
+        assert name == "member1"
+        return self.api
+
+    async def fault(self, *rules: dict[str, Any]) -> None:
+        await self.kube.replace("/_sandbox/faults", cast("Any", list(rules)))
+
+    @contextlib.asynccontextmanager
+    async def watching(
+        self, *interests: Interest, bells: tuple[str, ...] = ("canary/",), greeted: bool = True
+    ) -> AsyncIterator[None]:
+        """Watch, and wait until whoever is new has been rung."""
+        request = WatchRequest(cluster="member1", interests=interests, bells=bells, signal="bell")
+        running = asyncio.ensure_future(ActivityEnvironment().run(self.activities.watch_cluster, request))
+        if greeted:
+            assert await self.temporal.next_of(len(interests)) == sorted(
+                f"canary/{i.canary}" for i in interests
+            )
+        yield
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+
+
+@pytest.fixture
+async def world() -> AsyncIterator[World]:
+    server = await ApiServer.start()
+    client = ApiClient(Configuration(host=server.url))
+    async with KubeClient(server.url) as kube:
+        yield World(server, kube, client)
+    await client.close()  # type: ignore[no-untyped-call]
+    await server.stop()
+
+
+def deployment(name: str, image: str = "podinfo:1") -> dict[str, Any]:
+    labels = {"app": name}
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": 2,
+            "selector": {"matchLabels": labels},
+            "template": {
+                "metadata": {"labels": labels},
+                "spec": {"containers": [{"name": "app", "image": image}]},
+            },
+        },
+    }
+
+
+def image(value: str) -> dict[str, Any]:
+    return {"spec": {"template": {"spec": {"containers": [{"name": "app", "image": value}]}}}}
+
+
+def fence(moment: str) -> dict[str, Any]:
+    return {"metadata": {"annotations": {DECIDED_AT: moment}}}
+
+
+def interest(name: str, *objects: str, namespace: str = "default") -> Interest:
+    return Interest(canary=name, namespace=namespace, objects=objects or (f"Deployment/{name}",))
+
+
+async def add(world: World, *names: str, namespace: str = "default") -> None:
+    for name in names:
+        await world.kube.create(DEPLOYMENTS.format(namespace), deployment(name))
+
+
+async def change(world: World, name: str, body: dict[str, Any], sub: str = "") -> None:
+    path = f"{DEPLOYMENTS.format('default')}/{name}{sub}"
+    await world.kube.patch(path, body, kind="merge" if sub else "strategic")
+
+
+async def test_a_new_template_rings_the_canary_and_its_rollout_within_a_second(world: World) -> None:
+    await add(world, "a", "b")
+    async with world.watching(interest("a"), interest("b"), bells=("canary/", "rollout/"), greeted=False):
+        await world.temporal.next_of(4)
+        started = asyncio.get_running_loop().time()
+        await change(world, "a", image("podinfo:2"))
+
+        assert await world.temporal.next_of(2) == ["canary/a", "rollout/a"]
+        assert asyncio.get_running_loop().time() - started < 1
+
+
+@pytest.mark.parametrize(
+    ("body", "sub"),
+    [
+        pytest.param(image("podinfo:2") | fence("2026-01-02"), "", id="our own template"),
+        pytest.param({"spec": {"replicas": 0}} | fence("2026-01-02"), "", id="our own size"),
+        pytest.param({"metadata": {"labels": {"a": "b"}}}, "", id="a label"),
+        pytest.param({"spec": {"paused": True}}, "", id="another field"),
+        pytest.param({"status": {"replicas": 2, "updatedReplicas": 1}}, "/status", id="a mere counter"),
+    ],
+)
+async def test_our_own_writes_and_counters_do_not_ring(world: World, body: dict[str, Any], sub: str) -> None:
+    await add(world, "a", "b")
+    await change(world, "a", fence("2026-01-01"))
+    async with world.watching(interest("a"), interest("b")):
+        await change(world, "a", body, sub)
+        await change(world, "b", image("podinfo:2"))
+
+        assert await world.temporal.next() == "canary/b"
+
+
+@pytest.mark.parametrize(
+    ("body", "sub"),
+    [
+        pytest.param(image("podinfo:2"), "", id="a template by somebody else"),
+        pytest.param({"spec": {"replicas": 5}}, "", id="a size by somebody else"),
+        pytest.param({"status": {"replicas": 2, "readyReplicas": 1}}, "/status", id="serving"),
+        pytest.param(
+            {
+                "status": {
+                    "observedGeneration": 9,
+                    "replicas": 2,
+                    "updatedReplicas": 2,
+                    "availableReplicas": 2,
+                }
+            },
+            "/status",
+            id="fully ready",
+        ),
+        pytest.param(
+            {
+                "status": {
+                    "conditions": [
+                        {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded"}
+                    ],
+                    "observedGeneration": 9,
+                }
+            },
+            "/status",
+            id="past its deadline",
+        ),
+    ],
+)
+async def test_what_others_do_and_readiness_ring(world: World, body: dict[str, Any], sub: str) -> None:
+    await add(world, "a", "b")
+    await change(world, "a", fence("2026-01-01"))
+    async with world.watching(interest("a"), interest("b")):
+        await change(world, "a", body, sub)
+
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_coming_and_going_ring(world: World) -> None:
+    async with world.watching(interest("a")):
+        await add(world, "a")
+        assert await world.temporal.next() == "canary/a"
+
+        await world.kube.delete(f"{DEPLOYMENTS.format('default')}/a")
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_an_edited_service_rings_unless_we_wrote_it(world: World) -> None:
+    path = SERVICES.format("default")
+    for name in ("a", "b"):
+        spec = {"selector": {"app": name}, "ports": [{"port": 80}]}
+        await world.kube.create(path, {"metadata": {"name": name}, "spec": spec})
+    async with world.watching(interest("a", "Service/a"), interest("b", "Service/b")):
+        ours = {"spec": {"selector": {"app": "a-primary"}}} | fence("2026-01-01")
+        await world.kube.patch(f"{path}/a", ours)
+        await world.kube.patch(f"{path}/b", {"spec": {"selector": {"app": "other"}}})
+        assert await world.temporal.next() == "canary/b"
+
+        await world.kube.patch(f"{path}/a", {"spec": {"selector": {"app": "foreign"}}})
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_configs_ring_and_are_read_as_metadata_only(world: World) -> None:
+    secret = {"metadata": {"name": "s"}, "type": "Opaque", "stringData": {"k": "mark3r"}}
+    await world.kube.create(CONFIG_MAPS.format("default"), {"metadata": {"name": "c"}, "data": {"k": "1"}})
+    await world.kube.create(SECRETS.format("default"), secret)
+    async with world.watching(interest("a", "ConfigMap/c", "Secret/s")):
+        await world.kube.patch(f"{CONFIG_MAPS.format('default')}/c", {"data": {"k": "2"}})
+        assert await world.temporal.next() == "canary/a"
+        await world.kube.patch(f"{SECRETS.format('default')}/s", {"stringData": {"k": "other"}})
+        assert await world.temporal.next() == "canary/a"
+
+    assert world.api.lists == []  # only their metadata was listed
+    assert "mark3r" not in repr(world.activities._known["member1"].memory)
+
+
+async def test_a_gap_rings_for_what_differs_and_for_nothing_else(world: World) -> None:
+    await add(world, "a", "b")
+    async with world.watching(interest("a"), interest("b")):
+        gone = {"id": "g", "do": "gone", "path": "watch=1", "times": 1}
+        shut = {
+            "id": "s",
+            "do": "status",
+            "status": 503,
+            "path": "deployments",
+            "userAgent": "durable-canary",
+        }
+        await world.fault(shut, {"id": "c", "do": "closeWatches"})
+        await change(world, "a", image("podinfo:2"))
+        await world.fault(gone)
+        assert await world.temporal.next() == "canary/a"
+
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+        assert world.temporal.drain() == []
+    assert len(world.api.lists) >= 2
+
+
+async def test_a_closed_stream_goes_on_where_it_was(world: World) -> None:
+    await add(world, "a")
+    async with world.watching(interest("a")):
+        for turn in range(3):
+            await world.fault({"id": str(turn), "do": "closeWatches"})
+            await change(world, "a", image(f"podinfo:{turn + 2}"))
+            assert await world.temporal.next() == "canary/a"
+
+    assert len(world.api.lists) == 1
+
+
+async def test_other_interests_list_nothing_again_and_greet_the_new_alone(world: World) -> None:
+    await add(world, "a", "b")
+    async with world.watching(interest("a")):
+        pass
+    await change(world, "a", image("podinfo:2"))
+    async with world.watching(interest("a"), interest("b"), greeted=False):
+        assert await world.temporal.next_of(2) == ["canary/a", "canary/b"]
+
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+        assert world.temporal.drain() == []
+
+    assert len(world.api.lists) == 1
+    assert len(world.api.watches) == 2
+
+
+async def test_a_later_run_takes_over_from_one_that_does_not_know_yet(world: World) -> None:
+    await add(world, "a", "b")
+    async with world.watching(interest("a")), world.watching(interest("a"), interest("b"), greeted=False):
+        assert await world.temporal.next() == "canary/b"
+
+        await change(world, "a", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/a"
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+        assert world.temporal.drain() == []
+
+
+async def test_a_worker_without_memory_rings_everybody_once(world: World) -> None:
+    await add(world, "a", "b")
+    both = (
+        interest("a", "Deployment/a", "ConfigMap/c", "Service/a"),
+        interest("b", "Deployment/b", "ConfigMap/c", "Service/b"),
+    )
+    async with world.watching(*both):
+        pass
+    world.activities = world.new_worker()
+    async with world.watching(*both):
+        await change(world, "a", image("podinfo:2"))
+
+        assert await world.temporal.next() == "canary/a"
+        assert world.temporal.drain() == []
+
+
+@pytest.mark.parametrize(
+    ("count", "is_namespaced"), [(NAMESPACED_STREAMS, True), (NAMESPACED_STREAMS + 1, False)]
+)
+async def test_many_namespaces_share_one_stream(world: World, count: int, is_namespaced: bool) -> None:  # noqa: FBT001 — a parameter
+    namespaces = [f"n{number}" for number in range(count)]
+    for namespace in namespaces:
+        await world.kube.create("/api/v1/namespaces", {"metadata": {"name": namespace}})
+        await add(world, "app", namespace=namespace)
+    async with world.watching(*(interest(one, "Deployment/app", namespace=one) for one in namespaces)):
+        await world.kube.patch(f"{DEPLOYMENTS.format('n1')}/app", image("podinfo:2"), kind="strategic")
+        assert await world.temporal.next() == "canary/n1"
+
+    assert len(set(world.api.watches)) == (count if is_namespaced else 1)
+
+
+async def test_a_kind_that_is_not_served_holds_up_nothing(world: World) -> None:
+    await add(world, "a")
+    async with world.watching(interest("a", "Deployment/a", "VirtualService/a")):
+        await change(world, "a", image("podinfo:2"))
+
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_a_bell_is_tried_again_while_temporal_is_away(world: World) -> None:
+    await add(world, "a", "b")
+    world.temporal.failures = {
+        "canary/a": [RPCStatusCode.UNAVAILABLE, RPCStatusCode.DEADLINE_EXCEEDED],
+        "canary/b": [RPCStatusCode.NOT_FOUND],
+    }
+    async with world.watching(interest("a"), interest("b"), greeted=False):
+        assert await world.temporal.next() == "canary/a"
+
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+        assert world.temporal.drain() == []
+
+
+async def test_the_resync_rings_one_canary_after_the_other(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(watch, "RESYNC", 0.3)
+    monkeypatch.setattr(watch, "RESYNC_PAUSE", 0.0)
+    async with world.watching(interest("a"), interest("b"), bells=("canary/", "rollout/"), greeted=False):
+        await world.temporal.next_of(4)
+
+        assert [await world.temporal.next() for _ in range(4)] == ["canary/a", "canary/b"] * 2
+
+
+async def test_an_api_server_that_is_away_is_awaited(world: World) -> None:
+    await add(world, "a")
+    down = {"id": "d", "do": "status", "status": 503, "path": "deployments"}
+    await world.fault(down)
+    async with world.watching(interest("a"), greeted=False):
+        await asyncio.wait_for(world.api.was_refused.wait(), 5)
+        await world.fault()
+
+        assert await world.temporal.next() == "canary/a"
