@@ -29,12 +29,10 @@ COUNTERS = {
 
 
 class Payload(pydantic.BaseModel):
-    """What a caller posts; gates need the name and namespace only."""
+    """What counts of what a caller posts; gates need the name and namespace only."""
 
     name: str = ""
     namespace: str = ""
-    phase: str = ""
-    checksum: str = ""
     metadata: dict[str, str] = pydantic.Field(default_factory=dict)
 
     @property

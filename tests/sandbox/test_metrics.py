@@ -201,7 +201,7 @@ async def test_the_series_of_a_gone_pod_end_at_once_and_stay_in_ranges(
 ) -> None:
     await pods.run("backend-1", "hits 1\n")
     await prom.until("count_over_time(hits[1m])", lambda found: bool(found) and found[0]["value"][1] >= "2")
-    await getattr(pods, ending)("backend-1")
+    await (pods.delete if ending == "delete" else pods.fail)("backend-1")
 
     await prom.until("hits or up", no_result)
     assert await prom.query("count_over_time(hits[1m])")

@@ -30,8 +30,6 @@ RANGES = [
     "increase(istio_requests_total{response_code='500'}[25s])",
 ]
 
-Ask = Any
-
 
 class Pair:
     """The same questions to both servers."""
