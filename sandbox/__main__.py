@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import logging
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -145,11 +146,12 @@ def _detach(directory: Path) -> int:
             stderr=log,
             start_new_session=True,
         )
-    if not _becomes_true(
-        lambda: (directory / "endpoints.json").exists() or child.poll() is not None, READY_WITHIN
-    ):
+    endpoints = directory / "endpoints.json"
+    until = time.monotonic() + READY_WITHIN
+    while not endpoints.exists() and child.poll() is None and time.monotonic() < until:
+        time.sleep(0.02)
+    if not endpoints.exists():
         child.terminate()
-    if child.poll() is not None or not (directory / "endpoints.json").exists():
         raise LookupError(f"The sandbox did not start; see {directory}/sandbox.log.")
     return _show(directory)
 
@@ -159,9 +161,12 @@ def _down(options: argparse.Namespace) -> int:
     if not is_running(options.dir) or endpoints is None:
         print(f"No sandbox is running in {options.dir}.")
         return 0
-    os.kill(endpoints["pid"], signal.SIGTERM)
-    if not _becomes_true(lambda: not is_running(options.dir), ENDS_WITHIN):
-        os.kill(endpoints["pid"], signal.SIGKILL)
+    process = os.pidfd_open(endpoints["pid"])
+    signal.pidfd_send_signal(process, signal.SIGTERM)
+    ended, _, _ = select.select([process], [], [], ENDS_WITHIN)
+    if not ended:
+        signal.pidfd_send_signal(process, signal.SIGKILL)
+        select.select([process], [], [])
     return 0
 
 
@@ -185,15 +190,6 @@ def _show(directory: Path) -> int:
         for part in ("api", "prometheus", "gateway", "mesh", "services", "loadTester"):
             print(f"  {part:11} {cluster[part]}")
     return 0
-
-
-def _becomes_true(condition: Any, within: float) -> bool:
-    until = time.monotonic() + within
-    while not condition():
-        if time.monotonic() > until:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 if __name__ == "__main__":

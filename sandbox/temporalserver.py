@@ -3,6 +3,8 @@
 import asyncio
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Self
 
@@ -31,6 +33,7 @@ class TemporalServer:
     async def start(cls, directory: Path, port: int = 0, ui_port: int = 0) -> Self:
         """Start the server and wait until its namespace is there; ports that are 0 are chosen."""
         port, ui_port, http, metrics = _ports(port, ui_port, 0, 0)
+        ui_url = f"http://{LOCALHOST}:{ui_port}"
         attributes = [text for one in SEARCH_ATTRIBUTES for text in ("--search-attribute", one)]
         child = await children.start(
             *(str(Path(sys.executable).with_name("temporal")), "server", "start-dev", "--ip", LOCALHOST),
@@ -41,11 +44,11 @@ class TemporalServer:
             log=directory / "temporal.log",
         )
         try:
-            await asyncio.wait_for(_prepare(child, f"http://{LOCALHOST}:{http}"), READY_WITHIN)
+            await asyncio.wait_for(_prepare(child, f"http://{LOCALHOST}:{http}", ui_url), READY_WITHIN)
         except BaseException:
             await children.stop(child)
             raise
-        return cls(child, f"{LOCALHOST}:{port}", f"http://{LOCALHOST}:{ui_port}")
+        return cls(child, f"{LOCALHOST}:{port}", ui_url)
 
     async def wait(self) -> None:
         """Return when the server has ended."""
@@ -56,19 +59,27 @@ class TemporalServer:
         await children.stop(self._child)
 
 
-async def _prepare(child: asyncio.subprocess.Process, url: str) -> None:
-    """Wait for the default namespace, and keep its histories for 30 days."""
-    namespace = f"{url}/api/v1/namespaces/default"
+async def _prepare(child: asyncio.subprocess.Process, api: str, ui: str) -> None:
+    """Wait for the default namespace, keep its histories for 30 days, and wait for the UI."""
+    body = {"config": {"workflowExecutionRetentionTtl": RETENTION}}
     async with aiohttp.ClientSession() as session:
-        while child.returncode is None:
-            try:
-                body = {"config": {"workflowExecutionRetentionTtl": RETENTION}}
-                async with session.post(f"{namespace}/update", json=body) as answer:
-                    if answer.ok:
-                        return
-            except aiohttp.ClientError:
-                pass  # not listening yet
-            await asyncio.sleep(0.02)
+        await _succeeds(child, lambda: session.post(f"{api}/api/v1/namespaces/default/update", json=body))
+        await _succeeds(child, lambda: session.get(f"{ui}/api/v1/namespaces/default"))
+
+
+async def _succeeds(
+    child: asyncio.subprocess.Process,
+    ask: Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]],
+) -> None:
+    """Ask until the answer is a success, as long as the child lives."""
+    while child.returncode is None:
+        try:
+            async with ask() as answer:
+                if answer.ok:
+                    return
+        except aiohttp.ClientError:
+            pass  # not listening yet
+        await asyncio.sleep(0.02)
     raise RuntimeError(f"The Temporal server ended with {child.returncode}; see temporal.log.")
 
 

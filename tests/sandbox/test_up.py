@@ -1,0 +1,280 @@
+"""The assembled sandbox, as its own process and inside this one."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+from ruamel.yaml import YAML
+
+from sandbox.client import ApiError, KubeClient
+from sandbox.occupancy import AlreadyRunningError, claimed
+from sandbox.up import Plan, Sandbox
+
+Object = dict[str, Any]
+
+WEBAPP = Path(__file__).parents[2] / "sandbox/webapp/deploy/webapp"
+KUBECTL = Path(sys.executable).with_name("kubectl")
+COMMAND = (sys.executable, "-m", "sandbox")
+
+
+@pytest.fixture(scope="module")
+async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
+    plan = Plan(clusters=1, temporal=False)
+    async with Sandbox(tmp_path_factory.mktemp("box"), plan) as box:
+        yield box
+
+
+@pytest.fixture(scope="module")
+async def session() -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession() as session:
+        yield session
+
+
+async def kubectl(box: Sandbox, *arguments: str) -> str:
+    """Run the real kubectl in the member cluster."""
+    child = await asyncio.create_subprocess_exec(
+        str(KUBECTL),
+        *(f"--kubeconfig={box.directory}/kubeconfig", "--context=kurator-member1", *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    output, errors = await child.communicate()
+    assert child.returncode == 0, errors.decode()
+    return output.decode()
+
+
+async def test_the_files_say_where_everything_is(box: Sandbox, session: aiohttp.ClientSession) -> None:
+    endpoints = json.loads((box.directory / "endpoints.json").read_text())
+    member = endpoints["clusters"]["kurator-member1"]
+    clusters = YAML(typ="safe").load((box.directory / "clusters.yaml").read_text())
+
+    assert endpoints["pid"] == os.getpid()
+    assert list(endpoints["clusters"]) == ["host", "kurator-member1"]
+    assert clusters["clusters"]["kurator-member1"]["prometheus"] == member["prometheus"]
+    for url in (f"{member['api']}/version", f"{member['prometheus']}/-/ready", *member["faults"].values()):
+        async with session.get(url) as answer:
+            assert answer.status == 200, url
+
+
+async def test_istio_and_prometheus_are_there(box: Sandbox) -> None:
+    kinds = await kubectl(box, "api-resources", "--api-group=networking.istio.io", "-o", "name")
+    gateway = await kubectl(box, "get", "gateway", "-n", "istio-system", "-o", "name")
+    answer = await kubectl(
+        box, "get", "--raw", "/api/v1/namespaces/istio-system/services/prometheus:9090/proxy/-/ready"
+    )
+
+    assert "virtualservices.networking.istio.io" in kinds.split()
+    assert gateway.strip() == "gateway.networking.istio.io/public-gateway"
+    assert "Prometheus" in answer
+
+
+@pytest.mark.parametrize("version", ["v1", "v1alpha3", "v1beta1"])
+async def test_istio_is_served_in_all_its_versions(box: Sandbox, version: str) -> None:
+    async with KubeClient(box.clusters["kurator-member1"].api_url) as client:
+        found = await client.list(f"/apis/networking.istio.io/{version}/gateways")
+
+    assert [one["metadata"]["name"] for one in found["items"]] == ["public-gateway"]
+
+
+async def test_a_virtual_service_with_a_weight_in_words_is_refused(box: Sandbox) -> None:
+    route = {"destination": {"host": "a"}, "weight": "ten"}
+    body = {
+        "apiVersion": "networking.istio.io/v1beta1",
+        "kind": "VirtualService",
+        "metadata": {"name": "words", "namespace": "default"},
+        "spec": {"hosts": ["a"], "http": [{"route": [route]}]},
+    }
+    async with KubeClient(box.clusters["kurator-member1"].api_url) as client:
+        with pytest.raises(ApiError, match=r"spec\.http\[0\]\.route\[0\]\.weight"):
+            await client.create("/apis/networking.istio.io/v1beta1/namespaces/default/virtualservices", body)
+
+
+async def test_the_host_keeps_the_kubeconfigs_of_its_members(box: Sandbox) -> None:
+    async with KubeClient(box.clusters["host"].api_url) as client:
+        secret = await client.get("/api/v1/namespaces/default/secrets/kurator-member1")
+
+    assert "kurator-member1.config" in secret["data"]
+
+
+async def test_a_workload_is_served_measured_and_loaded(box: Sandbox, session: aiohttp.ClientSession) -> None:
+    await kubectl(box, "apply", "-f", str(WEBAPP / "common/namespace.yaml"))
+    await kubectl(box, "label", "namespace", "webapp", "istio-injection=enabled")
+    await kubectl(box, "apply", "-R", "-f", str(WEBAPP))
+    await kubectl(box, "rollout", "status", "-n", "webapp", "deployment/backend", "--timeout=15s")
+    member = box.clusters["kurator-member1"]
+    hey = {"type": "bash", "cmd": "hey -n 50 -c 2 http://backend.webapp:9898/"}
+    hook = {"name": "x", "namespace": "webapp", "phase": "Progressing", "metadata": hey}
+    async with session.post(member.load_tester_url, json=hook) as answer:
+        assert answer.status == 200, await answer.text()
+
+    for proxy in (member.mesh_url, member.services_url):
+        async with session.get("http://backend.webapp:9898/version", proxy=proxy) as answer:
+            assert (await answer.json())["version"] == "6.1.0"
+    query = 'sum(istio_requests_total{destination_workload="backend"})'
+    async with asyncio.timeout(10):
+        while await measured(session, member.prometheus_url, query) < 50:  # noqa: ASYNC110 — scraped by the second
+            await asyncio.sleep(0.05)
+
+
+async def measured(session: aiohttp.ClientSession, prometheus: str, query: str) -> float:
+    async with session.get(f"{prometheus}/api/v1/query", params={"query": query}) as answer:
+        found = (await answer.json())["data"]["result"]
+        return float(found[0]["value"][1]) if found else 0.0
+
+
+async def test_pods_are_rolled_without_a_failed_request(box: Sandbox, session: aiohttp.ClientSession) -> None:
+    await kubectl(box, "apply", "-f", str(WEBAPP / "common/namespace.yaml"))
+    await kubectl(box, "apply", "-R", "-f", str(WEBAPP))
+    await kubectl(box, "rollout", "status", "-n", "webapp", "deployment/frontend", "--timeout=15s")
+    member = box.clusters["kurator-member1"]
+    statuses: dict[str, list[int]] = {member.mesh_url: [], member.services_url: []}
+
+    async def load(proxy: str) -> None:
+        while True:
+            async with session.get("http://frontend.webapp/", proxy=proxy) as answer:
+                statuses[proxy].append(answer.status)
+
+    loads = [asyncio.create_task(load(proxy)) for proxy in statuses]
+    await kubectl(box, "rollout", "restart", "-n", "webapp", "deployment/frontend")
+    await kubectl(box, "rollout", "status", "-n", "webapp", "deployment/frontend", "--timeout=20s")
+    await asyncio.sleep(1)  # the old pods end
+    for one in loads:
+        one.cancel()
+    await asyncio.gather(*loads, return_exceptions=True)
+
+    assert {proxy: set(seen) for proxy, seen in statuses.items()} == {proxy: {200} for proxy in statuses}
+    assert min(len(seen) for seen in statuses.values()) > 100
+
+
+async def test_two_sandboxes_never_share_a_directory_or_an_address(box: Sandbox) -> None:
+    with pytest.raises(AlreadyRunningError):
+        async with Sandbox(box.directory, Plan(clusters=1, temporal=False)):
+            pass
+    with claimed(2) as one, claimed(2) as other:
+        assert not set(one) & set(other)
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    child = subprocess.Popen([*COMMAND, "up", "--dir", str(tmp_path), "--clusters", "1"])
+    yield child
+    child.kill()
+    child.wait()
+
+
+async def ready(directory: Path) -> Object:
+    """Wait until the sandbox has written where it is."""
+    path = directory / "endpoints.json"
+    async with asyncio.timeout(30):
+        while not path.exists():  # noqa: ASYNC110 — another process writes it
+            await asyncio.sleep(0.02)
+    found: Object = json.loads(path.read_text())
+    return found
+
+
+def children_of(directory: Path) -> set[int]:
+    """List the processes that name the directory in their command line."""
+    found = set()
+    for one in Path("/proc").iterdir():
+        if one.name.isdigit() and int(one.name) != os.getpid():
+            try:
+                command = (one / "cmdline").read_bytes()
+            except OSError:
+                continue  # gone meanwhile
+            if str(directory).encode() in command:
+                found.add(int(one.name))
+    return found
+
+
+async def no_child_is_left(directory: Path) -> None:
+    async with asyncio.timeout(10):
+        while children_of(directory):  # noqa: ASYNC110 — other processes end
+            await asyncio.sleep(0.02)
+
+
+async def test_temporal_is_ready_with_attributes_and_retention(
+    process: "subprocess.Popen[bytes]", tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    endpoints = await ready(tmp_path)
+    namespace = f"{endpoints['ui']}/api/v1/namespaces/default"
+    async with session.get(namespace) as answer:
+        config = (await answer.json())["config"]
+
+    assert config["workflowExecutionRetentionTtl"] == "2592000s"
+    assert {"CanaryPhase", "CanaryWeight"} <= set(config["customSearchAttributeAliases"].values())
+    assert process.poll() is None
+
+
+async def test_a_killed_sandbox_leaves_no_process(process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
+    await ready(tmp_path)
+    assert len(children_of(tmp_path)) == 4  # itself, two Envoys, Temporal
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+
+    await no_child_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.3, 0.6, None], ids=["at once", "early", "midway", "ready"])
+async def test_a_signal_ends_everything_at_any_moment(
+    process: "subprocess.Popen[bytes]", tmp_path: Path, moment: float | None
+) -> None:
+    if moment is None:
+        await ready(tmp_path)
+    else:
+        await asyncio.sleep(moment)
+    process.send_signal(signal.SIGINT)
+    await asyncio.to_thread(process.wait, 15)
+
+    await no_child_is_left(tmp_path)
+    assert not (tmp_path / "endpoints.json").exists()
+
+
+async def test_up_status_and_down(tmp_path: Path) -> None:
+    where = ("--dir", str(tmp_path))
+    began = time.monotonic()
+    up = await run("up", *where, "--clusters", "1", "--no-temporal", "--detach")
+    took = time.monotonic() - began
+    status = await run("status", *where)
+    down = await run("down", *where)
+    after = await run("status", *where)
+
+    assert (up[0], status[0], down[0], after[0]) == (0, 0, 0, 1)
+    assert "kurator-member1" in status[1]
+    assert after[1].startswith("No sandbox is running")
+    assert not children_of(tmp_path)
+    assert took < 15
+
+
+async def run(*arguments: str) -> tuple[int | None, str]:
+    child = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=asyncio.subprocess.PIPE)
+    output, _ = await child.communicate()
+    return child.returncode, output.decode()
+
+
+async def test_the_mesh_runs_alone_in_front_of_an_api_server(
+    box: Sandbox, session: aiohttp.ClientSession, tmp_path: Path
+) -> None:
+    child = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "mesh", "--kubeconfig", f"{box.directory}/kubeconfig", "--context", "kurator-member1"),
+        *("--dir", str(tmp_path)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert child.stdout
+    said = dict([(await child.stdout.readline()).decode().split() for _ in range(3)])
+    url = "http://prometheus.istio-system:9090/-/ready"
+    async with session.get(url, proxy=said["services"]) as answer:
+        status = answer.status
+    child.terminate()
+    await child.wait()
+
+    assert status == 200
+    await no_child_is_left(tmp_path)
