@@ -14,12 +14,9 @@ from canary.spec import CanarySpec
 from workflows import contract
 from workflows.options import ActivityOptions
 
-PREFLIGHT = ActivityOptions(
-    task_queue=contract.QUEUE,
-    start_to_close_timeout=timedelta(seconds=20),
-    retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3),
-)
+A_FEW_TIMES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3)
 """A person waits for the answer."""
+LOOK = ActivityOptions(start_to_close_timeout=timedelta(seconds=20), retry_policy=A_FEW_TIMES)
 
 # Where an Application has what a canary calls by another name.
 _PATHS = {
@@ -39,7 +36,11 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
     """
     names = tuple(cluster.name for cluster in spec.clusters)
     reach = await workflow.execute_activity_method(
-        SourceActivities.check_clusters, ClusterNames(names=names), summary="reach the clusters", **PREFLIGHT
+        SourceActivities.check_clusters,
+        ClusterNames(names=names),
+        task_queue=contract.CHECKS_QUEUE,
+        summary="reach the clusters",
+        **LOOK,
     )
     found = [
         _placed(problem, index)
@@ -59,7 +60,11 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
 
 async def _look(canary: CanarySpec, index: int) -> list[Problem]:
     preflight = await workflow.execute_activity_method(
-        PreflightActivities.preflight, canary, summary=f"preflight of {canary.tail}", **PREFLIGHT
+        PreflightActivities.preflight,
+        canary,
+        task_queue=contract.QUEUE,
+        summary=f"preflight of {canary.tail}",
+        **LOOK,
     )
     return [_placed(problem, index) for problem in preflight.problems]
 
