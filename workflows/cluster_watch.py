@@ -14,8 +14,8 @@ from workflows.contract import (
     BELL,
     CLUSTER_WATCH_WORKFLOW,
     REGISTER,
+    STATUS,
     WATCH_QUEUE,
-    Answer,
     Registration,
     canary_id,
     rollout_id,
@@ -61,7 +61,7 @@ class ClusterWatchWorkflow:
             if self._registrations:
                 await self._watch()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(WatchState(registrations=tuple(self._registrations.values())))
+        workflow.continue_as_new(self.status())
 
     @workflow.signal(name=REGISTER)
     def register(self, registration: Registration | None = None) -> None:
@@ -75,16 +75,10 @@ class ClusterWatchWorkflow:
             self._registrations[registration.canary] = registration
         self._changes += self._registrations != before
 
-    @workflow.update(name=REGISTER)
-    def register_answered(self, registration: Registration) -> Answer:
-        """Do the same and answer, for callers who must know that it has arrived."""
-        self.register(registration)
-        return Answer(message=f"{len(self._registrations)} canaries are registered with {self._cluster}")
-
-    @workflow.query
-    def registrations(self) -> tuple[Registration, ...]:
+    @workflow.query(name=STATUS)
+    def status(self) -> WatchState:
         """Who is registered, for what."""
-        return tuple(self._registrations.values())
+        return WatchState(registrations=tuple(self._registrations.values()))
 
     async def _settle(self) -> None:
         """Wait out a burst of registrations: each change of the watch opens its streams anew."""

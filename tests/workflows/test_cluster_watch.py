@@ -1,0 +1,235 @@
+"""The watch of a cluster on a real server, in real time."""
+
+import asyncio
+import contextlib
+import sys
+import uuid
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+from kubernetes.aio.client import ApiClient, Configuration
+from temporalio import activity, workflow
+from temporalio.client import Client, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
+
+from activities.cluster.api import ClusterApi, ClusterSettings
+from activities.cluster.watch import WatchActivities, WatchRequest
+from activities.heartbeat import heartbeating
+from sandbox.apiserver.server import ApiServer
+from sandbox.client import KubeClient
+from worker.runner import build_runner
+from workflows.cluster_watch import ClusterWatchWorkflow, WatchState
+from workflows.contract import BELL, QUEUE, REGISTER, STATUS, WATCH_QUEUE, Registration, canary_id, watch_id
+
+TEMPORAL = str(Path(sys.executable).with_name("temporal"))
+Handle = WorkflowHandle[ClusterWatchWorkflow, None]
+
+
+class Watch:
+    """Stands in for the watch: keeps what it is asked for and lasts until it is cancelled."""
+
+    def __init__(self) -> None:
+        self.asked: list[WatchRequest] = []
+        self.running = 0
+        self.changed = asyncio.Condition()
+
+    @activity.defn
+    async def watch_cluster(self, request: WatchRequest) -> None:
+        async with self.changed:
+            self.asked.append(request)
+            self.running += 1
+            self.changed.notify_all()
+        try:
+            async with heartbeating():
+                await asyncio.Event().wait()
+        finally:
+            async with self.changed:
+                self.running -= 1
+                self.changed.notify_all()
+
+    async def until(self, canaries: int, running: int = 1) -> None:
+        """Wait until it watches for so many canaries, and nothing else does any more."""
+        async with self.changed, asyncio.timeout(20):
+            await self.changed.wait_for(
+                lambda: self.running == running and len(self.asked[-1].interests) == canaries
+            )
+
+
+@workflow.defn
+class Rung:
+    """Stands in for a canary: ends when it is rung."""
+
+    def __init__(self) -> None:
+        self._is_rung = False
+
+    @workflow.run
+    async def run(self, rings: int) -> None:
+        for _ in range(rings):
+            await workflow.wait_condition(lambda: self._is_rung)
+            self._is_rung = False
+
+    @workflow.signal(name=BELL)
+    def bell(self) -> None:
+        self._is_rung = True
+
+
+@pytest.fixture(scope="module")
+async def server() -> AsyncIterator[WorkflowEnvironment]:
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=pydantic_data_converter,
+        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=150"],
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture
+async def client(server: WorkflowEnvironment) -> AsyncIterator[Client]:
+    runners = {ClusterWatchWorkflow: build_runner(), Rung: UnsandboxedWorkflowRunner()}
+    async with contextlib.AsyncExitStack() as stack:
+        for type_, runner in runners.items():
+            queue = QUEUE if type_ is ClusterWatchWorkflow else "rung"
+            worker = Worker(server.client, task_queue=queue, workflows=[type_], workflow_runner=runner)
+            await stack.enter_async_context(worker)
+        yield server.client
+
+
+@contextlib.asynccontextmanager
+async def watching(client: Client, watch: Watch | WatchActivities) -> AsyncIterator[Handle]:
+    """Run a watch workflow with these activities; its histories are replayed at the end."""
+    heartbeats = timedelta(milliseconds=500)
+    worker = Worker(
+        client,
+        task_queue=WATCH_QUEUE,
+        activities=[watch.watch_cluster],
+        max_heartbeat_throttle_interval=heartbeats,
+        default_heartbeat_throttle_interval=heartbeats,
+    )
+    async with worker:
+        handle: Handle = await client.start_workflow(
+            ClusterWatchWorkflow.run, id=watch_id(f"member-{uuid.uuid4()}"), task_queue=QUEUE
+        )
+        yield handle
+        await client.get_workflow_handle(handle.id).terminate()
+    replayer = Replayer(
+        workflows=[ClusterWatchWorkflow],
+        workflow_runner=build_runner(),
+        data_converter=pydantic_data_converter,
+    )
+    async for run in client.list_workflows(f"WorkflowId = '{handle.id}'"):
+        await replayer.replay_workflow(
+            await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        )
+
+
+def registration(name: str, *, remove: bool = False) -> Registration:
+    return Registration(
+        canary=name,
+        namespace="default",
+        objects=(f"Deployment/{name.rsplit('/', maxsplit=1)[-1]}",),
+        remove=remove,
+    )
+
+
+async def register(handle: Handle, *names: str, remove: bool = False) -> None:
+    await asyncio.gather(*(handle.signal(REGISTER, registration(name, remove=remove)) for name in names))
+
+
+async def test_a_registration_starts_the_watch(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as handle:
+        await register(handle, "m/default/Deployment/a")
+        await watch.until(1)
+        (request,) = watch.asked
+
+        assert request.cluster == handle.id.removeprefix("watch/")
+        assert request.interests[0].objects == ("Deployment/a",)
+        assert request.bells == ("canary/", "rollout/")
+        assert request.signal == BELL
+
+
+async def test_a_burst_of_registrations_restarts_the_watch_a_few_times_only(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as handle:
+        await register(handle, "first")
+        await watch.until(1)
+        await register(handle, *(f"canary-{number}" for number in range(300)))
+        await watch.until(301)
+
+        assert len(watch.asked) <= 4
+
+
+async def test_the_same_registration_again_changes_nothing(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as handle:
+        await register(handle, "a")
+        await watch.until(1)
+        await register(handle, "a", "a")
+        await handle.signal(REGISTER)
+        await register(handle, "b")
+        await watch.until(2)
+
+        assert len(watch.asked) == 2
+
+
+async def test_the_watch_ends_with_the_last_registration(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as handle:
+        await register(handle, "a")
+        await watch.until(1)
+        await register(handle, "a", remove=True)
+        await watch.until(1, running=0)
+
+        assert (await handle.query(STATUS, result_type=WatchState)).registrations == ()
+
+
+async def test_registrations_outlive_the_history(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as first:
+        names = [f"canary-{number}" for number in range(160)]
+        await register(first, *names)
+        await watch.until(160)
+        await register(first, "one-more")
+        await watch.until(161)
+        handle = client.get_workflow_handle(first.id)
+
+        assert (await handle.describe()).run_id != first.result_run_id
+        state = await handle.query(STATUS, result_type=WatchState)
+        assert {one.canary for one in state.registrations} == {*names, "one-more"}
+
+
+async def test_a_change_in_the_cluster_reaches_its_canary_within_a_second(client: Client) -> None:
+    api = await ApiServer.start()
+    kubernetes = ApiClient(Configuration(host=api.url))
+
+    class Clusters:
+        async def get(self, name: str) -> ClusterApi:
+            return ClusterApi(ClusterSettings(name), kubernetes)
+
+    tail = f"{uuid.uuid4()}/backend"
+    path = "/apis/apps/v1/namespaces/default/deployments"
+    template = {
+        "metadata": {"labels": {"a": "b"}},
+        "spec": {"containers": [{"name": "a", "image": "podinfo:1"}]},
+    }
+    spec = {"selector": {"matchLabels": {"a": "b"}}, "template": template}
+    async with KubeClient(api.url) as kube, watching(client, WatchActivities(Clusters(), client)) as handle:
+        await kube.create(path, {"metadata": {"name": "backend"}, "spec": spec})
+        greeted, changed = [
+            await client.start_workflow(Rung.run, rings, id=canary_id(f"{tail}{end}"), task_queue="rung")
+            for rings, end in ((1, "-greeted"), (2, ""))
+        ]
+        await register(handle, tail, f"{tail}-greeted")
+        await asyncio.wait_for(greeted.result(), 10)
+        started = asyncio.get_running_loop().time()
+        await kube.patch(f"{path}/backend", {"metadata": {"labels": {"x": "y"}}, "spec": {"replicas": 3}})
+        await asyncio.wait_for(changed.result(), 10)
+
+        assert asyncio.get_running_loop().time() - started < 1
+    await kubernetes.close()  # type: ignore[no-untyped-call]
+    await api.stop()
