@@ -21,15 +21,16 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.nodes import ScalarNode
 
-from canary.documents.mistake import Path
+from canary.documents.mistake import Path, show
 
 DEEPEST = 64
 """Levels of nesting; the deepest field of a document has about fifteen."""
-MOST_VALUES = 100_000
-"""Values of one file, each alias counted as all that it stands for."""
+MOST_VALUES = 20_000
+"""Values of one file, each alias counted as all that it stands for; an Application has about a hundred."""
 
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp"))
+_TEXTS = (_TAG + "str", _TAG + "timestamp")  # JSON, which documents really are, has no dates
 _MERGE = _TAG + "merge"
 _LEADING_TABS = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 
@@ -93,6 +94,16 @@ def _unreadable(error: YAMLError) -> UnreadableError:
     return UnreadableError(error.problem_mark.line + 1, f"is not YAML: {what}")
 
 
+def _text(text: str, line: int) -> str:
+    """Put together the halves that JSON writes letters beyond the first 65,536 with."""
+    try:
+        return text.encode("utf-16", "surrogatepass").decode("utf-16")
+    except UnicodeDecodeError as error:
+        raise UnreadableError(
+            line, "holds half a letter: an escaped surrogate without its other half"
+        ) from error
+
+
 @dataclass
 class _Open:
     """A mapping or a list whose end has not come yet."""
@@ -151,18 +162,18 @@ class _Builder:
             raise UnreadableError(line, "a field's name must be text")
         if self._tag(event) == _MERGE:
             raise UnreadableError(line, "merge keys (<<) are not read: write the fields out")
-        top = self.open[-1]
-        path = (*top.path, event.value)
+        top, name = self.open[-1], _text(event.value, line)
+        path = (*top.path, name)
         if path in self.lines:
-            raise UnreadableError(line, f"{event.value} is given twice, first on line {self.lines[path]}")
-        top.key = event.value
+            raise UnreadableError(line, f"{show(name)} is given twice, first on line {self.lines[path]}")
+        top.key = name
         self.lines[path] = line
 
     def _open(self, event: CollectionStartEvent, line: int) -> None:
         if len(self.open) == DEEPEST:
             raise UnreadableError(line, f"is nested deeper than {DEEPEST} levels")
         if event.tag is not None and not event.tag.startswith(_TAG):
-            raise UnreadableError(line, f"the tag {event.tag} is not read")
+            raise UnreadableError(line, f"the tag {show(event.tag)} is not read")
         value: dict[str, Any] | list[Any] = {} if isinstance(event, MappingStartEvent) else []
         path = self._next_path()
         self.lines.setdefault(path, line)
@@ -180,9 +191,9 @@ class _Builder:
     def _take_alias(self, name: str, line: int) -> None:
         anchored = self.anchors.get(name)
         if anchored is None:
-            raise UnreadableError(line, f"nothing is called &{name}")
+            raise UnreadableError(line, f"nothing is called &{show(name)}")
         if anchored.size is None:
-            raise UnreadableError(line, f"*{name} stands inside itself")
+            raise UnreadableError(line, f"*{show(name)} stands inside itself")
         self._put(anchored.value, anchored.size, line)
 
     def _put(self, value: object, size: int, line: int) -> None:
@@ -221,11 +232,11 @@ class _Builder:
     def _scalar(self, event: ScalarEvent, line: int) -> object:
         tag = self._tag(event)
         if tag not in _PLAIN:
-            raise UnreadableError(line, f"the tag {tag.removeprefix(_TAG)} is not read")
-        if tag == _TAG + "timestamp":  # JSON, which documents really are, has no dates
-            return event.value
+            raise UnreadableError(line, f"the tag {show(tag.removeprefix(_TAG))} is not read")
+        if tag in _TEXTS:
+            return _text(event.value, line)
         try:
             return self.yaml.constructor.construct_object(ScalarNode(tag, event.value))
         except (ValueError, KeyError) as error:
             kind = tag.removeprefix(_TAG)
-            raise UnreadableError(line, f"{event.value[:40]} is no {kind}") from error
+            raise UnreadableError(line, f"{show(event.value)} is no {kind}") from error

@@ -6,7 +6,7 @@ from dataclasses import replace
 from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
 from canary.documents import kurator
 from canary.documents.catalogue import Catalogue, Reference
-from canary.documents.mistake import Mistake, Path, under, warning
+from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.reading import Key
 from canary.documents.rollouts import missing_of_rollout, rollout_mistakes, rollout_spec
 from canary.documents.rules import address_mistakes, namespace_mistakes, object_name_mistakes
@@ -128,7 +128,7 @@ def _policy_name_mistakes(application: kurator.Application) -> Iterator[Mistake]
         name = policy.name or f"{application.metadata.name}-{index}"
         if name in seen:
             yield Mistake(
-                (*_POLICIES, index, "name"), f"{name} is the name of syncPolicies[{seen[name]}] too"
+                (*_POLICIES, index, "name"), f"{show(name)} is the name of syncPolicies[{seen[name]}] too"
             )
         seen.setdefault(name, index)
 
@@ -153,7 +153,7 @@ def _fleet_mistakes(application: kurator.Application, given: Catalogue) -> Itera
         elif destination is not None and first is not None and destination.fleet != first.fleet:
             yield Mistake(
                 (*path, "fleet"),
-                f"{destination.fleet} is not {first.fleet}, the fleet of syncPolicies[0]: "
+                f"{show(destination.fleet)} is not {show(first.fleet)}, the fleet of syncPolicies[0]: "
                 "an Application goes to one fleet",
             )
     if first is not None:

@@ -7,7 +7,7 @@ from canary.analysis import BUILT_IN
 from canary.documents.catalogue import Catalogue, Reference
 from canary.documents.flagger import Analysis, Canary, Metric, Service, Webhook
 from canary.documents.istio import written
-from canary.documents.mistake import Mistake, Path, under
+from canary.documents.mistake import Mistake, Path, show, under
 from canary.documents.reading import Key
 from canary.documents.rules import (
     address_mistakes,
@@ -156,7 +156,7 @@ def _metric_mistakes(metric: Metric, interval: timedelta) -> Iterator[Mistake]:
     if metric.query is None and metric.template_ref is None and metric.name not in BUILT_IN:
         yield Mistake(
             ("name",),
-            f"{metric.name} is not built in ({' and '.join(BUILT_IN)} are): templateRef is required",
+            f"{show(metric.name)} is not built in ({' and '.join(BUILT_IN)} are): templateRef is required",
         )
     yield from bound_mistakes(metric.name, metric.threshold_range)
     if "interval" in metric.model_fields_set:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from canary.documents.mistake import Mistake
+from canary.documents.mistake import Mistake, show
 from canary.documents.schema import Document, Metadata, NotDone, Structure, Text
 
 _NO_CHART = NotDone(
@@ -93,4 +93,4 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Mistake]:
     names = [member.name for member in fleet.spec.clusters]
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield Mistake(("spec", "clusters", index, "name"), f"{name} is in this fleet already")
+            yield Mistake(("spec", "clusters", index, "name"), f"{show(name)} is in this fleet already")

@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import Field
 
 from canary.documents.flux import SecretRef
-from canary.documents.mistake import Mistake
+from canary.documents.mistake import Mistake, show
 from canary.documents.rules import address_mistakes
 from canary.documents.schema import Document, NotDone, Text
 from canary.spec import MetricProvider, MetricTemplate
@@ -66,6 +66,6 @@ def provider_mistakes(provider: Provider) -> Iterator[Mistake]:
     if provider.type in _LATER:
         yield Mistake(("type",), f"{provider.type} is not supported yet; allowed is prometheus")
     elif provider.type != "prometheus":
-        yield Mistake(("type",), f"must be prometheus, is {provider.type}")
+        yield Mistake(("type",), f"must be prometheus, is {show(provider.type)}")
     if provider.address is not None:
         yield from address_mistakes(("address",), provider.address)

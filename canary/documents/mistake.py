@@ -6,6 +6,28 @@ from dataclasses import dataclass, replace
 Path = tuple[str | int, ...]
 """Keys and list indexes from a document's root."""
 
+VALUE = 60
+"""Letters of a value that a message shows."""
+SENTENCE = 200
+"""Letters of another's sentence that a message shows."""
+
+
+def show(value: object, longest: int = VALUE) -> str:
+    """Write what a document says so that it fits into a line, whatever it is."""
+    match value:
+        case None:
+            text = "null"
+        case bool():
+            text = str(value).lower()
+        case dict():
+            text = "a mapping"
+        case list():
+            text = "a list"
+        case _:
+            text = " ".join(str(value).split()) or "empty"
+    text = "".join(letter if letter.isprintable() else "�" for letter in text)
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
 
 @dataclass(frozen=True)
 class Mistake:
@@ -20,7 +42,7 @@ class Mistake:
     @property
     def where(self) -> str:
         """The path as people write it: `spec.syncPolicies[0].rollout.port`."""
-        text = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in self.path)
+        text = "".join(f"[{part}]" if isinstance(part, int) else f".{show(part)}" for part in self.path)
         return text.removeprefix(".")
 
     def __str__(self) -> str:

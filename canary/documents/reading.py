@@ -12,8 +12,7 @@ from pydantic import BaseModel, ValidationError
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.kurator import Application
-from canary.documents.mistake import Mistake, Path
-from canary.documents.schema import show
+from canary.documents.mistake import Mistake, Path, show
 
 AnyDocument = Application | Fleet | AttachedCluster | Canary | MetricTemplate
 """Every kind of document that is read."""
@@ -37,7 +36,7 @@ class Key:
     name: str
 
     def __str__(self) -> str:
-        return f"{self.kind} {self.namespace}/{self.name}"
+        return f"{show(self.kind)} {show(self.namespace)}/{show(self.name)}"
 
 
 def key_of(data: object) -> Key | None:
@@ -162,6 +161,7 @@ _WANTED = {
     "float_type": "must be a number, is {value}",
     "finite_number": "must be a finite number, is {value}",
     "bool_type": "must be true or false, is {value}",
+    "string_unicode": "must be text",
     "string_type": "must be text, is {value}; put it in quotes",
     "list_type": "must be a list, is {value}",
     "dict_type": "must be a mapping, is {value}",

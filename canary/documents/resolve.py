@@ -12,7 +12,7 @@ from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet, fleet_mistakes
 from canary.documents.kurator import Application
 from canary.documents.metrics import provider_mistakes
-from canary.documents.mistake import Mistake, Path, of_document, under
+from canary.documents.mistake import SENTENCE, Mistake, Path, of_document, show, under
 from canary.documents.reading import AnyDocument
 from canary.documents.rules import namespace_mistakes, object_name_mistakes
 from canary.documents.schema import refused
@@ -173,7 +173,9 @@ def _use_mistakes(use: _Use, owner: str | None) -> Iterator[Mistake]:
         message = f"{use.what} is the target of {owner} already: a target has one canary"
         yield Mistake(use.target, message, document=use.document)
     for index, metric in enumerate(use.spec.analysis.metrics):
+        if metric.template is None:  # built in, or its document cannot be read
+            continue
         try:
             render_query(use.spec, metric, metric.interval)
         except TemplateError as error:
-            yield Mistake((*use.metrics, index), str(error), document=use.document)
+            yield Mistake((*use.metrics, index), show(error, SENTENCE), document=use.document)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
-from canary.documents.mistake import Mistake, Path, warning
+from canary.documents.mistake import Mistake, Path, show, warning
 
 TOO_SHORT = timedelta(seconds=10)
 """Below this a check hardly finds new samples: Prometheus scrapes every 15 s by default."""
@@ -23,8 +23,8 @@ def object_name_mistakes(path: Path, name: str) -> Iterator[Mistake]:
     if not _SUBDOMAIN.fullmatch(name):
         yield Mistake(
             path,
-            f"{name} is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
-            "with a letter or digit first and last",
+            f"{show(name)} is no name of a Kubernetes object: allowed are lower-case letters, digits, "
+            "'-' and '.', with a letter or digit first and last",
         )
     elif len(name) > _LONGEST_SUBDOMAIN:
         yield Mistake(path, f"must have at most {_LONGEST_SUBDOMAIN} characters, has {len(name)}")
@@ -35,7 +35,7 @@ def namespace_mistakes(path: Path, name: str) -> Iterator[Mistake]:
     if not _LABEL.fullmatch(name):
         yield Mistake(
             path,
-            f"{name} is no name of a namespace: allowed are lower-case letters, digits and '-', "
+            f"{show(name)} is no name of a namespace: allowed are lower-case letters, digits and '-', "
             "with a letter or digit first and last",
         )
     elif len(name) > _LONGEST_LABEL:
@@ -48,7 +48,7 @@ def service_name_mistakes(path: Path, name: str, suffix: str = "-primary") -> It
     if not _SERVICE.fullmatch(name):
         yield Mistake(
             path,
-            f"{name} is no name of a Service: allowed are lower-case letters, digits and '-', "
+            f"{show(name)} is no name of a Service: allowed are lower-case letters, digits and '-', "
             "with a letter first and no '-' last",
         )
     elif len(name) > longest:
@@ -66,7 +66,7 @@ def address_mistakes(path: Path, address: str) -> Iterator[Mistake]:
         is_usable = False
     if not is_usable:
         yield Mistake(
-            path, f"must be a URL that begins with http:// or https://, is {_without_user(address)}"
+            path, f"must be a URL that begins with http:// or https://, is {show(_without_user(address))}"
         )
     elif parts.username or parts.password:
         yield Mistake(path, "must not carry a user or password: name a Secret in secretRef")

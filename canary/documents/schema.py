@@ -10,12 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from canary.documents.mistake import Mistake, Path
+from canary.documents.mistake import Mistake, Path, show
 
 YEAR = timedelta(days=366)
 """Nothing in a rollout lasts longer; it also keeps a mistyped number from overflowing."""
 
-_SHOWN = 60
 _UNITS = {
     "ns": timedelta(microseconds=0.001),
     "us": timedelta(microseconds=1),
@@ -126,19 +125,3 @@ Text = Annotated[str, Field(min_length=1)]
 """Text that says something."""
 Structure = dict[str, Any]
 """A structure that is passed on, or that is refused as a whole."""
-
-
-def show(value: object) -> str:
-    """Write a wrong value so that it fits into a line."""
-    match value:
-        case None:
-            text = "null"
-        case bool():
-            text = str(value).lower()
-        case dict():
-            text = "a mapping"
-        case list():
-            text = "a list"
-        case _:
-            text = str(value) or "empty"
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from canary.documents.mistake import Mistake, Path, warning
+from canary.documents.mistake import Mistake, Path, show, warning
 from canary.documents.schema import Document, Percent
 from canary.spec import StepPlan, ThresholdRange
 
@@ -66,7 +66,7 @@ def bound_mistakes(name: str, bounds: Bounds | None) -> Iterator[Mistake]:
     """Yield what is wrong with the *bounds* of the metric *name*."""
     if bounds is None or (bounds.min is None and bounds.max is None):
         yield warning(
-            (), f"{name} has no bound: it is measured and never fails; give thresholdRange min or max"
+            (), f"{show(name)} has no bound: it is measured and never fails; give thresholdRange min or max"
         )
         return
     if bounds.min is not None and bounds.max is not None and bounds.min > bounds.max:
@@ -76,11 +76,12 @@ def bound_mistakes(name: str, bounds: Bounds | None) -> Iterator[Mistake]:
     if bounds.min is None and _is_success_rate(name):
         yield warning(
             ("thresholdRange",),
-            f"{name} is a success rate, which fails above max: {bounds.max:g} when all is well; give min",
+            f"{show(name)} is a success rate, which fails above max: {bounds.max:g} "
+            "when all is well; give min",
         )
     if bounds.max is None and name == "request-duration":
         yield warning(
-            ("thresholdRange",), f"{name} fails below min: {bounds.min:g} when it is fast; give max"
+            ("thresholdRange",), f"{show(name)} fails below min: {bounds.min:g} when it is fast; give max"
         )
 
 

@@ -699,6 +699,12 @@ def test_two_policies_on_one_target_are_one_mistake_for_all_clusters() -> None:
     ]
 
 
+def test_a_mistake_stays_in_its_line_whatever_the_document_says() -> None:
+    documents = changed(read("metric-template.yaml"), "metadata.name", f"two\nlines \x1b[31m{'x' * 100}")
+
+    assert lines(documents) == [f"metadata.name: two lines �[31m{'x' * 45}... {NO_OBJECT_NAME}"]
+
+
 def test_nothing_is_resolved_where_anything_is_wrong() -> None:
     documents = changed(read("metric-template.yaml", "canary.yaml", "fleet.yaml"), "spec.query", "")
 
