@@ -25,6 +25,9 @@ from sandbox.metrics.promql.values import (
 
 Arguments = list[Plan]
 
+# In Unix seconds; Python knows no others.
+FIRST_DATE = dt.datetime.min.replace(tzinfo=dt.UTC).timestamp()
+LAST_DATE = dt.datetime.max.replace(tzinfo=dt.UTC, microsecond=0).timestamp()
 DATES: dict[str, Callable[[dt.datetime], int]] = {
     "minute": lambda date: date.minute,
     "hour": lambda date: date.hour,
@@ -44,7 +47,9 @@ def plan_call(expr: ast.Call, arguments: Arguments, dialect: Dialect) -> Plan:
         raise BadDataError(f'parse error: function "{name}" is not enabled')
     reduce = windows.FUNCTIONS[dialect].get(name)
     if reduce is not None:
-        return _per_window(arguments[0], reduce, keeps_name=name in windows.KEEPS_NAME)
+        return _per_window(
+            arguments[0], lambda window, _: reduce(window), keeps_name=name in windows.KEEPS_NAME
+        )
     if name in UNARY:
         return _per_sample(arguments[0], UNARY[name])
     if name in DATES:
@@ -67,11 +72,13 @@ def _per_sample(argument: Plan, function: Callable[[float], float]) -> Plan:
     )
 
 
-def _per_window(argument: Plan, function: windows.RangeFunction, *, keeps_name: bool = False) -> Plan:
+def _per_window(
+    argument: Plan, function: Callable[[Window, Moment], float | None], *, keeps_name: bool = False
+) -> Plan:
     matrix = argument.matrix
 
     def run(moment: Moment) -> Vector:
-        found = [(window.labels, function(window)) for window in matrix(moment)]
+        found = [(window.labels, function(window, moment)) for window in matrix(moment)]
         return unique(
             [
                 Sample(labels if keeps_name else without_name(labels), v)
@@ -85,7 +92,7 @@ def _per_window(argument: Plan, function: windows.RangeFunction, *, keeps_name: 
 
 def _plan_date(name: str, arguments: Arguments) -> Plan:
     def read(value: float) -> float:
-        if not math.isfinite(value):
+        if not FIRST_DATE <= value <= LAST_DATE:
             return math.nan
         return float(DATES[name](dt.datetime.fromtimestamp(value, dt.UTC)))
 
@@ -179,30 +186,15 @@ def _histogram_quantile(arguments: Arguments) -> Plan:
 
 
 def _quantile_over_time(arguments: Arguments) -> Plan:
-    q, matrix = arguments[0].scalar, arguments[1].matrix
-
-    def run(moment: Moment) -> Vector:
-        wanted = q(moment)
-        return unique(
-            [Sample(without_name(w.labels), windows.quantile(wanted, w.values)) for w in matrix(moment)]
-        )
-
-    return Plan(Kind.VECTOR, run)
+    q = arguments[0].scalar
+    return _per_window(arguments[1], lambda window, moment: windows.quantile(q(moment), window.values))
 
 
 def _predict_linear(arguments: Arguments) -> Plan:
-    matrix, seconds = arguments[0], arguments[1].scalar
-
-    def run(moment: Moment) -> Vector:
-        ahead = seconds(moment)
-
-        def predict(window: Window) -> float | None:
-            return windows.prediction(window, moment.at, ahead)
-
-        found = _per_window(matrix, predict).vector
-        return found(moment)
-
-    return Plan(Kind.VECTOR, run)
+    ahead = arguments[1].scalar
+    return _per_window(
+        arguments[0], lambda window, moment: windows.prediction(window, moment.at, ahead(moment))
+    )
 
 
 def _text(argument: Plan, moment: Moment) -> str:

@@ -191,6 +191,14 @@ def test_a_range_query_of_a_scalar_is_one_series_without_labels() -> None:
     assert series == ((), [(1000, 2.0), (2000, 3.0), (3000, 4.0)])
 
 
+@pytest.mark.parametrize("value", ["NaN", "Inf", "1e20", "-1e20"])
+def test_a_date_beyond_the_calendar_is_no_number(value: str) -> None:
+    found = number(f"year(vector({value}))", {}, 0)
+
+    assert found is not None
+    assert math.isnan(found)
+
+
 def test_vector_of_one_is_answered_by_an_empty_store() -> None:
     result = engine.instant("vector(1)", Tsdb(), 5000)
 

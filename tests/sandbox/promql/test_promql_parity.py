@@ -81,6 +81,34 @@ async def test_a_range_query_is_answered_as_by_prometheus(pair: Pair, query: str
 
 
 @pytest.mark.parametrize(
+    ("path", "parameters"),
+    [
+        ("labels", {}),
+        ("labels", {"match[]": "temperature"}),
+        ("series", {"match[]": '{pod=~"a|b",zone!="south"}'}),
+        ("series", {"match[]": "nothing"}),
+        ("series", {}),
+        ("series", {"match[]": "sum("}),
+    ],
+)
+async def test_series_are_listed_as_by_prometheus(pair: Pair, path: str, parameters: dict[str, str]) -> None:
+    bounds = {"start": str(END - 900), "end": str(END)}
+    theirs, ours = await pair.ask(path, **parameters, **bounds)
+
+    assert ours[0] == theirs[0]
+    if ours[0] != 200:
+        assert ours[1]["errorType"] == theirs[1]["errorType"]
+    elif path == "series":
+        assert by_labels(ours[1]["data"]) == by_labels(theirs[1]["data"])
+    else:
+        assert ours == theirs
+
+
+def by_labels(series: list[dict[str, str]]) -> list[list[tuple[str, str]]]:
+    return sorted(sorted(found.items()) for found in series)
+
+
+@pytest.mark.parametrize(
     "parameters",
     [
         {"query": "up", "start": "5", "end": "1", "step": "1"},
