@@ -16,7 +16,13 @@ from workflows.options import ActivityOptions
 
 A_FEW_TIMES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3)
 """A person waits for the answer."""
-LOOK = ActivityOptions(start_to_close_timeout=timedelta(seconds=20), retry_policy=A_FEW_TIMES)
+SHORTLY = timedelta(seconds=20)
+REACH = ActivityOptions(
+    task_queue=contract.CHECKS_QUEUE, start_to_close_timeout=SHORTLY, retry_policy=A_FEW_TIMES
+)
+PREFLIGHT = ActivityOptions(
+    task_queue=contract.QUEUE, start_to_close_timeout=SHORTLY, retry_policy=A_FEW_TIMES
+)
 
 # Where an Application has what a canary calls by another name.
 _PATHS = {
@@ -36,11 +42,7 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
     """
     names = tuple(cluster.name for cluster in spec.clusters)
     reach = await workflow.execute_activity_method(
-        SourceActivities.check_clusters,
-        ClusterNames(names=names),
-        task_queue=contract.CHECKS_QUEUE,
-        summary="reach the clusters",
-        **LOOK,
+        SourceActivities.check_clusters, ClusterNames(names=names), summary="reach the clusters", **REACH
     )
     found = [
         _placed(problem, index)
@@ -60,11 +62,7 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
 
 async def _look(canary: CanarySpec, index: int) -> list[Problem]:
     preflight = await workflow.execute_activity_method(
-        PreflightActivities.preflight,
-        canary,
-        task_queue=contract.QUEUE,
-        summary=f"preflight of {canary.tail}",
-        **LOOK,
+        PreflightActivities.preflight, canary, summary=f"preflight of {canary.tail}", **PREFLIGHT
     )
     return [_placed(problem, index) for problem in preflight.problems]
 

@@ -1,0 +1,131 @@
+"""A fleet of clusters and a source, as fake activities of an Application."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from temporalio import activity
+from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
+
+from activities.cluster.preflight import Preflight
+from activities.entities import EntityAnswer, EntityStart, EntityUpdate
+from activities.source.delivery import (
+    ClusterNames,
+    FetchedRevision,
+    FetchRevision,
+    Reachability,
+    RetireInput,
+    SyncInput,
+    SyncResult,
+)
+from canary.application import ApplicationSpec, ClusterRef, GitSource, SyncPolicy
+from canary.problem import Problem
+from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
+from workflows.contract import ApplyResult
+
+ONE, TWO = ClusterRef(name="one"), ClusterRef(name="two")
+
+
+def canary_in(cluster: ClusterRef, name: str = "backend") -> CanarySpec:
+    """A canary of the Application."""
+    return CanarySpec(
+        cluster=cluster.name,
+        namespace="webapp",
+        name=name,
+        target=TargetRef(name=name),
+        service=ServiceSpec(name=name, port=80),
+        analysis=AnalysisSpec(),
+        application="team/shop",
+    )
+
+
+def policy_of(name: str, *clusters: ClusterRef, rollout: bool = False, **fields: Any) -> SyncPolicy:
+    """A policy for some clusters, with or without a rollout."""
+    canaries = tuple(canary_in(cluster) for cluster in clusters) if rollout else ()
+    return SyncPolicy(name=name, path=f"./{name}", clusters=clusters, prune=True, canaries=canaries, **fields)
+
+
+def shop(*policies: SyncPolicy, name: str = "shop", **source: Any) -> ApplicationSpec:
+    """An Application."""
+    return ApplicationSpec(
+        namespace="team",
+        name=name,
+        source=GitSource(url="http://git/shop.git", branch="master", **source),
+        policies=policies,
+    )
+
+
+@dataclass
+class Fleet:
+    """What the world looks like to an Application, and what was done to it."""
+
+    revision: str = "master@sha1:1"
+    source_message: str = ""
+    pause: timedelta = timedelta(milliseconds=20)
+    """How long a source without news is left alone."""
+    looks: int = 0
+    log: list[str] = field(default_factory=list)
+    results: dict[str, SyncResult] = field(default_factory=dict)
+    """What a sync or retirement in a cluster comes to, if not to success."""
+    held: dict[str, asyncio.Event] = field(default_factory=dict)
+    """What a sync in a cluster waits for."""
+    canary_answer: ApplyResult = field(default_factory=lambda: ApplyResult(accepted=True))
+    unreachable: dict[str, Problem] = field(default_factory=dict)
+    found: Preflight = field(default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1)))
+
+    def activities(self) -> list[Callable[..., Awaitable[Any]]]:
+        """The fakes, under the names of the real ones."""
+        return [
+            self.fetch_revision,
+            self.sync_policy,
+            self.retire_policy,
+            self.check_clusters,
+            self.preflight,
+            self.start_and_update,
+            self.update_entity,
+        ]
+
+    @activity.defn
+    async def fetch_revision(self, wanted: FetchRevision) -> FetchedRevision:
+        self.looks += 1
+        if (self.revision, self.source_message) == (wanted.known_revision, wanted.known_message):
+            raise ApplicationError(
+                "No news.", next_retry_delay=self.pause, category=ApplicationErrorCategory.BENIGN
+            )
+        return FetchedRevision(revision=self.revision, message=self.source_message)
+
+    @activity.defn
+    async def sync_policy(self, wanted: SyncInput) -> SyncResult:
+        if wanted.cluster in self.held:
+            while not self.held[wanted.cluster].is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.01)
+        self.log.append(f"sync {wanted.policy.name} {wanted.cluster} {wanted.revision[-1]}")
+        done = SyncResult(is_done=True, inventory=("default_a__ConfigMap",))
+        return self.results.get(wanted.cluster, done)
+
+    @activity.defn
+    async def retire_policy(self, wanted: RetireInput) -> SyncResult:
+        self.log.append(f"retire {wanted.policy} {wanted.cluster}{' prune' * wanted.prune}")
+        return self.results.get(wanted.cluster, SyncResult(is_done=True))
+
+    @activity.defn
+    async def check_clusters(self, wanted: ClusterNames) -> Reachability:
+        problems = {name: problem for name, problem in self.unreachable.items() if name in wanted.names}
+        return Reachability(problems=problems)
+
+    @activity.defn
+    async def preflight(self, _spec: CanarySpec) -> Preflight:
+        return self.found
+
+    @activity.defn
+    async def start_and_update(self, wanted: EntityStart) -> EntityAnswer:
+        self.log.append(f"{wanted.update} {wanted.workflow}")
+        return EntityAnswer(is_there=True, answer=self.canary_answer.model_dump(mode="json"))
+
+    @activity.defn
+    async def update_entity(self, wanted: EntityUpdate) -> EntityAnswer:
+        self.log.append(f"{wanted.update} {wanted.workflow}")
+        return EntityAnswer(is_there=True)

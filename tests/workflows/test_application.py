@@ -1,0 +1,435 @@
+"""An Application over a fleet of fake clusters."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.cluster.preflight import Preflight
+from activities.source.delivery import SyncResult
+from canary.application import ApplicationSpec
+from canary.problem import Problem
+from canary.status import ListRow
+from tests.workflows.conftest import SEARCH_ATTRIBUTES, TEMPORAL
+from tests.workflows.fleet import ONE, TWO, Fleet, policy_of, shop
+from worker.runner import build_runner
+from workflows.application import ApplicationWorkflow
+from workflows.contract import (
+    APPLICATION_WORKFLOW,
+    APPLY,
+    BELL,
+    CHECKS_QUEUE,
+    DELETE,
+    QUEUE,
+    ROW,
+    STATUS,
+    Answer,
+    ApplicationStatus,
+    ApplyApplication,
+    ApplyResult,
+    DeleteCommand,
+    application_id,
+)
+
+Serve = Callable[[list[Callable[..., Awaitable[Any]]]], Awaitable[Client]]
+
+BOTH = policy_of("web", ONE, TWO, rollout=True)
+UNREACHABLE = SyncResult(
+    is_done=False, is_unreachable=True, message="Cluster two does not answer: TimeoutError."
+)
+AWAY = Problem(path="cluster", message="Cluster two does not answer", is_unreachable=True)
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until something that can only be asked for is true."""
+    async with asyncio.timeout(20):
+        while not await condition():  # noqa: ASYNC110 — a workflow cannot set an event of the test
+            await asyncio.sleep(0.02)
+
+
+class Application:
+    """One Application of a test, by what a person can do to it and see of it."""
+
+    def __init__(self, client: Client, spec: ApplicationSpec) -> None:
+        self.client = client
+        self.id = application_id(spec.namespace, spec.name)
+        self.handle: WorkflowHandle[Any, Any] = client.get_workflow_handle(self.id)
+
+    async def apply(self, spec: ApplicationSpec) -> ApplyResult:
+        start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+            APPLICATION_WORKFLOW,
+            id=self.id,
+            task_queue=QUEUE,
+            id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+        )
+        result: ApplyResult = await self.client.execute_update_with_start_workflow(
+            APPLY, ApplyApplication(spec=spec), start_workflow_operation=start, result_type=ApplyResult
+        )
+        return result
+
+    async def delete(self) -> Answer:
+        answer: Answer = await self.handle.execute_update(DELETE, DeleteCommand(), result_type=Answer)
+        return answer
+
+    async def status(self) -> ApplicationStatus:
+        status: ApplicationStatus = await self.handle.query(STATUS, result_type=ApplicationStatus)
+        return status
+
+    async def row(self) -> ListRow:
+        return await (await self.handle.describe()).memo_value(ROW, type_hint=ListRow)
+
+    async def until(self, condition: Callable[[ApplicationStatus], bool]) -> ApplicationStatus:
+        async def is_so() -> bool:
+            return condition(await self.status())
+
+        await eventually(is_so)
+        return await self.status()
+
+    async def until_ready(self, revision: str = "1") -> ApplicationStatus:
+        return await self.until(
+            lambda status: (
+                all(
+                    each.is_ready and each.last_applied_revision.endswith(revision)
+                    for each in status.progress
+                )
+                and bool(status.progress)
+            )
+        )
+
+
+@pytest.fixture
+async def begin(serve: Serve, of: Any) -> AsyncIterator[Callable[..., Awaitable[Application]]]:
+    """Apply an Application, and end it after the test: the server is shared."""
+    begun: list[Application] = []
+
+    async def begin(fleet: Fleet, *policies: Any) -> Application:
+        application = Application(await serve(fleet.activities()), of(*policies))
+        await application.apply(of(*policies))
+        begun.append(application)
+        return application
+
+    yield begin
+    for application in begun:
+        if (await application.handle.describe()).status == WorkflowExecutionStatus.RUNNING:
+            await application.handle.terminate()
+
+
+def name_of(request: pytest.FixtureRequest) -> str:
+    """Tests share a server: each has an Application of its own."""
+    return request.node.name.removeprefix("test_").replace("_", "-")[:60].split("[")[0]
+
+
+@pytest.fixture
+def of(request: pytest.FixtureRequest) -> Callable[..., ApplicationSpec]:
+    return lambda *policies, **source: shop(*policies, name=name_of(request), **source)
+
+
+async def test_every_policy_is_synced_in_every_cluster_before_its_canary_is_started(begin: Any) -> None:
+    fleet = Fleet()
+
+    application = await begin(fleet, BOTH, policy_of("extra", ONE))
+    status = await application.until_ready()
+
+    assert sorted(fleet.log) == [
+        "apply canary/one/webapp/Deployment/backend",
+        "apply canary/two/webapp/Deployment/backend",
+        "sync extra one 1",
+        "sync web one 1",
+        "sync web two 1",
+    ]
+    for cluster in ("one", "two"):
+        synced = fleet.log.index(f"sync web {cluster} 1")
+        assert synced < fleet.log.index(f"apply canary/{cluster}/webapp/Deployment/backend")
+    assert [each.name for each in status.progress] == ["web-one", "web-two", "extra-one"]
+    assert status.progress[0].canary == "canary/one/webapp/Deployment/backend"
+    assert status.progress[0].message == "Applied revision: master@sha1:1"
+
+
+async def test_the_list_shows_how_it_stands(begin: Any) -> None:
+    application = await begin(Fleet(), BOTH)
+    await application.until_ready()
+
+    async def is_shown() -> bool:
+        return (await application.row()).phase == "Ready"
+
+    await eventually(is_shown)
+    row = await application.row()
+
+    assert (row.revision, row.message) == ("master@sha1:1", "Applied to 2 of 2.")
+
+
+async def test_a_push_reaches_every_cluster(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.log.clear()
+
+    fleet.revision = "master@sha1:2"
+    await application.until_ready("2")
+
+    assert sorted(line for line in fleet.log if "sync" in line) == ["sync web one 2", "sync web two 2"]
+
+
+async def test_looking_without_news_leaves_no_history(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+
+    async def looks(number: int) -> int:
+        until = fleet.looks + number
+
+        async def has_looked() -> bool:
+            return fleet.looks >= until
+
+        await eventually(has_looked)
+        return (await application.handle.describe()).history_length
+
+    assert await looks(5) == await looks(10)
+
+
+@pytest.mark.parametrize("argument", [[], ["github"], [{"ref": "refs/heads/master"}]], ids=str)
+async def test_a_bell_looks_at_once(begin: Any, argument: list[Any]) -> None:
+    fleet = Fleet(pause=timedelta(hours=1), revision=f"{len(str(argument))}@sha1:1")
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+
+    fleet.revision = f"{len(str(argument))}@sha1:2"
+    await application.handle.signal(BELL, args=argument)
+
+    await application.until_ready("2")
+    await application.delete()
+
+
+async def test_a_source_that_fails_is_told_and_recovers(begin: Any) -> None:
+    fleet = Fleet(source_message="Branch gone is not in git repository http://git/shop.git.", revision="")
+    application = await begin(fleet, BOTH)
+
+    status = await application.until(lambda status: bool(status.source_message))
+    assert status.message == status.source_message == fleet.source_message
+    assert fleet.log == []
+
+    fleet.revision, fleet.source_message = "master@sha1:1", ""
+    status = await application.until_ready()
+    assert status.source_message == ""
+
+
+async def test_an_unreachable_member_holds_up_nobody_else(begin: Any) -> None:
+    fleet = Fleet(results={"two": UNREACHABLE})
+    application = await begin(fleet, BOTH)
+
+    status = await application.until(
+        lambda status: status.progress[0].is_ready and bool(status.progress[1].message)
+    )
+    assert status.progress[1].message == UNREACHABLE.message
+    fleet.revision = "master@sha1:2"
+    await application.until(lambda status: status.progress[0].last_applied_revision.endswith("2"))
+
+    fleet.results.clear()
+    await application.until_ready("2")
+
+
+async def test_a_slow_member_holds_up_nobody_else(begin: Any) -> None:
+    fleet = Fleet(held={"two": asyncio.Event()})
+    application = await begin(fleet, BOTH)
+
+    await application.until(lambda status: status.progress[0].is_ready)
+    fleet.revision = "master@sha1:2"
+    await application.until(lambda status: status.progress[0].last_applied_revision.endswith("2"))
+    fleet.held["two"].set()
+
+    await application.until_ready("2")
+
+
+async def test_a_refused_revision_keeps_the_one_before(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+
+    refused = SyncResult(is_done=False, message="Deployment webapp/backend was refused: no")
+    fleet.results = {"one": refused, "two": refused}
+    fleet.revision = "master@sha1:2"
+    status = await application.until(lambda status: bool(status.progress[1].message.endswith("no")))
+
+    assert status.progress[1].last_applied_revision == "master@sha1:1"
+    assert status.progress[1].last_attempted_revision == "master@sha1:2"
+    assert not status.progress[1].is_ready
+
+
+async def test_a_canary_that_is_refused_is_told(begin: Any) -> None:
+    problem = Problem(path="spec.service.port", message="Service backend has no port 80")
+    fleet = Fleet(canary_answer=ApplyResult(accepted=False, problems=(problem,)))
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+
+    status = await application.until(lambda status: bool(status.progress[0].message))
+
+    assert status.progress[0].message == "Service backend has no port 80"
+    assert not status.progress[0].is_ready
+    assert status.progress[0].canary == ""
+
+
+async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("web", ONE)))
+    await application.until(lambda status: not status.progress[0].canary and status.progress[0].is_ready)
+
+    assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "sync web one 1"]
+
+
+async def test_a_policy_taken_out_is_taken_back_from_its_clusters(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, rollout=True), policy_of("extra", ONE))
+    await application.until_ready()
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("extra", ONE)))
+    await application.until(lambda status: len(status.progress) == 1)
+
+    assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
+
+
+async def test_the_same_spec_again_changes_nothing(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.log.clear()
+
+    result = await application.apply(of(BOTH))
+
+    assert result == ApplyResult(accepted=True, changed=False)
+    assert fleet.log == []
+
+
+async def test_a_policy_is_applied_anew_at_its_interval(begin: Any) -> None:
+    fleet = Fleet()
+    await begin(fleet, policy_of("web", ONE, interval=timedelta(seconds=1)))
+
+    async def is_synced_again() -> bool:
+        return fleet.log.count("sync web one 1") >= 3
+
+    await eventually(is_synced_again)
+
+
+async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    answer = await application.delete()
+    await application.handle.result()
+
+    assert answer.message == f"{application.id} deleted"
+    assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
+
+
+async def test_a_refused_first_apply_closes_the_workflow(serve: Serve, of: Any) -> None:
+    problem = Problem(path="spec.service.port", message="Service backend has no port 80")
+    fleet = Fleet(found=Preflight(problems=(problem,)))
+    application = Application(await serve(fleet.activities()), of(BOTH))
+
+    result = await application.apply(of(BOTH))
+
+    assert not result.accepted
+    assert result.problems[0].path == "spec.syncPolicies[0].rollout.port"
+    await application.handle.result()
+    assert fleet.log == []
+
+
+async def test_a_refused_later_apply_leaves_the_running_one(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.log.clear()
+
+    fleet.unreachable = {"two": Problem(path="cluster", message="Cluster two is not known here")}
+    result = await application.apply(of(BOTH, policy_of("extra", TWO)))
+
+    assert not result.accepted
+    assert (await application.status()).spec == of(BOTH)
+    assert fleet.log == []
+
+
+async def test_a_new_application_needs_every_cluster(serve: Serve, of: Any) -> None:
+    fleet = Fleet(unreachable={"two": AWAY})
+    application = Application(await serve(fleet.activities()), of(BOTH))
+
+    result = await application.apply(of(BOTH))
+
+    assert not result.accepted
+    assert result.problems == (
+        Problem(path="spec.syncPolicies[0].destination.fleet", message=AWAY.message, is_unreachable=True),
+    )
+
+
+async def test_a_running_application_takes_a_change_while_a_member_is_away(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+
+    fleet.unreachable = {"two": AWAY}
+    result = await application.apply(of(BOTH, policy_of("extra", ONE)))
+
+    assert result.accepted
+    assert result.problems[0].is_warning
+
+
+async def test_a_spec_of_another_name_is_refused(begin: Any) -> None:
+    application = await begin(Fleet(), BOTH)
+
+    with pytest.raises(WorkflowUpdateFailedError):
+        await application.apply(shop(BOTH, name="other"))
+
+
+@pytest.fixture
+async def short_lived() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that suggests continue-as-new after 60 events."""
+    environment = await WorkflowEnvironment.start_local(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=pydantic_data_converter,
+        search_attributes=SEARCH_ATTRIBUTES,
+        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"],
+    )
+    async with environment:
+        yield environment
+
+
+async def test_continuing_as_new_neither_forgets_nor_repeats(short_lived: WorkflowEnvironment) -> None:
+    fleet = Fleet()
+    client = short_lived.client
+    common = {"activities": fleet.activities(), "workflow_runner": build_runner()}
+    spec = shop(BOTH)
+    async with (
+        Worker(client, task_queue=QUEUE, workflows=[ApplicationWorkflow], **common),
+        Worker(client, task_queue=CHECKS_QUEUE, **common),
+    ):
+        application = Application(client, spec)
+        await application.apply(spec)
+        await application.until_ready()
+        first = (await application.handle.describe()).run_id
+        for revision in range(2, 9):
+            fleet.revision = f"master@sha1:{revision}"
+            await application.until_ready(str(revision))
+        second = await application.handle.describe()
+        await application.delete()
+        await application.handle.result()
+
+    assert second.run_id != first
+    assert second.status == WorkflowExecutionStatus.RUNNING
+    assert fleet.log.count("sync web one 5") == 1
