@@ -1,18 +1,16 @@
 """From plain data to a model of its kind, or to one line for each mistake."""
 
-import re
-import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.kurator import Application
 from canary.documents.mistake import Mistake, Path, show
+from canary.documents.wording import mistakes_of, one_of
 
 AnyDocument = Application | Fleet | AttachedCluster | Canary | MetricTemplate
 """Every kind of document that is read."""
@@ -77,7 +75,7 @@ def read(data: object) -> Reading:
     try:
         return Reading(found.model_validate(said), [])
     except ValidationError as error:
-        mistakes = list(_mistakes(found, error))
+        mistakes = list(mistakes_of(found, error))
     dropped = tuple(mistake.path for mistake in mistakes)
     try:
         return Reading(found.model_validate(_without(said, dropped)), mistakes, dropped)
@@ -108,11 +106,11 @@ def _is_whole(path: Path) -> bool:
 def _model_of(data: dict[Any, Any]) -> type[AnyDocument] | Mistake:
     kind, version = data.get("kind"), data.get("apiVersion")
     if kind is None:
-        return Mistake((), f"kind is required; allowed are {_one_of(KINDS)}")
+        return Mistake((), f"kind is required; allowed are {one_of(KINDS)}")
     if kind in _NOT_YET:
         return Mistake(("kind",), f"{kind} is not supported yet")
     if not isinstance(kind, str) or kind not in KINDS:
-        return Mistake(("kind",), f"must be {_one_of(KINDS)}, is {show(kind)}")
+        return Mistake(("kind",), f"must be {one_of(KINDS)}, is {show(kind)}")
     expected, model = KINDS[kind]
     if version != expected:
         return Mistake(
@@ -126,80 +124,3 @@ def _without_nulls(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _without_nulls(item) for key, item in value.items() if item is not None}
     return [_without_nulls(item) for item in value] if isinstance(value, list) else value
-
-
-def _mistakes(root: type[BaseModel], error: ValidationError) -> Iterator[Mistake]:
-    for each in error.errors(include_url=False):
-        path = _document_path(each["loc"])
-        yield Mistake(path, _message(each["type"], path, root, each))
-
-
-def _document_path(location: tuple[int | str, ...]) -> Path:
-    """Leave out what pydantic adds to a location for a mapping's own key."""
-    return tuple(part for part in location if part != "[key]")
-
-
-def _message(kind: str, path: Path, root: type[BaseModel], error: Mapping[str, Any]) -> str:
-    if kind == "extra_forbidden":
-        return _unknown(str(path[-1]), _fields_at(root, path[:-1]))
-    context = error.get("ctx", {})
-    wanted = _WANTED.get(kind)
-    if wanted is None:
-        return str(error["msg"])
-    return wanted.format(value=show(error["input"]), **{**context, "expected": _expected(context)})
-
-
-def _expected(context: Mapping[str, Any]) -> str:
-    names = [name or "empty" for name in re.findall(r"'([^']*)'", str(context.get("expected", "")))]
-    return _one_of(names) if names else ""
-
-
-_WANTED = {
-    "missing": "is required",
-    "int_type": "must be a whole number, is {value}",
-    "int_from_float": "must be a whole number, is {value}",
-    "float_type": "must be a number, is {value}",
-    "finite_number": "must be a finite number, is {value}",
-    "bool_type": "must be true or false, is {value}",
-    "string_unicode": "must be text",
-    "string_type": "must be text, is {value}; put it in quotes",
-    "list_type": "must be a list, is {value}",
-    "dict_type": "must be a mapping, is {value}",
-    "model_type": "must be a mapping, is {value}",
-    "invalid_key": "a field's name must be text",
-    "greater_than_equal": "must be at least {ge}, is {value}",
-    "less_than_equal": "must be at most {le}, is {value}",
-    "literal_error": "must be {expected}, is {value}",
-    "string_too_short": "must not be empty",
-    "too_short": "must not be empty",
-}
-
-
-def _unknown(name: str, known: list[str]) -> str:
-    close = get_close_matches(name, known, n=1) or [each for each in known if each.lower() == name.lower()]
-    if close:
-        return f"unknown field, did you mean {close[0]}?"
-    return f"unknown field; allowed are {', '.join(known)}" if known else "unknown field"
-
-
-def _fields_at(root: type[BaseModel], path: Path) -> list[str]:
-    """Return the names of the fields that are known at *path*."""
-    model: type[BaseModel] | None = root
-    for part in path:
-        if isinstance(part, str) and model is not None:
-            fields = {field.alias: field.annotation for field in model.model_fields.values()}
-            model = _model_in(fields[part]) if part in fields else model
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
-
-
-def _model_in(annotation: object) -> type[BaseModel] | None:
-    """Find the model in an annotation such as `list[Metric]` or `Bounds | None`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    found = (_model_in(argument) for argument in typing.get_args(annotation))
-    return next((model for model in found if model is not None), None)
-
-
-def _one_of(names: typing.Iterable[str]) -> str:
-    *first, last = names
-    return f"{', '.join(first)} or {last}" if first else last

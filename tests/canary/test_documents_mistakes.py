@@ -82,6 +82,16 @@ KURATOR = [
         "spec.source.gitRepository.interval: must be a duration such as 90s, 3m0s or 1h, is 60",
     ),
     ("spec.source.gitRepository.ref.semver", ">1", "spec.source.gitRepository.ref.semver: not supported yet"),
+    (
+        "spec.source.gitRepository.URL",
+        "https://example.com",
+        "spec.source.gitRepository.URL: unknown field, did you mean url?",
+    ),
+    (
+        "spec.source.gitRepository.ref.branch",
+        ["main"],
+        "spec.source.gitRepository.ref.branch: must be text, is a list",
+    ),
     ("spec.source.gitRepository.suspend", True, "spec.source.gitRepository.suspend: not supported yet"),
     ("spec.syncPolicies", [], "spec.syncPolicies: must not be empty"),
     ("spec.syncPolicies", {}, "spec.syncPolicies: must be a list, is a mapping"),
