@@ -38,6 +38,7 @@ class ServiceSpec(Stored):
     port: int
     port_name: str = "http"
     target_port: int | str | None = None
+    """None: as the Service in the cluster has it for `port`; Kurator's documents do not say."""
     app_protocol: str | None = None
     port_discovery: bool = False
     gateways: tuple[str, ...] = ()
