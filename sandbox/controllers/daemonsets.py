@@ -21,7 +21,7 @@ from sandbox.controllers.workqueue import WorkQueue
 
 DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/nodes"
 # As in replicasets: one look a burst of changes.
-SETTLE = 0.02
+SETTLE = 0.03
 HASH, GENERATION = "controller-revision-hash", "pod-template-generation"
 NODE_NAME = "metadata.name"
 
@@ -64,7 +64,10 @@ class DaemonSetController:
 
     def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
         for key in self._control.observe(kind, pod, old):
-            self._queue.add_after(key, SETTLE)
+            if kind == "ADDED" and self._control.is_settled(key):
+                self._queue.add(key)
+            else:
+                self._queue.add_after(key, SETTLE)
 
     async def _sync(self, key: str) -> None:
         found = self._sets.objects.get(key)

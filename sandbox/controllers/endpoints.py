@@ -132,6 +132,8 @@ def slice_of(service: Object, pods: list[Object]) -> Object:
         "kind": "EndpointSlice",
         "metadata": {
             "generateName": f"{meta['name']}-",
+            # From the uid, not drawn by lot: made twice out of a stale cache, the second one is refused.
+            "name": f"{meta['name']}-{meta['uid'][:5]}",
             "namespace": meta["namespace"],
             "labels": labels,
             "ownerReferences": [controller_reference(service)],

@@ -23,8 +23,8 @@ from sandbox.controllers.selectors import is_subset, matches
 from sandbox.controllers.workqueue import WorkQueue
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
-# Pods come and go in bursts; one look a burst spares a Deployment a dozen passing states.
-SETTLE = 0.02
+# Pods change in bursts; one look a burst spares a Deployment a dozen passing states.
+SETTLE = 0.03
 PHASES = ("Pending", "Unknown", "Running")
 
 
@@ -46,7 +46,10 @@ class ReplicaSetController:
 
     def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
         for key in self._control.observe(kind, pod, old):
-            self._queue.add_after(key, SETTLE)
+            if kind == "ADDED" and self._control.is_settled(key):
+                self._queue.add(key)
+            else:
+                self._queue.add_after(key, SETTLE)
         if not controller_of(pod) and kind != "DELETED":
             self._orphan_appeared(pod)
 

@@ -47,6 +47,7 @@ class PodRunner:
         self._path = path_of(pod, "pods")
         self._deleted = asyncio.Event()
         self._dirty = asyncio.Event()
+        self._notes: dict[str, str] = {}
         self._status: podstatus.PodStatus | None = None
         self._containers: list[ContainerRunner] = []
         self._sidecar: HttpServer | None = None
@@ -104,15 +105,16 @@ class PodRunner:
             return False
         meta = self._pod["metadata"]
         namespace = await self._node.client.get(f"/api/v1/namespaces/{meta['namespace']}")
-        notes = sidecar.injection_note() if sidecar.is_injected(namespace, self._pod) else {}
+        if sidecar.is_injected(namespace, self._pod):
+            # Written with the status: the node writes nothing else to a pod.
+            self._notes = sidecar.injection_note()
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
-            "metadata": {"name": meta["name"], "namespace": meta["namespace"], "annotations": notes},
+            "metadata": {"name": meta["name"], "namespace": meta["namespace"]},
             "target": {"apiVersion": "v1", "kind": "Node", "name": self._node.name},
         }
         await self._node.client.create(f"{self._path}/binding", binding)
-        meta.setdefault("annotations", {}).update(notes)
         self._pod["spec"]["nodeName"] = self._node.name
         text = f"Successfully assigned {meta['namespace']}/{meta['name']} to {self._node.name}"
         self._node.recorder.record(self._pod, "Scheduled", text)
@@ -138,7 +140,7 @@ class PodRunner:
                 group.create_task(self._run_container(environment, spec, runner))
 
     async def _start_sidecar(self) -> SidecarMetrics | None:
-        if sidecar.STATUS not in self._pod["metadata"].get("annotations", {}):
+        if sidecar.STATUS not in self._pod["metadata"].get("annotations", {}) | self._notes:
             return None
         metrics = SidecarMetrics(sidecar.workload_of(self._pod, _workload_name(self._pod)))
         self._sidecar = await sidecar.serve_metrics(metrics, self.address)
@@ -179,9 +181,10 @@ class PodRunner:
                 await self._write_status(self._status.render())
 
     async def _write_status(self, status: Object) -> None:
+        patch = {"metadata": {"annotations": self._notes}, "status": status}
         with contextlib.suppress(aiohttp.ClientError, TimeoutError):
             try:
-                await self._node.client.patch(f"{self._path}/status", {"status": status})
+                await self._node.client.patch(f"{self._path}/status", patch)
             except ApiError as error:
                 if error.status == NOT_FOUND:
                     return
