@@ -22,7 +22,6 @@ _ITEM_KEYS = {
     "NodeAddress": ("type",),
     "NodeCondition": ("type",),
     "OwnerReference": ("uid",),
-    "PersistentVolumeClaimCondition": ("type",),
     "PodCondition": ("type",),
     "PodIP": ("ip",),
     "PodResourceClaim": ("name",),
@@ -111,25 +110,25 @@ _ALWAYS = {
     "Event": ("firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent", "reportingInstance"),
     "EventsV1Event": ("eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"),
     "Role": ("rules",),
+    "StatefulSetStatus": ("availableReplicas",),
     "V2HorizontalPodAutoscalerStatus": ("currentMetrics", "desiredReplicas"),
 }
 # Numbers, booleans and strings behind pointers: their zero is a value like any other and is kept.
+_POINTER_NAMES = """
+activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol
+automountServiceAccountToken averageUtilization backoffLimit blockOwnerDeletion collisionCount
+completionMode completions controller currentCPUUtilizationPercentage defaultMode
+deletionGracePeriodSeconds enableServiceLinks expirationSeconds fsGroup holderIdentity hostUsers
+immutable ingressClassName internalTrafficPolicy ipFamilyPolicy leaseDurationSeconds
+leaseTransitions loadBalancerClass localhostProfile manualSelector minReplicas mode optional
+parallelism partition preemptionPolicy priority privileged progressDeadlineSeconds
+readOnlyRootFilesystem revisionHistoryLimit runAsGroup runAsNonRoot runAsUser runtimeClassName
+setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started storageClassName
+suspend targetCPUUtilizationPercentage terminatingReplicas terminationGracePeriodSeconds
+tolerationSeconds ttlSecondsAfterFinished volumeMode
+"""
 _POINTERS = {
-    "*": frozenset(
-        (
-            "activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol "
-            "automountServiceAccountToken averageUtilization backoffLimit blockOwnerDeletion collisionCount "
-            "completionMode completions controller currentCPUUtilizationPercentage defaultMode "
-            "deletionGracePeriodSeconds enableServiceLinks expirationSeconds failedJobsHistoryLimit fsGroup "
-            "holderIdentity hostUsers immutable ingressClassName internalTrafficPolicy ipFamilyPolicy "
-            "leaseDurationSeconds leaseTransitions loadBalancerClass localhostProfile manualSelector minReplicas "
-            "mode optional parallelism partition preemptionPolicy priority privileged progressDeadlineSeconds "
-            "readOnlyRootFilesystem revisionHistoryLimit runAsGroup runAsNonRoot runAsUser runtimeClassName "
-            "setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started startingDeadlineSeconds "
-            "storageClassName successfulJobsHistoryLimit suspend targetCPUUtilizationPercentage "
-            "terminatingReplicas terminationGracePeriodSeconds tolerationSeconds ttlSecondsAfterFinished volumeMode"
-        ).split()
-    ),
+    "*": frozenset(_POINTER_NAMES.split()),
     "DeploymentSpec": frozenset({"replicas"}),
     "DiscoveryV1EndpointPort": frozenset({"name", "port", "protocol"}),
     "EndpointConditions": frozenset({"ready", "serving", "terminating"}),

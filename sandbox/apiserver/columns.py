@@ -163,6 +163,11 @@ def _target(obj: Object) -> str:
     return f"{target.get('kind')}/{target.get('name')}"
 
 
+def _node_selector(obj: Object) -> str:
+    wanted = obj["spec"]["template"]["spec"].get("nodeSelector") or {}
+    return ",".join(f"{key}={value}" for key, value in sorted(wanted.items())) or _NONE
+
+
 NAME = Column("Name", at("metadata.name"), "ObjectMeta.name", format="name")
 AGE = Column("Age", _age, "ObjectMeta.creationTimestamp")
 _CONTAINERS = Column(
@@ -195,7 +200,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         _number("Ready", "status.numberReady", "DaemonSetStatus.numberReady"),
         _number("Up-to-date", "status.updatedNumberScheduled", "DaemonSetStatus.updatedNumberScheduled"),
         _number("Available", "status.numberAvailable", "DaemonSetStatus.numberAvailable"),
-        Column("Node Selector", lambda o: _node_selector(o), "PodSpec.nodeSelector"),
+        Column("Node Selector", _node_selector, "PodSpec.nodeSelector"),
         AGE,
         _CONTAINERS,
         _IMAGES,
@@ -214,8 +219,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "Selector",
             _selector,
-            "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones affected by "
-            "this deployment.",
+            "Label selector for pods. Existing ReplicaSets whose pods are selected by this will be the ones "
+            "affected by this deployment.",
             priority=1,
         ),
     ),
@@ -280,8 +285,8 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "Restarts",
             _restarts,
-            "The number of times the containers in this pod have been restarted and when the last container in this "
-            "pod has restarted.",
+            "The number of times the containers in this pod have been restarted and when the last container "
+            "in this pod has restarted.",
         ),
         AGE,
         Column("IP", at("status.podIP"), "PodStatus.podIP", priority=1),
@@ -319,8 +324,3 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "StatefulSet": (NAME, Column("Ready", _ready_of, _READY_TEXT), AGE, _CONTAINERS, _IMAGES),
 }
 DEFAULT = (NAME, AGE)
-
-
-def _node_selector(obj: Object) -> str:
-    wanted = obj["spec"]["template"]["spec"].get("nodeSelector") or {}
-    return ",".join(f"{key}={value}" for key, value in sorted(wanted.items())) or _NONE

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.apiserver.registry import Registry, Resource
+from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
 
@@ -21,23 +21,13 @@ _CORE_NAMES = {new: old for old, new in _EVENT_NAMES.items()}
 _OFTEN_EMPTY = ("reportingController", "reportingInstance")
 
 
-def present(stored: Object, resource: Resource) -> Object:
-    """Give a stored object in the version of `resource`."""
-    if stored["apiVersion"] == resource.api_version:
-        return stored
-    return _convert(stored, resource)
-
-
-def store(obj: Object, resource: Resource, registry: Registry) -> Object:
-    """Give an object in the version that its kind is stored in."""
-    stored = registry.stored_as(resource)
-    return obj if stored is resource else _convert(obj, stored)
-
-
-def _convert(obj: Object, wanted: Resource) -> Object:
-    function = _CONVERSIONS.get((obj["apiVersion"], wanted.api_version, wanted.kind))
+def present(obj: Object, resource: Resource) -> Object:
+    """Give an object in the version of `resource`."""
+    if obj["apiVersion"] == resource.api_version:
+        return obj
+    function = _CONVERSIONS.get((obj["apiVersion"], resource.api_version, resource.kind))
     converted = function(obj) if function else dict(obj)
-    return {**converted, "apiVersion": wanted.api_version}
+    return {**converted, "apiVersion": resource.api_version}
 
 
 def _to_new_event(obj: Object) -> Object:

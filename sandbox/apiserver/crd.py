@@ -7,6 +7,8 @@ from sandbox.apiserver.registry import Registry, Resource
 from sandbox.apiserver.store import Store
 
 Object = dict[str, Any]
+STORAGE = ("apiextensions.k8s.io", "customresourcedefinitions")
+_CLEANUP = "customresourcecleanup.apiextensions.k8s.io"
 
 
 def serve(definition: Object, registry: Registry) -> None:
@@ -52,8 +54,16 @@ def _resource(spec: Object, version: Object) -> Resource:
         grows=True,
         free_update=False,
         stored=bool(version.get("storage")),
+        deprecated=_warning(spec, version),
         custom=version,
     )
+
+
+def _warning(spec: Object, version: Object) -> str:
+    if not version.get("deprecated"):
+        return ""
+    usual = f"{spec['group']}/{version['name']} {spec['names']['kind']} is deprecated"
+    return str(version.get("deprecationWarning") or usual)
 
 
 def withdraw(definition: Object, registry: Registry, store: Store) -> None:
@@ -63,6 +73,34 @@ def withdraw(definition: Object, registry: Registry, store: Store) -> None:
     for obj in list(store.collection((group, plural)).objects.values()):
         store.remove((group, plural), obj)
     registry.drop(group, plural)
+
+
+def terminating(definition: Object) -> Object:
+    """Give a definition that is marked for deletion: held until its objects are gone."""
+    meta = definition["metadata"]
+    finalizers = [name for name in meta.get("finalizers") or [] if name != _CLEANUP]
+    message = "CustomResourceDefinition marked for deletion; CustomResource deletion will begin soon"
+    condition = {
+        "type": "Terminating",
+        "status": "True",
+        "lastTransitionTime": meta["deletionTimestamp"],
+        "reason": "InstanceDeletionPending",
+        "message": message,
+    }
+    status = definition["status"]
+    conditions = [c for c in status.get("conditions") or [] if c["type"] != "Terminating"]
+    return {
+        **definition,
+        "metadata": {**meta, "finalizers": [*finalizers, _CLEANUP]},
+        "status": {**status, "conditions": [*conditions, condition]},
+    }
+
+
+def cleaned_up(definition: Object) -> Object:
+    """Give a definition whose objects are gone."""
+    meta = definition["metadata"]
+    finalizers = [name for name in meta.get("finalizers") or [] if name != _CLEANUP]
+    return {**definition, "metadata": {**meta, "finalizers": finalizers}}
 
 
 def established(definition: Object, time: str) -> Object:

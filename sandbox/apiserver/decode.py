@@ -1,4 +1,4 @@
-"""Reading an object of a built-in kind as Go's decoder does: types checked, unknown fields named, zeros dropped."""
+"""Reads built-in objects as Go's decoder does: types checked, unknown fields named, zeros dropped."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,6 +18,7 @@ class Decoder:
     kind: str
     api_version: str
     unknown: list[str] = field(default_factory=list)
+    _within: str = ""  # the struct that is being read
 
     def struct(self, value: Any, schema: Schema, path: str = "") -> Any:
         """Decode an object with fixed fields."""
@@ -30,6 +31,7 @@ class Decoder:
             if shape is None:
                 self.unknown.append(where)
             elif child is not None:
+                self._within = schema.name
                 read = self.value(child, shape, where)
                 if _is_kept(key, read, schema, shape):
                     found[key] = read
@@ -84,9 +86,10 @@ class Decoder:
         wanted = _GO_NAMES.get(schema.scalar) or schema.name or schema.kind
         names = {bool: "bool", str: "string", dict: "object", list: "array"}
         found = names.get(type(value), "number")
+        version = self.api_version.rpartition("/")[2]
         return bad_request(
-            f'{self.kind} in version "{self.api_version.rpartition("/")[2]}" cannot be handled as a {self.kind}: '
-            f"json: cannot unmarshal {found} into Go struct field {self.kind}.{path} of type {wanted}"
+            f'{self.kind} in version "{version}" cannot be handled as a {self.kind}: '
+            f"json: cannot unmarshal {found} into Go struct field {self._within}.{path} of type {wanted}"
         )
 
 

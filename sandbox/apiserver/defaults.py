@@ -1,4 +1,4 @@
-"""What the server fills in when a built-in object is read: the defaults of its kind. Objects are changed in place."""
+"""What the server fills in when a built-in object is read: the defaults of its kind, in place."""
 
 import base64
 from collections.abc import Callable
@@ -58,13 +58,12 @@ def _container(container: Object, *, on_host: bool) -> None:
     for variable in container.get("env") or []:
         if reference := (variable.get("valueFrom") or {}).get("fieldRef"):
             _set(reference, apiVersion="v1")
-    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
-        if name in container:
-            _set(container[name], timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
-            _handler(container[name])
-    for handler in (container.get("lifecycle") or {}).values():
-        if isinstance(handler, dict):
-            _handler(handler)
+    probes = [container[n] for n in ("livenessProbe", "readinessProbe", "startupProbe") if n in container]
+    for probe in probes:
+        _set(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
+    hooks = [hook for hook in (container.get("lifecycle") or {}).values() if isinstance(hook, dict)]
+    for handler in [*probes, *hooks]:
+        _handler(handler)
 
 
 def _handler(handler: Object) -> None:
@@ -143,7 +142,8 @@ def _stateful_set(obj: Object) -> None:
         _set(spec["updateStrategy"]["rollingUpdate"], partition=0)
     for claim in spec.get("volumeClaimTemplates") or []:
         _set(claim, apiVersion="v1", kind="PersistentVolumeClaim")
-        _claim(claim)
+        _set(claim["spec"], volumeMode="Filesystem")
+        _set(claim["status"], phase="Pending")
     _template(obj)
 
 
@@ -159,18 +159,6 @@ def _job_spec(spec: Object) -> None:
         podReplacementPolicy="TerminatingOrFailed",
     )
     _pod_spec(spec["template"]["spec"])
-
-
-def _cron_job(obj: Object) -> None:
-    spec = obj["spec"]
-    _set(
-        spec,
-        concurrencyPolicy="Allow",
-        suspend=False,
-        successfulJobsHistoryLimit=3,
-        failedJobsHistoryLimit=1,
-    )
-    _pod_spec(spec["jobTemplate"]["spec"]["template"]["spec"])
 
 
 def _service(obj: Object) -> None:
@@ -240,24 +228,6 @@ def _endpoint_slice(obj: Object) -> None:
         _set(port, name="", protocol="TCP")
 
 
-def _claim(obj: Object) -> None:
-    _set(obj["spec"], volumeMode="Filesystem")
-    _set(obj["status"], phase="Pending")
-
-
-def _volume_object(obj: Object) -> None:
-    _set(obj["spec"], volumeMode="Filesystem", persistentVolumeReclaimPolicy="Retain")
-    _set(obj["status"], phase="Pending")
-
-
-def _storage_class(obj: Object) -> None:
-    _set(obj, reclaimPolicy="Delete", volumeBindingMode="Immediate")
-
-
-def _priority_class(obj: Object) -> None:
-    _set(obj, preemptionPolicy="PreemptLowerPriority")
-
-
 def _binding(obj: Object) -> None:
     _set(obj["roleRef"], apiGroup=_RBAC)
     for subject in obj.get("subjects") or []:
@@ -281,7 +251,6 @@ def _definition(obj: Object) -> None:
 
 _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "ClusterRoleBinding": _binding,
-    "CronJob": _cron_job,
     "CustomResourceDefinition": _definition,
     "DaemonSet": _daemon_set,
     "Deployment": _deployment,
@@ -292,15 +261,11 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "Namespace": _namespace,
     "NetworkPolicy": _network_policy,
     "Node": _node,
-    "PersistentVolume": _volume_object,
-    "PersistentVolumeClaim": _claim,
     "Pod": _pod,
-    "PriorityClass": _priority_class,
     "ReplicaSet": _replica_set,
     "RoleBinding": _binding,
     "Secret": _secret,
     "Service": _service,
     "StatefulSet": _stateful_set,
-    "StorageClass": _storage_class,
     "V2HorizontalPodAutoscaler": _hpa,
 }

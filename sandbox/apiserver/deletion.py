@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from sandbox.apiserver import conversion, errors
+from sandbox.apiserver import crd, errors
 from sandbox.apiserver.objects import Objects, Place, is_held
 from sandbox.apiserver.registry import Resource
 
@@ -29,14 +29,9 @@ def delete(objects: Objects, place: Place, options: DeleteOptions) -> Object:
     _check_preconditions(place.resource, old, options)
     marked = _mark(place.resource, old, options)
     if is_held(marked):
-        if marked == old or options.dry_run:
-            return marked
-        stored = objects.store.put(
-            place.resource.storage, conversion.store(marked, place.resource, objects.registry)
-        )
-        return conversion.present(stored, place.resource)
+        return marked if marked == old or options.dry_run else objects.put(place.resource, marked)
     if not options.dry_run:
-        objects.store.remove(place.resource.storage, conversion.store(old, place.resource, objects.registry))
+        objects.remove(place.resource, old)
     if place.resource.kind == "Pod" and not place.resource.is_custom:
         return marked
     return old if place.resource.returns_deleted else _gone(place.resource, old)
@@ -52,8 +47,8 @@ def _check_preconditions(resource: Resource, old: Object, options: DeleteOptions
             kind = f"{resource.kind}.{resource.group}" if resource.group else resource.kind
             message = (
                 f'Operation cannot be fulfilled on {kind} "{meta["name"]}": the {what} in the precondition '
-                f"({wanted}) does not match the {what} in record ({found}). The object might have been deleted "
-                "and then recreated"
+                f"({wanted}) does not match the {what} in record ({found}). "
+                "The object might have been deleted and then recreated"
             )
             details = errors.about(resource, meta["name"], kind=resource.kind)
             raise errors.StatusError(409, "Conflict", message, details)
@@ -61,30 +56,31 @@ def _check_preconditions(resource: Resource, old: Object, options: DeleteOptions
 
 def _mark(resource: Resource, old: Object, options: DeleteOptions) -> Object:
     """Give the object with its deletionTimestamp and the finalizers that the policy asks for."""
-    meta = dict(old["metadata"])
-    finalizers = [name for name in meta.get("finalizers") or [] if name not in _BY_POLICY.values()]
-    if options.policy in _BY_POLICY:
-        finalizers.append(_BY_POLICY[options.policy])
-    elif not options.policy:
-        finalizers = meta.get("finalizers") or []
-    if finalizers:
-        meta["finalizers"] = finalizers
-    else:
-        meta.pop("finalizers", None)
+    meta = _finalized(old["metadata"], options.policy)
     grace = _grace(resource, old, options)
-    known = meta.get("deletionGracePeriodSeconds")
+    known = meta.get("deletionGracePeriodSeconds", 0)
     is_first = "deletionTimestamp" not in meta
-    if is_first or (known is not None and grace < known):
+    if is_first or grace < known:
         moment = datetime.now(UTC) + timedelta(seconds=grace)
         meta["deletionTimestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
-        if resource.kind != "Namespace" or resource.is_custom:
-            meta["deletionGracePeriodSeconds"] = grace
-        if is_first and meta.get("generation"):
-            meta["generation"] += 1
+        meta["deletionGracePeriodSeconds"] = grace
+    if is_first and meta.get("generation"):
+        meta["generation"] += 1
     marked = {**old, "metadata": meta}
-    if resource.kind == "Namespace" and not resource.is_custom:
+    if resource.storage == ("", "namespaces"):
+        meta.pop("deletionGracePeriodSeconds", None)
         marked["status"] = {**old["status"], "phase": "Terminating"}
-    return marked
+    return crd.terminating(marked) if resource.storage == crd.STORAGE and is_first else marked
+
+
+def _finalized(meta: Object, policy: str) -> Object:
+    """Copy metadata, with the finalizer of a propagation policy."""
+    finalizers = meta.get("finalizers") or []
+    if policy:
+        finalizers = [name for name in finalizers if name not in _BY_POLICY.values()]
+        finalizers += [_BY_POLICY[policy]] if policy in _BY_POLICY else []
+    copied = {key: value for key, value in meta.items() if key != "finalizers"}
+    return copied | ({"finalizers": finalizers} if finalizers else {})
 
 
 def _grace(resource: Resource, old: Object, options: DeleteOptions) -> int:

@@ -1,8 +1,8 @@
-"""Write down, from the models of the installed `kubernetes` client, what the server must know of the built-in kinds.
+"""Write down what the server must know of the built-in kinds, from the models of the `kubernetes` client.
 
-Run by hand (`python -m sandbox.apiserver.derive`) when that client is upgraded; the server reads the texts only.
-builtin_types.txt has one type a line: its name, then `field:type`, `!` after the fields that are always written.
-builtin_texts.txt has the descriptions of the fields that are columns of tables.
+Run by hand (`python -m sandbox.apiserver.derive`) when that client is upgraded; the server reads the texts
+only. builtin_types.txt has one type a line: its name, then `field:type`, `!` after the fields that are always
+written. builtin_texts.txt has the descriptions of the fields that are columns of tables.
 """
 
 import re
@@ -14,13 +14,35 @@ from sandbox.apiserver.columns import COLUMNS
 TYPES_FILE = Path(__file__).with_name("builtin_types.txt")
 TEXTS_FILE = Path(__file__).with_name("builtin_texts.txt")
 ROOTS = (
-    "CoreV1Event EventsV1Event V1ClusterRole V1ClusterRoleBinding V1ConfigMap V1ControllerRevision V1CronJob "
-    "V1CustomResourceDefinition V1DaemonSet V1Deployment V1EndpointSlice V1Endpoints V1Eviction "
-    "V1HorizontalPodAutoscaler V1Ingress V1IngressClass V1Job V1Lease V1LimitRange V1Namespace V1NetworkPolicy "
-    "V1Node V1PersistentVolume V1PersistentVolumeClaim V1Pod V1PodDisruptionBudget V1PriorityClass V1ReplicaSet "
-    "V1ResourceQuota V1Role V1RoleBinding V1Scale V1Secret V1Service V1ServiceAccount V1StatefulSet "
-    "V1StorageClass V2HorizontalPodAutoscaler"
-).split()
+    *("CoreV1Event", "EventsV1Event", "V2HorizontalPodAutoscaler", "V1HorizontalPodAutoscaler", "V1Scale"),
+    *(
+        "V1ConfigMap",
+        "V1Endpoints",
+        "V1Namespace",
+        "V1Node",
+        "V1Pod",
+        "V1Secret",
+        "V1ServiceAccount",
+        "V1Service",
+    ),
+    *(
+        "V1ControllerRevision",
+        "V1DaemonSet",
+        "V1Deployment",
+        "V1ReplicaSet",
+        "V1StatefulSet",
+        "V1Job",
+        "V1Lease",
+    ),
+    *(
+        "V1EndpointSlice",
+        "V1Ingress",
+        "V1NetworkPolicy",
+        "V1PodDisruptionBudget",
+        "V1CustomResourceDefinition",
+    ),
+    *("V1ClusterRoleBinding", "V1ClusterRole", "V1RoleBinding", "V1Role"),
+)
 SCALARS = {
     "str": "string",
     "int": "int",

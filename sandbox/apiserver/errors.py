@@ -13,6 +13,7 @@ CauseKind = Literal[
     "FieldValueNotSupported",
     "FieldValueTypeInvalid",
     "FieldValueDuplicate",
+    "FieldValueNotFound",
     "FieldValueTooLong",
     "FieldValueTooMany",
 ]
@@ -77,6 +78,15 @@ def modified(resource: Resource, name: str) -> StatusError:
     message = (
         f'Operation cannot be fulfilled on {resource.qualified} "{name}": the object has been modified; '
         "please apply your changes to the latest version and try again"
+    )
+    return StatusError(409, "Conflict", message, about(resource, name))
+
+
+def another(resource: Resource, name: str, wanted: str, found: str) -> StatusError:
+    """409: there is another object under this name."""
+    message = (
+        f'Operation cannot be fulfilled on {resource.qualified} "{name}": Precondition failed: '
+        f"UID in precondition: {wanted}, UID in object meta: {found}"
     )
     return StatusError(409, "Conflict", message, about(resource, name))
 

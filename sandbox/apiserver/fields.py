@@ -1,7 +1,8 @@
 """Sets of fields, as managedFields records them, and their algebra.
 
-A set is a tree of path elements (`f:name`, `k:{"name":"app"}`, `v:"x"`); a node that is in the set itself, not only
-on the way to another, has the key ".". The written form leaves the "." out of nodes without children.
+A set is a tree of path elements (`f:name`, `k:{"name":"app"}`, `v:"x"`); a node that is in the set itself,
+not only on the way to another, has the key ".". The written form leaves the "." out of nodes without
+children.
 """
 
 import json
@@ -144,7 +145,7 @@ def fields_of(value: Any, schema: Schema) -> FieldSet:
 
 
 def with_named(fields: FieldSet, schema: Schema) -> FieldSet:
-    """Add the fields of structures that members lie below, so that removing them removes what is left empty."""
+    """Add the structures that members lie below, so that removing them removes what is left empty."""
     found = {}
     for element, child in fields.items():
         if element == ".":
@@ -159,25 +160,16 @@ def with_named(fields: FieldSet, schema: Schema) -> FieldSet:
 
 def without(value: Any, fields: FieldSet, schema: Schema) -> Any:
     """Remove the members of a set from a value; what is emptied becomes null."""
-    if isinstance(value, dict):
-        kept: Any = {}
-        for key, child in value.items():
-            below = fields.get(f"f:{key}")
-            if below is None:
-                kept[key] = child
-            elif "." not in below:
-                kept[key] = without(child, below, shape_of(schema, f"f:{key}"))
-        return kept or None
-    if isinstance(value, list) and not is_leaf(schema, value):
-        kept = []
-        for item in value:
-            below = fields.get(element_of(item, schema))
-            if below is None:
-                kept.append(item)
-            elif "." not in below:
-                kept.append(without(item, below, schema.item))
-        return kept or None
-    return value
+    if not isinstance(value, dict | list) or (isinstance(value, list) and is_leaf(schema, value)):
+        return value
+    kept = {}
+    for element, child in children(value, schema).items():
+        below = fields.get(element, {})
+        if "." not in below:
+            kept[element] = without(child, below, shape_of(schema, element)) if below else child
+    if isinstance(value, list):
+        return list(kept.values()) or None
+    return {element[2:]: child for element, child in kept.items()} or None
 
 
 def changes(old: Any, new: Any, schema: Schema) -> tuple[FieldSet, FieldSet]:

@@ -9,7 +9,7 @@ from sandbox.apiserver import deletion, errors, listing, patch, scale
 from sandbox.apiserver.deletion import DeleteOptions
 from sandbox.apiserver.errors import StatusError, bad_request
 from sandbox.apiserver.listing import Page, Selection
-from sandbox.apiserver.objects import Answer, Objects, Options, Place
+from sandbox.apiserver.objects import Answer, Objects, Options, Place, timestamp
 from sandbox.apiserver.registry import Resource
 from sandbox.apiserver.routes import Target
 from sandbox.apiserver.yamltext import read_yaml
@@ -148,7 +148,15 @@ class Handlers:
             place = _place(target)
 
             def bind(pod: Object) -> Object:
-                return {**pod, "spec": {**pod["spec"], "nodeName": node}}
+                if pod["spec"].get("nodeName"):
+                    raise errors.modified(place.resource, place.name)
+                scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
+                status = {**pod["status"], "conditions": [scheduled]}
+                given = (sent.get("metadata") or {}).get("annotations") or {}
+                annotations = {**(pod["metadata"].get("annotations") or {}), **given}
+                metadata = {**pod["metadata"], "annotations": annotations} if given else pod["metadata"]
+                bound = {**pod["spec"], "nodeName": node}
+                return {**pod, "metadata": metadata, "spec": bound, "status": status}
 
             self._objects.patch(place, bind, _options(target, query, body))
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

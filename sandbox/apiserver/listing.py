@@ -63,7 +63,7 @@ def read(store: Store, selection: Selection, page: Page) -> Object:
     meta: Object = {"resourceVersion": str(version)}
     if page.limit and len(items) >= page.limit:
         items = items[: page.limit]
-        # As the real one, which reads until the page is full: whether what follows is selected is not known yet.
+        # As the real one, which reads until the page is full: what follows may not be selected.
         whole = Selection(resource, selection.namespace)
         rest = [place for place in map(_place, select(store, whole)) if place > _place(items[-1])]
         if rest:

@@ -114,7 +114,7 @@ class Managers:
         last = self.sets.get(manager)
         own = f.below_difference(f.difference(f.fields_of(applied, schema), _NOBODYS), writer.ignored)
         self.sets[manager] = own
-        found = f.merge(live, applied, schema)
+        found: Object = f.merge(live, applied, schema)
         if last:
             found = self._prune(found, last, schema)
         changed, removed = (
@@ -153,11 +153,12 @@ class Managers:
         pruned = f.without(merged, f.difference(whole, kept), schema)
         kept = f.with_named(f.fields_of(pruned or {}, schema), schema)
         gone = f.intersection(f.difference(whole, kept), f.with_named(last, schema))
-        return f.without(merged, gone, schema) or {}
+        found: Object = f.without(merged, gone, schema) or {}
+        return found
 
 
 def of(entries: list[Object] | None, live_entries: list[Object] | None) -> Managers:
-    """Read the owners a request starts from: those it was sent with, else the live ones; `[{}]` forgets all."""
+    """Read the owners that a request starts from: those sent with it, else the live ones; `[{}]` is none."""
     if entries == [{}]:
         return Managers([])
     return Managers(entries or live_entries or [])
@@ -173,7 +174,8 @@ def _conflict(conflicts: dict[Manager, FieldSet]) -> StatusError:
             by += f" using {manager.api_version}"
         words = [f.in_words(path) for path in f.paths(conflicts[manager])]
         causes += [{"reason": "FieldManagerConflict", "message": by, "field": word} for word in words]
-        texts.append(f"{by}: {words[0]}" if len(words) == 1 else f"{by}:\n- " + "\n- ".join(words))
+        several = by.replace("conflict", "conflicts", 1) + ":\n- " + "\n- ".join(words)
+        texts.append(f"{by}: {words[0]}" if len(words) == 1 else several)
     count = "1 conflict" if len(causes) == 1 else f"{len(causes)} conflicts"
     message = f"Apply failed with {count}: " + "\n".join(texts)
     return StatusError(409, "Conflict", message, {"causes": causes})

@@ -111,11 +111,8 @@ class Objects:
         if old is None:
             raise errors.not_found(resource, place.name)
         if not resource.free_update and not obj["metadata"].get("resourceVersion"):
-            cause = Cause(
-                "FieldValueInvalid",
-                "metadata.resourceVersion",
-                "Invalid value: 0: must be specified for an update",
-            )
+            text = "Invalid value: 0: must be specified for an update"
+            cause = Cause("FieldValueInvalid", "metadata.resourceVersion", text)
             raise errors.invalid(resource, place.name, [cause], plural=True)
         self._finish(resource, obj, old)
         return Answer(self._update(resource, obj, old, options), warnings)
@@ -135,7 +132,7 @@ class Objects:
         if meta.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
         self._check_place(place, {**applied, "metadata": {"name": place.name, **meta}})
-        structural.check_applied(applied, resource, place)
+        structural.check_applied(applied, resource, place.name)
         old = self.find(place)
         self._check_version(resource, place.name, meta, old)
         live = self._empty(resource) if old is None else _unmanaged(old)
@@ -180,11 +177,7 @@ class Objects:
         meta = obj["metadata"]
         before = old["metadata"] if old else {"uid": str(uuid.uuid4()), "creationTimestamp": timestamp()}
         if old and meta.get("uid", before["uid"]) != before["uid"]:
-            message = (
-                f'Operation cannot be fulfilled on {resource.qualified} "{before["name"]}": Precondition failed: '
-                f"UID in precondition: {meta['uid']}, UID in object meta: {before['uid']}"
-            )
-            raise errors.StatusError(409, "Conflict", message, errors.about(resource, before["name"]))
+            raise errors.another(resource, before["name"], meta["uid"], before["uid"])
         self._check_version(resource, before.get("name", ""), meta, old)
         meta.pop("selfLink", None)
         for name in ("uid", "creationTimestamp", "resourceVersion"):
@@ -217,7 +210,7 @@ class Objects:
             raise errors.already_exists(resource, meta["name"])
         if options.dry_run:
             return obj
-        return self._put(resource, obj)
+        return self.put(resource, obj)
 
     def _store_changed(
         self, resource: Resource, obj: Object, old: Object, owners: Managers, options: Options
@@ -226,21 +219,30 @@ class Objects:
         if entries := owners.entries():
             meta["managedFields"] = entries
         strategy.prepare_update(resource, obj, old, options.subresource)
-        validation.check_changed(resource, obj, old)
+        validation.check_changed(resource, obj, old, options.subresource)
         if obj == old or options.dry_run:
             return obj
         if meta.get("deletionTimestamp") and not is_held(obj):
-            return conversion.present(
-                self.store.remove(resource.storage, self._stored(resource, obj)), resource
-            )
-        return self._put(resource, obj)
+            return self.remove(resource, obj)
+        return self.put(resource, obj)
 
-    def _put(self, resource: Resource, obj: Object) -> Object:
+    def put(self, resource: Resource, obj: Object) -> Object:
+        """Store an object as it is."""
         stored = self.store.put(resource.storage, self._stored(resource, obj))
         return conversion.present(stored, resource)
 
+    def remove(self, resource: Resource, obj: Object) -> Object:
+        """Remove an object from the store."""
+        gone = self.store.remove(resource.storage, self._stored(resource, obj))
+        return conversion.present(gone, resource)
+
     def _stored(self, resource: Resource, obj: Object) -> Object:
-        return conversion.store(obj, resource, self.registry)
+        stored = self.registry.stored_as(resource)
+        if stored is resource:
+            return obj
+        converted = conversion.present(obj, stored)
+        defaults.fill(stored.schema.name, converted)
+        return converted
 
     def _writer(self, resource: Resource, options: Options, operation: str) -> Writer:
         manager = Manager(options.owner, operation, resource.api_version, options.subresource)
@@ -308,9 +310,10 @@ def _check_kind(resource: Resource, body: Any) -> None:
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
     kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
     if (kind, version) != (resource.kind, resource.api_version):
-        wanted = f'{kind} in version "{version.rpartition("/")[2]}" cannot be handled as a {resource.kind}'
+        outer, inner = version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
         raise bad_request(
-            f"{wanted}: converting ({version}.{kind}) to ({resource.api_version}.{resource.kind}): unknown conversion"
+            f'{kind} in version "{outer}" cannot be handled as a {resource.kind}: '
+            f"converting ({outer}.{kind}) to ({inner}.{resource.kind}): unknown conversion"
         )
     meta = body.get("metadata")
     if meta is not None and not isinstance(meta, dict):

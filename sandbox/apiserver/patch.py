@@ -92,7 +92,7 @@ def _remove(value: Any, path: list[str]) -> Any:
     return value
 
 
-def strategic(value: Any, patch: Object, schema: Schema) -> Any:
+def strategic(value: Any, patch: Any, schema: Schema) -> Any:
     """Carry out a strategic merge patch: lists with a patch key are merged by it."""
     if not isinstance(patch, dict):
         return patch
@@ -104,17 +104,20 @@ def strategic(value: Any, patch: Object, schema: Schema) -> Any:
         return rest
     if directive not in (None, "merge"):
         raise bad_request(f"unknown patch type found: {directive}")
-    merged = dict(value) if isinstance(value, dict) else {}
-    if "$retainKeys" in patch:
-        merged = {key: child for key, child in merged.items() if key in patch["$retainKeys"]}
+    merged = _directed(value if isinstance(value, dict) else {}, patch)
+    orders = {key.removeprefix(_ORDER): order for key, order in patch.items() if key.startswith(_ORDER)}
+    for key, child in ({key: [] for key in orders} | rest).items():
+        _patch_child(merged, key, child, schema.child(key), orders.get(key))
+    return merged
+
+
+def _directed(value: Object, patch: Object) -> Object:
+    """Do what the patch's directives say of fields and items to be gone."""
+    kept = patch.get("$retainKeys")
+    merged = {key: child for key, child in value.items() if kept is None or key in kept}
     for key, gone in patch.items():
         if key.startswith(_DELETE) and (name := key.removeprefix(_DELETE)) in merged:
             merged[name] = [item for item in merged[name] if item not in gone]
-    orders = {key.removeprefix(_ORDER): order for key, order in patch.items() if key.startswith(_ORDER)}
-    for key in orders.keys() - rest.keys():
-        rest[key] = []
-    for key, child in rest.items():
-        _patch_child(merged, key, child, schema.child(key), orders.get(key))
     return merged
 
 

@@ -38,7 +38,7 @@ class Proxy:
         if self._session:
             await self._session.close()
 
-    async def to_service(self, request: web.Request, place: Place, path: str) -> web.StreamResponse:
+    async def to_service(self, request: web.BaseRequest, place: Place, path: str) -> web.StreamResponse:
         """Pass a request on to a ready endpoint of the service named `[scheme:]name[:port]`."""
         scheme, name, port = _split(place.name)
         found = Place(place.resource, place.namespace, name)
@@ -66,7 +66,7 @@ class Proxy:
             raise _unavailable(f'no endpoints available for service "{place.name}"')
         return random.choice(found)
 
-    async def to_pod(self, request: web.Request, place: Place, path: str) -> web.StreamResponse:
+    async def to_pod(self, request: web.BaseRequest, place: Place, path: str) -> web.StreamResponse:
         """Pass a request on to the pod named `[scheme:]name[:port]`; without a port to its first one."""
         scheme, name, port = _split(place.name)
         pod = self._objects.get(Place(place.resource, place.namespace, name))
@@ -77,16 +77,15 @@ class Proxy:
         return await self._pass_on(request, f"{scheme}://{pod['status']['podIP']}:{port}{path}")
 
     async def logs(self, place: Place, query: dict[str, str]) -> web.Response:
-        """Give a pod's log, which the node that runs it serves at `/_sandbox/logs` of its kubelet's port."""
+        """Give a pod's log as the kubelet of its node has it."""
         pod = self._objects.get(place)
-        node_name = pod["spec"].get("nodeName", "")
-        node = self._objects.store.get(("", "nodes"), "", node_name)
-        port = ((node or {}).get("status", {}).get("daemonEndpoints", {}).get("kubeletEndpoint") or {}).get(
-            "Port"
-        )
-        addresses = [a["address"] for a in (node or {}).get("status", {}).get("addresses") or []]
+        if not pod["spec"].get("nodeName"):
+            raise errors.bad_request(f"pod {place.name} does not have a host assigned")
+        node = self._objects.store.get(("", "nodes"), "", pod["spec"]["nodeName"]) or {"status": {}}
+        port = node["status"].get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port")
+        addresses = [entry["address"] for entry in node["status"].get("addresses") or []]
         if not port or not addresses:
-            return web.Response(text="")
+            raise _unavailable(f"node {pod['spec']['nodeName']} serves no logs")
         container = query.get("container") or pod["spec"]["containers"][0]["name"]
         url = f"http://{addresses[0]}:{port}/containerLogs/{place.namespace}/{place.name}/{container}"
         try:
@@ -102,7 +101,7 @@ class Proxy:
             )
         return self._session
 
-    async def _pass_on(self, request: web.Request, url: str) -> web.StreamResponse:
+    async def _pass_on(self, request: web.BaseRequest, url: str) -> web.StreamResponse:
         headers = {k: v for k, v in request.headers.items() if k.lower() not in _NOT_PASSED_ON}
         data = await request.read()
         try:

@@ -31,6 +31,7 @@ class Resource:
     upserts: bool = False  # PUT creates
     free_update: bool = True  # PUT needs no resourceVersion
     stored: bool = True  # the version that the objects are kept in
+    deprecated: str = ""  # a warning that goes with every answer
     custom: dict[str, Any] = field(default_factory=dict)  # the version of a CustomResourceDefinition
 
     @property
@@ -49,182 +50,79 @@ class Resource:
         return bool(self.custom)
 
 
-def _kind(group_version: str, plural: str, kind: str, **more: Any) -> Resource:
+# One kind a line: group/version, plural, kind, then what is special about it.
+_BUILTIN = """
+v1 configmaps ConfigMap short=cm
+v1 endpoints Endpoints short=ep upserts
+v1 events Event short=ev upserts select=@event
+v1 namespaces Namespace short=ns cluster sub=status,finalize select=status.phase returns
+v1 nodes Node short=no cluster sub=status select=spec.unschedulable
+v1 pods Pod short=po all grows sub=status,log,eviction,binding,proxy select=@pod returns
+v1 secrets Secret select=type
+v1 serviceaccounts ServiceAccount short=sa returns locked
+v1 services Service short=svc all sub=status,proxy select=spec.clusterIP,spec.type returns upserts
+apps/v1 controllerrevisions ControllerRevision
+apps/v1 daemonsets DaemonSet short=ds all grows sub=status
+apps/v1 deployments Deployment short=deploy all grows sub=status,scale
+apps/v1 replicasets ReplicaSet short=rs all grows sub=status,scale select=status.replicas
+apps/v1 statefulsets StatefulSet short=sts all grows sub=status,scale
+autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler type=V2HorizontalPodAutoscaler short=hpa all sub=status
+autoscaling/v1 horizontalpodautoscalers HorizontalPodAutoscaler short=hpa all sub=status other
+batch/v1 jobs Job all grows sub=status select=status.successful
+coordination.k8s.io/v1 leases Lease upserts locked
+discovery.k8s.io/v1 endpointslices EndpointSlice grows
+events.k8s.io/v1 events Event type=EventsV1Event short=ev upserts select=@regarding as=/events other
+networking.k8s.io/v1 ingresses Ingress short=ing grows sub=status
+networking.k8s.io/v1 networkpolicies NetworkPolicy short=netpol grows
+policy/v1 poddisruptionbudgets PodDisruptionBudget short=pdb grows sub=status locked
+rbac.authorization.k8s.io/v1 clusterrolebindings ClusterRoleBinding cluster upserts
+rbac.authorization.k8s.io/v1 clusterroles ClusterRole cluster upserts
+rbac.authorization.k8s.io/v1 rolebindings RoleBinding upserts
+rbac.authorization.k8s.io/v1 roles Role upserts
+apiextensions.k8s.io/v1 customresourcedefinitions CustomResourceDefinition short=crd,crds cluster grows sub=status locked
+"""  # noqa: E501 — one kind a line
+_SELECTABLE = {
+    "@event": "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
+    "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason "
+    "reportingComponent source type",
+    "@pod": "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork "
+    "status.phase status.podIP status.podIPs status.nominatedNodeName",
+    "@regarding": "reason reportingController regarding.kind regarding.namespace regarding.name "
+    "regarding.uid type",
+}
+_DEPRECATED = {"endpoints": "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"}
+
+
+def _builtin(line: str) -> Resource:
+    group_version, plural, kind, *words = line.split()
+    said = {word.partition("=")[0]: word.partition("=")[2] for word in words}
     group, _, version = group_version.rpartition("/")
-    schema = TYPES[more.pop("type_name", kind)]
-    more["subresources"] = frozenset(more.pop("sub", "").split())
-    for name in ("short_names", "categories", "selectable"):
-        more[name] = tuple(more.pop(name, "").split())
-    more.setdefault("storage", (group, plural))
-    return Resource(group, version, plural, kind, schema, singular=kind.lower(), **more)
+    storage_group, _, storage_plural = said.get("as", f"{group}/{plural}").rpartition("/")
+    select = said.get("select", "")
+    return Resource(
+        group,
+        version,
+        plural,
+        kind,
+        schema=TYPES[said.get("type", kind)],
+        singular=kind.lower(),
+        namespaced="cluster" not in said,
+        short_names=_words(said, "short"),
+        categories=("all",) if "all" in said else (),
+        subresources=frozenset(_words(said, "sub")),
+        storage=(storage_group, storage_plural),
+        selectable=tuple(_SELECTABLE.get(select, select.replace(",", " ")).split()),
+        returns_deleted="returns" in said,
+        grows="grows" in said,
+        upserts="upserts" in said,
+        free_update="locked" not in said,
+        stored="other" not in said,
+        deprecated=_DEPRECATED.get(plural, ""),
+    )
 
 
-_EVENT_FIELDS = (
-    "involvedObject.kind involvedObject.namespace involvedObject.name involvedObject.uid "
-    "involvedObject.apiVersion involvedObject.resourceVersion involvedObject.fieldPath reason reportingComponent "
-    "source type"
-)
-_POD_FIELDS = (
-    "spec.nodeName spec.restartPolicy spec.schedulerName spec.serviceAccountName spec.hostNetwork status.phase "
-    "status.podIP status.podIPs status.nominatedNodeName"
-)
-_APPS = {"categories": "all", "grows": True, "sub": "status scale"}
-
-
-def _builtin() -> Iterator[Resource]:
-    yield _kind("v1", "configmaps", "ConfigMap", short_names="cm")
-    yield _kind("v1", "endpoints", "Endpoints", short_names="ep")
-    yield _kind("v1", "events", "Event", short_names="ev", selectable=_EVENT_FIELDS, upserts=True)
-    yield _kind("v1", "limitranges", "LimitRange", short_names="limits", upserts=True)
-    yield _kind(
-        "v1",
-        "namespaces",
-        "Namespace",
-        short_names="ns",
-        namespaced=False,
-        sub="status finalize",
-        selectable="status.phase",
-        returns_deleted=True,
-    )
-    yield _kind(
-        "v1",
-        "nodes",
-        "Node",
-        short_names="no",
-        namespaced=False,
-        sub="status",
-        selectable="spec.unschedulable",
-    )
-    yield _kind(
-        "v1",
-        "persistentvolumeclaims",
-        "PersistentVolumeClaim",
-        short_names="pvc",
-        sub="status",
-        returns_deleted=True,
-    )
-    yield _kind(
-        "v1",
-        "persistentvolumes",
-        "PersistentVolume",
-        short_names="pv",
-        namespaced=False,
-        sub="status",
-        returns_deleted=True,
-    )
-    yield _kind(
-        "v1",
-        "pods",
-        "Pod",
-        short_names="po",
-        categories="all",
-        sub="status log eviction binding proxy ephemeralcontainers",
-        selectable=_POD_FIELDS,
-        returns_deleted=True,
-        grows=True,
-    )
-    yield _kind(
-        "v1", "resourcequotas", "ResourceQuota", short_names="quota", sub="status", returns_deleted=True
-    )
-    yield _kind("v1", "secrets", "Secret", selectable="type")
-    yield _kind("v1", "serviceaccounts", "ServiceAccount", short_names="sa", returns_deleted=True)
-    yield _kind(
-        "v1",
-        "services",
-        "Service",
-        short_names="svc",
-        categories="all",
-        sub="status proxy",
-        selectable="spec.clusterIP spec.type",
-        returns_deleted=True,
-    )
-    yield _kind("apps/v1", "controllerrevisions", "ControllerRevision")
-    yield _kind(
-        "apps/v1", "daemonsets", "DaemonSet", short_names="ds", categories="all", grows=True, sub="status"
-    )
-    yield _kind("apps/v1", "deployments", "Deployment", short_names="deploy", **_APPS)
-    yield _kind(
-        "apps/v1", "replicasets", "ReplicaSet", short_names="rs", selectable="status.replicas", **_APPS
-    )
-    yield _kind("apps/v1", "statefulsets", "StatefulSet", short_names="sts", **_APPS)
-    hpa: dict[str, Any] = {"short_names": "hpa", "categories": "all", "sub": "status"}
-    hpa["storage"] = ("autoscaling", "horizontalpodautoscalers")
-    name = "HorizontalPodAutoscaler"
-    yield _kind("autoscaling/v2", "horizontalpodautoscalers", name, type_name="V2" + name, **hpa)
-    yield _kind("autoscaling/v1", "horizontalpodautoscalers", name, stored=False, **hpa)
-    yield _kind(
-        "batch/v1", "cronjobs", "CronJob", short_names="cj", categories="all", grows=True, sub="status"
-    )
-    yield _kind(
-        "batch/v1",
-        "jobs",
-        "Job",
-        categories="all",
-        grows=True,
-        sub="status",
-        selectable="status.successful",
-    )
-    yield _kind("coordination.k8s.io/v1", "leases", "Lease", upserts=True)
-    yield _kind("discovery.k8s.io/v1", "endpointslices", "EndpointSlice", grows=True)
-    yield _kind(
-        "events.k8s.io/v1",
-        "events",
-        "Event",
-        type_name="EventsV1Event",
-        short_names="ev",
-        storage=("", "events"),
-        stored=False,
-        selectable="reason reportingController regarding.kind regarding.namespace regarding.name regarding.uid type",
-        upserts=True,
-    )
-    yield _kind(
-        "networking.k8s.io/v1",
-        "ingressclasses",
-        "IngressClass",
-        namespaced=False,
-        grows=True,
-    )
-    yield _kind("networking.k8s.io/v1", "ingresses", "Ingress", short_names="ing", grows=True, sub="status")
-    yield _kind("networking.k8s.io/v1", "networkpolicies", "NetworkPolicy", short_names="netpol", grows=True)
-    yield _kind(
-        "policy/v1",
-        "poddisruptionbudgets",
-        "PodDisruptionBudget",
-        short_names="pdb",
-        grows=True,
-        sub="status",
-    )
-    rbac = "rbac.authorization.k8s.io/v1"
-    yield _kind(rbac, "clusterrolebindings", "ClusterRoleBinding", namespaced=False, upserts=True)
-    yield _kind(rbac, "clusterroles", "ClusterRole", namespaced=False, upserts=True)
-    yield _kind(rbac, "rolebindings", "RoleBinding", upserts=True)
-    yield _kind(rbac, "roles", "Role", upserts=True)
-    yield _kind(
-        "scheduling.k8s.io/v1",
-        "priorityclasses",
-        "PriorityClass",
-        short_names="pc",
-        namespaced=False,
-    )
-    yield _kind(
-        "storage.k8s.io/v1",
-        "storageclasses",
-        "StorageClass",
-        short_names="sc",
-        namespaced=False,
-        returns_deleted=True,
-    )
-    yield _kind(
-        "apiextensions.k8s.io/v1",
-        "customresourcedefinitions",
-        "CustomResourceDefinition",
-        short_names="crd crds",
-        categories="api-extensions",
-        namespaced=False,
-        grows=True,
-        sub="status",
-        free_update=False,
-    )
+def _words(said: dict[str, str], key: str) -> tuple[str, ...]:
+    return tuple(filter(None, said.get(key, "").split(",")))
 
 
 class Registry:
@@ -232,8 +130,8 @@ class Registry:
 
     def __init__(self) -> None:
         self._kinds: dict[tuple[str, str, str], Resource] = {}
-        for resource in _builtin():
-            self.add(resource)
+        for line in _BUILTIN.strip().splitlines():
+            self.add(_builtin(line))
 
     def __iter__(self) -> Iterator[Resource]:
         return iter(self._kinds.values())
@@ -251,6 +149,10 @@ class Registry:
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """Look a kind up."""
         return self._kinds.get((group, version, plural))
+
+    def builtin(self, plural: str) -> Resource:
+        """Give a kind that is always there."""
+        return next(resource for resource in self if resource.plural == plural and not resource.custom)
 
     def stored_as(self, resource: Resource) -> Resource:
         """Give the version that the objects of a kind are stored in."""

@@ -1,4 +1,4 @@
-"""What a value may be: one shape for built-in types and custom resources, which decoding, patching and apply walk."""
+"""What a value may be: one form for built-in types and custom resources, walked by patch and apply."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -10,8 +10,8 @@ Kind = Literal["struct", "map", "list", "scalar", "any"]
 class Schema:
     """The shape of a value.
 
-    `atomic` structs, maps and lists are owned and replaced as a whole. A list that is not atomic is a set, or with
-    `keys` a list of objects told apart by these. `patch_key` is what a strategic merge patch tells items
+    `atomic` structs, maps and lists are owned and replaced as a whole. A list that is not atomic is a set, or
+    with `keys` a list of objects told apart by these. `patch_key` is what a strategic merge patch tells items
     by ("" for a set); None replaces the list.
     """
 

@@ -11,7 +11,7 @@ from aiohttp import web
 from sandbox.apiserver import crd, discovery, errors, listing, routes, table
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.faults import Faults, RequestLog, as_json
-from sandbox.apiserver.handlers import Handlers, Reply
+from sandbox.apiserver.handlers import Handlers
 from sandbox.apiserver.objects import Objects, Options, Place, timestamp
 from sandbox.apiserver.proxy import Proxy, is_proxied
 from sandbox.apiserver.registry import Registry
@@ -23,7 +23,6 @@ Object = dict[str, Any]
 _JSON = "application/json"
 _READABLE = {_JSON, "application/*", "*/*", ""}
 _SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
-_DEFINITIONS = ("apiextensions.k8s.io", "customresourcedefinitions")
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
 
@@ -36,6 +35,7 @@ class ApiServer:
         self.registry = Registry()
         self.store = Store()
         self.objects = Objects(self.store, self.registry)
+        self._kind_of_definitions = self.registry.builtin("customresourcedefinitions")
         self._handlers = Handlers(self.objects)
         self._proxy = Proxy(self.objects)
         self._faults = Faults()
@@ -49,11 +49,9 @@ class ApiServer:
         """Serve on an address; port 0 chooses a free one."""
         server = cls()
         server._follow_definitions()
+        namespaces = Place(server.registry.builtin("namespaces"), "")
         for name in _FIRST_NAMESPACES:
-            namespace = server.registry.find("", "v1", "namespaces")
-            if namespace:
-                body = {"metadata": {"name": name}}
-                server.objects.create(Place(namespace, ""), body, Options(manager="kube-apiserver"))
+            server.objects.create(namespaces, {"metadata": {"name": name}}, Options(manager="kube-apiserver"))
         handler = web.Server(server._answer, access_log=None)
         server._runner = web.ServerRunner(handler, shutdown_timeout=0.1)
         await server._runner.setup()
@@ -77,37 +75,43 @@ class ApiServer:
 
     def _follow_definitions(self) -> None:
         queue: asyncio.Queue[Event | None] = asyncio.Queue()
-        self.store.collection(_DEFINITIONS).watchers.add(queue)
+        self.store.collection(crd.STORAGE).watchers.add(queue)
         task = asyncio.get_running_loop().create_task(self._serve_definitions(queue))
         self._tasks.add(task)
 
     async def _serve_definitions(self, queue: asyncio.Queue[Event | None]) -> None:
-        resource = self.registry.find(_DEFINITIONS[0], "v1", _DEFINITIONS[1])
-        while resource and (event := await queue.get()):
-            definition = event.object
+        while event := await queue.get():
+            place = Place(self._kind_of_definitions, "", event.object["metadata"]["name"])
             if event.kind == "DELETED":
-                crd.withdraw(definition, self.registry, self.store)
-                continue
-            crd.serve(definition, self.registry)
-            if not definition["status"].get("conditions"):
-                place = Place(resource, "", definition["metadata"]["name"])
-                options = Options(manager="kube-apiserver", subresource="status")
-                if self.objects.find(place):
-                    self.objects.patch(place, lambda obj: crd.established(obj, timestamp()), options)
+                crd.withdraw(event.object, self.registry, self.store)
+            elif definition := self.objects.find(place):
+                self._serve_definition(place, definition)
+
+    def _serve_definition(self, place: Place, definition: Object) -> None:
+        if definition["metadata"].get("deletionTimestamp"):
+            crd.withdraw(definition, self.registry, self.store)
+            self.objects.patch(place, crd.cleaned_up, Options(manager="kube-apiserver"))
+            return
+        crd.serve(definition, self.registry)
+        if not definition["status"].get("conditions"):
+            options = Options(manager="kube-apiserver", subresource="status")
+            self.objects.patch(place, lambda obj: crd.established(obj, timestamp()), options)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
-        entry = {
+        path = request.rel_url.raw_path_qs
+        entry: Object = {
             "time": time.time(),
             "method": request.method,
-            "path": request.rel_url.raw_path_qs,
+            "path": path,
             "userAgent": agent,
             "manager": request.query.get("fieldManager") or agent.partition("/")[0],
         }
         if request.path.startswith("/_sandbox/"):
             return await self._control(request)
         try:
-            await self._faults.meet(request.method, entry["path"], agent)
+            await request.read()  # now: a request that is held goes on even if its client has gone
+            await self._faults.meet(request.method, path, agent)
             answer = await self._route(request)
         except NoSuchPath:
             answer = web.Response(status=404, text="404 page not found\n")
@@ -186,10 +190,11 @@ class ApiServer:
             return await self._watch(request, target, shape)
         body = await request.read()
         reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
-        include = query.get("includeObject", "")
+        found = reply.body
         if reply.is_object:
-            return _reply(reply, table.render(reply.body, target.resource, shape, include=include))
-        return _reply(reply, reply.body)
+            include = query.get("includeObject", "")
+            found = table.render(found, target.resource, shape, include=include)
+        return _reply(found, reply.status, _warnings(target, reply.warnings))
 
     async def _watch(self, request: web.BaseRequest, target: Target, shape: str) -> web.StreamResponse:
         query, resource = request.query, target.resource
@@ -215,7 +220,10 @@ class ApiServer:
         def render(obj: Object, is_first: bool) -> Object:  # noqa: FBT001 — the signature is Watch's
             return table.render(obj, resource, shape, header=is_first, include=include)
 
-        watch = Watch(self.store, selection, options, render)
+        def is_open() -> bool:
+            return request.transport is not None and not request.transport.is_closing()
+
+        watch = Watch(self.store, selection, options, render, is_open)
         self._watches[watch] = (request.rel_url.raw_path_qs, request.headers.get("User-Agent", ""))
         response = web.StreamResponse(headers={"Content-Type": _JSON})
         response.enable_chunked_encoding()
@@ -255,9 +263,13 @@ def _json(body: Any, status: int = 200) -> web.Response:
     return web.Response(body=as_json(body), status=status, content_type=_JSON)
 
 
-def _reply(reply: Reply, body: Object) -> web.Response:
-    answer = _json(body, reply.status)
-    for warning in reply.warnings:
+def _warnings(target: Target, found: tuple[str, ...]) -> tuple[str, ...]:
+    return (target.resource.deprecated, *found) if target.resource.deprecated else found
+
+
+def _reply(body: Object, status: int, warnings: tuple[str, ...]) -> web.Response:
+    answer = _json(body, status)
+    for warning in warnings:
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         answer.headers.add("Warning", f'299 - "{text}"')
     return answer

@@ -1,4 +1,4 @@
-"""What a write may touch, and what the server itself writes beside it: status, generation, addresses, phases."""
+"""What a write may touch, and what the server itself writes beside it: status, generation, addresses."""
 
 import itertools
 from collections.abc import Callable
@@ -32,7 +32,7 @@ def prepare_update(resource: Resource, obj: Object, old: Object, subresource: st
     meta, before = obj["metadata"], old["metadata"]
     if subresource == "status":
         _keep_all_but_status(resource, obj, old)
-    elif subresource != "finalize":
+    elif subresource not in ("finalize", "binding"):
         _keep(obj, old, *_SERVER_OWNED.get(resource.kind, ()))
         if "status" in resource.subresources:
             _keep(obj, old, "status")
@@ -54,8 +54,10 @@ def reset_fields(resource: Resource, subresource: str) -> Object:
         return {"f:status": {".": {}}} if "status" in resource.subresources else {}
     if resource.is_custom:
         return {key: {".": {}} for key in ("f:spec", "f:metadata")}
-    labels = {"f:metadata": {"f:labels": {".": {}}}} if resource.kind in _LABELS_STAY else {}
-    return {"f:spec": {".": {}}} | labels
+    found: Object = {"f:spec": {".": {}}}
+    if resource.kind in _LABELS_STAY:
+        found["f:metadata"] = {"f:labels": {".": {}}}
+    return found
 
 
 _LABELS_STAY = {"Deployment", "CustomResourceDefinition"}
@@ -85,10 +87,9 @@ def _is_new_generation(resource: Resource, obj: Object, old: Object) -> bool:
         if "status" in resource.subresources:
             skipped.add("status")
         return any(obj.get(key) != old.get(key) for key in (obj.keys() | old.keys()) - skipped)
-    if obj.get("spec") != old.get("spec"):
-        return True
-    annotations = (o["metadata"].get("annotations") or {} for o in (obj, old))
-    return resource.kind == "Deployment" and next(annotations) != next(annotations)
+    before, after = (o["metadata"].get("annotations") or {} for o in (old, obj))
+    is_annotated = resource.kind == "Deployment" and bool(before != after)
+    return is_annotated or bool(obj.get("spec") != old.get("spec"))
 
 
 def _pod(obj: Object) -> None:
@@ -104,7 +105,7 @@ def _pod(obj: Object) -> None:
 
 
 def _tolerates(toleration: Object, key: str) -> bool:
-    return toleration.get("key", key) == key and toleration.get("effect", "NoExecute") == "NoExecute"
+    return bool(toleration.get("key", key) == key and toleration.get("effect", "NoExecute") == "NoExecute")
 
 
 def _quality(spec: Object) -> str:
@@ -195,8 +196,6 @@ _CREATE: dict[str, Callable[[Object], None]] = {
     "DaemonSet": _daemon_set,
     "Job": _job,
     "Namespace": _namespace,
-    "PersistentVolume": lambda obj: obj.update(status={"phase": "Pending"}),
-    "PersistentVolumeClaim": lambda obj: obj.update(status={"phase": "Pending"}),
     "Pod": _pod,
     "Service": _service,
 }

@@ -4,7 +4,7 @@ import copy
 import json
 import re
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol
+from typing import Any
 
 from sandbox.apiserver import decode
 from sandbox.apiserver.builtin import METADATA
@@ -18,13 +18,6 @@ _INT_OR_STRING = "x-kubernetes-int-or-string"
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _LIST_TYPE = "x-kubernetes-list-type"
 _ROOT_FIELDS = ("apiVersion", "kind", "metadata")
-
-
-class _Named(Protocol):
-    @property
-    def namespace(self) -> str: ...
-    @property
-    def name(self) -> str: ...
 
 
 def shape(definition: Object) -> Schema:
@@ -73,7 +66,7 @@ def _definition(resource: Resource) -> Object:
 def prune(body: Object, resource: Resource, unknown: list[str]) -> Object:
     """Copy an object without the fields that the schema lacks; their paths are added to `unknown`."""
     definition = _definition(resource)
-    root = {**definition, "properties": {k: v for k, v in (definition.get("properties") or {}).items()}}
+    root = {**definition, "properties": dict(definition.get("properties") or {})}
     for name in _ROOT_FIELDS:
         root["properties"][name] = {_PRESERVE: True}
     found: Object = _prune(body, root, "", unknown)
@@ -115,9 +108,7 @@ def _fill(value: Any, part: Object) -> None:
         return
     known = part.get("properties") or {}
     for key, child in known.items():
-        if key in value and value[key] is None and not child.get("nullable"):
-            del value[key]
-        if key not in value and "default" in child:
+        if "default" in child and (key not in value or (value[key] is None and not child.get("nullable"))):
             value[key] = copy.deepcopy(child["default"])
     more = part.get("additionalProperties")
     for key, child in value.items():
@@ -125,7 +116,7 @@ def _fill(value: Any, part: Object) -> None:
             _fill(child, known.get(key) or more or {})
 
 
-def check_applied(applied: Object, resource: Resource, place: _Named) -> None:
+def check_applied(applied: Object, resource: Resource, name: str) -> None:
     """Refuse an applied configuration with fields that the schema does not have."""
     unknown: list[str] = []
     if resource.is_custom:
@@ -138,7 +129,8 @@ def check_applied(applied: Object, resource: Resource, place: _Named) -> None:
             unknown.append(str(error))
     if unknown:
         texts = ", ".join(f".{path}: field not declared in schema" for path in unknown)
-        where = f"{place.namespace}/{place.name}; {resource.group}/{resource.version}, Kind={resource.kind}"
+        namespace = (applied.get("metadata") or {}).get("namespace", "")
+        where = f"{namespace}/{name}; {resource.group}/{resource.version}, Kind={resource.kind}"
         raise StatusError(500, "", f"failed to create typed patch object ({where}): {texts}")
 
 

@@ -52,7 +52,7 @@ def _partial(obj: Object, *, named: bool = True) -> Object:
 
 
 def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Object:
-    items = obj["items"] if "items" in obj else [obj]
+    items = obj.get("items", [obj])
     meta = obj["metadata"] if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
     columns = _custom(resource) if resource.is_custom else COLUMNS.get(resource.kind, DEFAULT)
     is_bookmark = "items" not in obj and "name" not in obj["metadata"]

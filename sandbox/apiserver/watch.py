@@ -15,6 +15,7 @@ Object = dict[str, Any]
 Render = Callable[[Object, bool], Object]  # the object, and whether it is the first of the stream
 BOOKMARK_SECONDS = 60.0
 _LAST_BOOKMARK = 2.0  # before the stream ends
+_LOOK_SECONDS = 10.0  # a client that has gone is noticed by looking, or by writing to it
 _INITIAL_END = "k8s.io/initial-events-end"
 
 
@@ -32,11 +33,19 @@ class WatchOptions:
 class Watch:
     """One stream of one client."""
 
-    def __init__(self, store: Store, selection: Selection, options: WatchOptions, render: Render) -> None:
+    def __init__(
+        self,
+        store: Store,
+        selection: Selection,
+        options: WatchOptions,
+        render: Render,
+        is_open: Callable[[], bool],
+    ) -> None:
         self._store = store
         self._selection = selection
         self._options = options
         self._render = render
+        self._is_open = is_open
         self._matches = selection.predicate()
         self._is_first = True
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -74,15 +83,16 @@ class Watch:
         clock = asyncio.get_running_loop().time
         end = clock() + self._options.seconds
         bookmark = min(clock() + BOOKMARK_SECONDS, end - _LAST_BOOKMARK)
-        while (now := clock()) < end:
-            is_due = self._options.bookmarks and bookmark > now
+        bookmark = end if bookmark < clock() else bookmark
+        while (now := clock()) < end and self._is_open():
+            if self._options.bookmarks and bookmark <= now:
+                yield self._bookmark({})
+                is_last = bookmark >= end - _LAST_BOOKMARK
+                bookmark = end if is_last else min(bookmark + BOOKMARK_SECONDS, end - _LAST_BOOKMARK)
             try:
-                async with asyncio.timeout((bookmark if is_due else end) - now):
+                async with asyncio.timeout_at(min(bookmark, end, now + _LOOK_SECONDS)):
                     event = await self._queue.get()
             except TimeoutError:
-                if is_due:
-                    yield self._bookmark({})
-                    bookmark = min(bookmark + BOOKMARK_SECONDS, max(end - _LAST_BOOKMARK, bookmark))
                 continue
             if event is None:
                 return

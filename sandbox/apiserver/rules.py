@@ -1,0 +1,173 @@
+"""The rules of the kinds that are not workloads."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from sandbox.apiserver import names
+from sandbox.apiserver.causes import duplicate, forbidden, negative, not_supported, required, wrong
+from sandbox.apiserver.errors import Cause
+from sandbox.apiserver.podrules import port_number, protocol
+
+Object = dict[str, Any]
+_KEY = re.compile(r"^[-._a-zA-Z0-9]+$")
+_SERVICE_TYPES = ("ClusterIP", "ExternalName", "LoadBalancer", "NodePort")
+_KEY_TEXT = (
+    "a valid config key must consist of alphanumeric characters, '-', '_' or '.' (e.g. 'key.name',  or "
+    "'KEY_NAME',  or 'key-name', regex used for validation is '[-._a-zA-Z0-9]+')"
+)
+
+
+def service(obj: Object) -> Iterator[Cause]:
+    """Check a Service."""
+    spec = obj["spec"]
+    ports, kind = spec.get("ports") or [], spec["type"]
+    if kind not in _SERVICE_TYPES:
+        yield not_supported("spec.type", kind, _SERVICE_TYPES)
+    if kind == "ExternalName" and not spec.get("externalName"):
+        yield required("spec.externalName")
+    if kind != "ExternalName" and not ports and spec.get("clusterIP") != "None":
+        yield required("spec.ports")
+    for i, port in enumerate(ports):
+        yield from _port(port, ports[:i], f"spec.ports[{i}]", is_alone=len(ports) == 1)
+    yield from names.labels(spec.get("selector") or {}, "spec.selector")
+
+
+def _port(port: Object, before: list[Object], path: str, *, is_alone: bool) -> Iterator[Cause]:
+    name = port.get("name", "")
+    if not name and not is_alone:
+        yield required(f"{path}.name")
+    elif name and not names.LABEL.match(name):
+        yield wrong(f"{path}.name", name, names.LABEL_TEXT)
+    elif name and name in [other.get("name") for other in before]:
+        yield duplicate(f"{path}.name", name)
+    yield from port_number(port.get("port", 0), f"{path}.port")
+    yield from protocol(port, path)
+    yield from port_number(port.get("targetPort"), f"{path}.targetPort")
+    identity = {key: port.get(key) for key in ("protocol", "port")}
+    if identity in [{key: other.get(key) for key in identity} for other in before]:
+        yield duplicate(path, identity)
+
+
+def config_map(obj: Object) -> Iterator[Cause]:
+    """Check the keys of a ConfigMap."""
+    for group in ("data", "binaryData"):
+        for key in obj.get(group) or {}:
+            if not _KEY.match(key) or len(key) > names.LONGEST_NAME:
+                yield wrong(f"{group}[{key}]", key, _KEY_TEXT)
+
+
+_SECRET_KEYS = {
+    "kubernetes.io/tls": ("tls.crt", "tls.key"),
+    "kubernetes.io/dockerconfigjson": (".dockerconfigjson",),
+    "kubernetes.io/dockercfg": (".dockercfg",),
+    "kubernetes.io/ssh-auth": ("ssh-privatekey",),
+}
+
+
+def secret(obj: Object) -> Iterator[Cause]:
+    """Check a Secret: its type says which keys it must have."""
+    yield from config_map(obj)
+    for key in _SECRET_KEYS.get(obj.get("type", ""), ()):
+        if key not in (obj.get("data") or {}):
+            yield required(f"data[{key}]")
+
+
+def event(obj: Object) -> Iterator[Cause]:
+    """Check an Event."""
+    is_core = obj["apiVersion"] == "v1"
+    about = obj.get("involvedObject" if is_core else "regarding") or {}
+    namespace, mine = about.get("namespace", ""), obj["metadata"].get("namespace", "")
+    if namespace != mine and (namespace or mine != "default"):
+        yield wrong("involvedObject.namespace", namespace, "does not match event.namespace")
+    for name in () if is_core else ("reportingController", "reportingInstance", "action", "reason"):
+        if not obj.get(name):
+            yield required(name)
+
+
+def autoscaler(obj: Object) -> Iterator[Cause]:
+    """Check a HorizontalPodAutoscaler."""
+    spec = obj["spec"]
+    target, low, high = spec["scaleTargetRef"], spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
+    for name in ("kind", "name"):
+        if not target.get(name):
+            yield required(f"spec.scaleTargetRef.{name}")
+    if low < 1:
+        yield wrong("spec.minReplicas", low, "must be greater than or equal to 1")
+    if high < 1:
+        yield wrong("spec.maxReplicas", high, "must be greater than 0")
+    elif high < low:
+        yield wrong("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
+
+
+def lease(obj: Object) -> Iterator[Cause]:
+    """Check a Lease."""
+    seconds = obj["spec"].get("leaseDurationSeconds")
+    if seconds is not None and seconds <= 0:
+        yield wrong("spec.leaseDurationSeconds", seconds, "must be greater than 0")
+    yield from negative(obj["spec"], "leaseTransitions", "spec")
+
+
+def disruption_budget(obj: Object) -> Iterator[Cause]:
+    """Check a PodDisruptionBudget."""
+    spec = obj["spec"]
+    if "minAvailable" in spec and "maxUnavailable" in spec:
+        yield wrong("spec", spec, "minAvailable and maxUnavailable cannot be both set")
+    for name in ("minAvailable", "maxUnavailable"):
+        yield from negative(spec, name, "spec")
+
+
+def definition(obj: Object) -> Iterator[Cause]:
+    """Check a CustomResourceDefinition."""
+    spec = obj["spec"]
+    if obj["metadata"].get("name") != f"{spec['names'].get('plural')}.{spec.get('group')}":
+        yield wrong("metadata.name", obj["metadata"].get("name"), 'must be spec.names.plural+"."+spec.group')
+    if not spec.get("group"):
+        yield required("spec.group")
+    if spec.get("scope") not in ("Cluster", "Namespaced"):
+        yield not_supported("spec.scope", spec.get("scope"), ("Cluster", "Namespaced"))
+    for name in ("plural", "kind"):
+        if not spec["names"].get(name):
+            yield required(f"spec.names.{name}")
+    versions = spec.get("versions") or []
+    if sum(bool(version.get("storage")) for version in versions) != 1:
+        yield wrong("spec.versions", versions, "must have exactly one version marked as storage version")
+    bare = [i for i, v in enumerate(versions) if not (v.get("schema") or {}).get("openAPIV3Schema")]
+    for i in bare:
+        yield required(f"spec.versions[{i}].schema.openAPIV3Schema", "schemas are required")
+
+
+def keeps_selector(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse another selector."""
+    if obj["spec"].get("selector") != old["spec"].get("selector"):
+        yield wrong("spec.selector", obj["spec"].get("selector"), "field is immutable")
+
+
+def keeps_data(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse another type of a Secret, and changes of what is immutable."""
+    if obj["kind"] == "Secret" and obj.get("type") != old.get("type"):
+        yield wrong("type", obj.get("type"), "field is immutable")
+    if not old.get("immutable"):
+        return
+    changed = [n for n in ("data", "binaryData") if obj.get(n) != old.get(n)]
+    for name in changed if obj.get("immutable") else ["immutable", *changed]:
+        yield forbidden(name, "field is immutable when `immutable` is set")
+
+
+def keeps_address(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse another cluster IP."""
+    before, after = old["spec"].get("clusterIP"), obj["spec"].get("clusterIP")
+    if before and before not in ("None", after) and obj["spec"]["type"] != "ExternalName":
+        yield wrong("spec.clusterIPs[0]", [after], "may not change once set")
+
+
+def keeps_role(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse another role in a binding."""
+    if obj["roleRef"] != old["roleRef"]:
+        yield wrong("roleRef", obj["roleRef"], "cannot change roleRef")
+
+
+def keeps_revision(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse other data in a ControllerRevision."""
+    if obj.get("data") != old.get("data"):
+        yield wrong("data", obj.get("data"), "field is immutable")
