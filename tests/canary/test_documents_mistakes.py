@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from canary.documents.resolve import resolve
@@ -572,6 +574,17 @@ def changed(documents: list[Any], path: str, value: object) -> list[Any]:
     return documents
 
 
+def places(value: Any, path: str = "") -> list[str]:
+    """Every field of a document."""
+    if isinstance(value, dict):
+        below = [places(item, f"{path}.{name}".lstrip(".")) for name, item in value.items()]
+    elif isinstance(value, list):
+        below = [places(item, f"{path}[{index}]") for index, item in enumerate(value)]
+    else:
+        below = []
+    return [path, *(place for group in below for place in group)]
+
+
 @pytest.mark.parametrize(("path", "value", "line"), table(KURATOR))
 def test_names_a_mistake_in_an_application(path: str, value: object, line: str) -> None:
     assert lines(changed(read("canary.yaml", "fleet.yaml"), path, value)) == [line]
@@ -740,3 +753,24 @@ def test_nothing_is_resolved_where_anything_is_wrong() -> None:
 )
 def test_names_what_is_no_document(document: object, line: str) -> None:
     assert lines([document]) == [line]
+
+
+ALL = read("canary.yaml", "fleet.yaml", "flagger-canary.yaml", "metric-template.yaml")
+PLACES = [(index, place) for index, document in enumerate(ALL) for place in places(document) if place]
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+)
+
+
+@settings(max_examples=50, deadline=None)
+@given(place=st.sampled_from(PLACES), value=ANYTHING)
+def test_whatever_a_field_holds_is_answered_in_lines(place: tuple[int, str], value: object) -> None:
+    documents = deepcopy(ALL)
+    index, path = place
+    change(documents[index], path, value)
+
+    resolution = resolve(documents, "member")
+
+    assert all("\n" not in str(mistake) for mistake in resolution.mistakes)
+    assert bool(resolution.applications) == all(mistake.is_warning for mistake in resolution.mistakes)
