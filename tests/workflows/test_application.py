@@ -60,6 +60,25 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
             await asyncio.sleep(0.02)
 
 
+async def server(*flags: str) -> WorkflowEnvironment:
+    """Start a server in real time: one that skips would skip the pauses between two looks at a source."""
+    prompt = 'history.timerProcessorMaxTimeShift="10ms"'
+    return await WorkflowEnvironment.start_local(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=pydantic_data_converter,
+        search_attributes=SEARCH_ATTRIBUTES,
+        dev_server_extra_args=[
+            argument for flag in (prompt, *flags) for argument in ("--dynamic-config-value", flag)
+        ],
+    )
+
+
+@pytest.fixture(scope="module")
+async def environment() -> AsyncIterator[WorkflowEnvironment]:
+    async with await server() as environment:
+        yield environment
+
+
 class Application:
     """One Application of a test, by what a person can do to it and see of it."""
 
@@ -400,13 +419,7 @@ async def test_a_spec_of_another_name_is_refused(begin: Any) -> None:
 @pytest.fixture
 async def short_lived() -> AsyncIterator[WorkflowEnvironment]:
     """A server that suggests continue-as-new after 60 events."""
-    environment = await WorkflowEnvironment.start_local(
-        dev_server_existing_path=TEMPORAL,
-        data_converter=pydantic_data_converter,
-        search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_extra_args=["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=60"],
-    )
-    async with environment:
+    async with await server("limit.historyCount.suggestContinueAsNew=60") as environment:
         yield environment
 
 
