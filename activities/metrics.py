@@ -116,6 +116,7 @@ class Prometheus:
 
 def _session(provider: MetricProvider, credentials: Mapping[str, str] | None) -> requests.Session:
     session = requests.Session()
+    session.trust_env = False  # neither a proxy nor a .netrc of the environment comes between
     session.hooks["response"].append(_refuse)
     session.headers.clear()
     session.headers.update({name: ", ".join(values) for name, values in provider.headers.items()})
@@ -124,7 +125,6 @@ def _session(provider: MetricProvider, credentials: Mapping[str, str] | None) ->
         urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)  # the document asks for it
     if credentials and "token" in credentials:
         session.headers["Authorization"] = f"Bearer {credentials['token']}"
-        session.trust_env = False  # a .netrc would replace the header
     elif credentials:
         session.auth = (credentials["username"], credentials["password"])
     return session

@@ -24,6 +24,9 @@ from canary.spec import (
     ServiceSpec,
     TargetRef,
 )
+from sandbox.apiserver.server import ApiServer
+from sandbox.client import KubeClient
+from sandbox.metrics.server import MetricsServer
 
 SPEC = CanarySpec(
     cluster="member1",
@@ -304,6 +307,38 @@ async def test_credentials_come_from_the_secret(
 
     assert server.requests[0].headers["Authorization"] == authorization
     assert server.requests[0].headers["X-Scope-OrgID"] == "team, other"
+
+
+async def test_the_environment_does_not_come_between(
+    server: Server, prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.answers(series("1"))
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+
+    assert await prometheus.query(SPEC, BUILT_IN, "up") == 1.0
+
+
+@pytest.fixture
+async def kube() -> AsyncIterator[KubeClient]:
+    api = await ApiServer.start()
+    async with KubeClient(api.url) as kube:
+        yield kube
+    await api.stop()
+
+
+async def test_speaks_with_a_prometheus_that_evaluates(kube: KubeClient) -> None:
+    server = await MetricsServer.start(kube)
+    prometheus = Prometheus(Outside(server.url), Secrets(), ThreadPoolExecutor(1))
+    try:
+        assert await prometheus.query(SPEC, BUILT_IN, "vector(2) * 3") == 6.0
+        assert await prometheus.query(SPEC, BUILT_IN, "absent_metric") is None
+        assert await prometheus.query(SPEC, BUILT_IN, "vector(0) / vector(0)") is None
+        with pytest.raises(MeasurementError, match=r"400 .*parse error"):
+            await prometheus.query(SPEC, BUILT_IN, "up{}}")
+        with pytest.raises(MeasurementError, match="a scalar or a string"):
+            await prometheus.query(SPEC, BUILT_IN, "1 + 1")
+    finally:
+        await server.stop()
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,8 @@ async def watching(client: Client, watch: Watch | WatchActivities) -> AsyncItera
 
 
 def registration(name: str, *, remove: bool = False) -> Registration:
-    return Registration(
-        canary=name,
-        namespace="default",
-        objects=(f"Deployment/{name.rsplit('/', maxsplit=1)[-1]}",),
-        remove=remove,
-    )
+    target = name.rsplit("/", maxsplit=1)[-1]
+    return Registration(canary=name, namespace="default", objects=(f"Deployment/{target}",), remove=remove)
 
 
 async def register(handle: Handle, *names: str, remove: bool = False) -> None:
