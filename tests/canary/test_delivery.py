@@ -1,0 +1,218 @@
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from canary.application import ApplicationSpec, ClusterRef, GitSource, SyncPolicy
+from canary.delivery import (
+    FIRST_BACK_OFF,
+    GIVE_UP_AFTER,
+    LONGEST_BACK_OFF,
+    ApplicationPhase,
+    Delivery,
+    merged,
+    next_due,
+    phase_of,
+    revised,
+    summary_of,
+)
+from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=1)
+ONE, TWO = ClusterRef(name="one"), ClusterRef(name="two")
+
+
+def canary(cluster: str, target: str = "backend") -> CanarySpec:
+    return CanarySpec(
+        cluster=cluster,
+        namespace="webapp",
+        name=target,
+        target=TargetRef(name=target),
+        service=ServiceSpec(name="backend", port=80),
+        analysis=AnalysisSpec(),
+    )
+
+
+def policy(name: str = "web", *, target: str | None = None, **fields: Any) -> SyncPolicy:
+    canaries = tuple(canary(cluster.name, target) for cluster in (ONE, TWO)) if target else ()
+    return SyncPolicy(name=name, path="./web", canaries=canaries, **{"clusters": (ONE, TWO), **fields})
+
+
+def spec(*policies: SyncPolicy) -> ApplicationSpec:
+    source = GitSource(url="http://git/shop.git")
+    return ApplicationSpec(namespace="team", name="shop", source=source, policies=policies)
+
+
+def delivery(**fields: Any) -> Delivery:
+    return revised((), spec(policy(target="backend")), NOW)[0].model_copy(update=fields)
+
+
+DONE = delivery().succeeded("r1", NOW)
+
+
+def test_a_spec_is_delivered_policy_by_policy_to_each_of_its_clusters() -> None:
+    wanted = revised((), spec(policy(target="backend"), policy("extra", clusters=(TWO,))), NOW)
+
+    assert [each.key for each in wanted] == ["web-one", "web-two", "extra-two"]
+
+
+def test_a_delivery_knows_its_own_cluster_alone() -> None:
+    second = revised((), spec(policy(target="backend")), NOW)[1]
+
+    assert second.policy.clusters == (TWO,)
+    assert second.wanted_canary == canary("two")
+
+
+def test_an_unchanged_policy_keeps_its_state() -> None:
+    kept = revised((DONE,), spec(policy(target="backend", clusters=(ONE,)), policy("extra")), LATER)
+
+    assert kept[0] == DONE
+
+
+def test_a_changed_policy_is_stale_and_tried_at_once() -> None:
+    failed = DONE.failed("r2", "no", NOW)
+
+    changed = revised((failed,), spec(policy(target="backend", clusters=(ONE,), prune=True)), LATER)[0]
+
+    assert changed.is_stale
+    assert changed.applied_revision == "r1"
+    assert changed.is_due("r2", LATER)
+
+
+def test_what_is_gone_is_taken_back_before_the_rest_is_brought() -> None:
+    turned = revised((DONE,), spec(policy("extra", clusters=(ONE,))), LATER)
+
+    assert [(each.key, each.retired_at) for each in turned] == [("web-one", LATER), ("extra-one", None)]
+    assert turned[0].is_due("r1", LATER)
+    assert turned[0].wanted_canary is None
+
+
+def test_the_time_of_retirement_is_the_first() -> None:
+    retired = revised((DONE,), None, NOW)
+
+    assert revised(retired, None, LATER) == retired
+
+
+@pytest.mark.parametrize(
+    ("given", "revision", "is_due"),
+    [
+        pytest.param(delivery(), "r1", True, id="new"),
+        pytest.param(delivery(), "", False, id="no revision yet"),
+        pytest.param(DONE, "r1", False, id="applied"),
+        pytest.param(DONE, "r2", True, id="another revision"),
+        pytest.param(delivery().failed("r1", "no", NOW), "r1", False, id="failed just now"),
+        pytest.param(delivery().failed("r1", "no", NOW - FIRST_BACK_OFF), "r1", True, id="failed before"),
+        pytest.param(delivery().failed("r1", "no", NOW), "r2", True, id="failed, another revision"),
+        pytest.param(delivery(due=NOW), "r1", True, id="interval over"),
+        pytest.param(revised((delivery(),), None, NOW)[0], "", True, id="retired before the first revision"),
+        pytest.param(
+            revised((DONE,), None, NOW)[0].failed("r1", "no", NOW), "r2", False, id="retired, failed"
+        ),
+    ],
+)
+def test_a_delivery_is_due(given: Delivery, revision: str, *, is_due: bool) -> None:
+    assert given.is_due(revision, NOW) is is_due
+
+
+def test_the_interval_begins_with_the_last_success() -> None:
+    done = delivery(policy=policy(interval=timedelta(minutes=5))).succeeded("r1", NOW)
+
+    assert done.due == NOW + timedelta(minutes=5)
+
+
+def test_without_an_interval_only_a_revision_is_applied() -> None:
+    assert DONE.due is None
+
+
+def test_failures_back_off_up_to_a_limit_and_a_success_ends_them() -> None:
+    failing, pauses = delivery(), []
+    for _ in range(12):
+        failing = failing.failed("r1", "no", NOW)
+        pauses.append(failing.due - NOW if failing.due else None)
+
+    assert pauses[:3] == [FIRST_BACK_OFF, 2 * FIRST_BACK_OFF, 4 * FIRST_BACK_OFF]
+    assert pauses[-1] == LONGEST_BACK_OFF
+    assert failing.succeeded("r1", NOW).is_current("r1")
+
+
+@pytest.mark.parametrize(
+    ("target", "is_too_many"),
+    [
+        pytest.param("backend", False, id="wanted"),
+        pytest.param("frontend", True, id="another target"),
+        pytest.param(None, True, id="rollout taken out"),
+    ],
+)
+def test_a_canary_is_too_many(target: str | None, *, is_too_many: bool) -> None:
+    given = revised((DONE.model_copy(update={"canary": canary("one")}),), spec(policy(target=target)), NOW)[0]
+
+    assert given.has_canary_too_many is is_too_many
+
+
+def test_no_canary_is_never_too_many() -> None:
+    assert not delivery(policy=policy()).has_canary_too_many
+
+
+def test_an_unreachable_cluster_is_given_up_after_a_while() -> None:
+    retired = revised((DONE,), None, NOW)[0]
+
+    assert not retired.is_given_up(NOW + GIVE_UP_AFTER - timedelta(seconds=1))
+    assert retired.is_given_up(NOW + GIVE_UP_AFTER)
+    assert not DONE.is_given_up(NOW + GIVE_UP_AFTER)
+
+
+def test_an_outcome_stands_if_nothing_else_was_wanted_meanwhile() -> None:
+    assert merged(delivery(), delivery(), DONE) == DONE
+
+
+def test_what_was_wanted_meanwhile_is_still_to_be_done() -> None:
+    other = delivery(policy=policy(prune=True))
+
+    after = merged(delivery(), other, DONE)
+
+    assert after
+    assert after.policy == other.policy
+    assert after.applied_revision == "r1"
+    assert after.is_due("r1", NOW)
+
+
+def test_what_is_wanted_again_after_it_was_taken_back_begins_anew() -> None:
+    retired = revised((DONE,), None, NOW)[0]
+
+    assert merged(retired, DONE, None) == Delivery(policy=DONE.policy, cluster=ONE)
+    assert merged(retired, retired, None) is None
+
+
+def test_the_next_is_the_earliest_that_waits() -> None:
+    assert next_due((DONE, delivery(due=LATER), delivery(due=NOW))) == NOW
+    assert next_due((DONE,)) is None
+
+
+@pytest.mark.parametrize(
+    ("deliveries", "revision", "source", "phase", "summary"),
+    [
+        pytest.param(
+            (delivery(),), "", "", ApplicationPhase.PENDING, "Looking for the source.", id="no revision"
+        ),
+        pytest.param(
+            (DONE, delivery()), "r1", "", ApplicationPhase.RUNNING, "Applied to 1 of 2.", id="one of two"
+        ),
+        pytest.param((DONE, DONE), "r1", "", ApplicationPhase.READY, "Applied to 2 of 2.", id="all"),
+        pytest.param((DONE,), "r2", "", ApplicationPhase.RUNNING, "Applied to 0 of 1.", id="new revision"),
+        pytest.param(
+            (DONE, DONE.failed("r1", "It broke.", NOW)),
+            "r1",
+            "",
+            ApplicationPhase.FAILED,
+            "web-one: It broke.",
+            id="failed",
+        ),
+        pytest.param((DONE,), "r1", "No answer.", ApplicationPhase.FAILED, "No answer.", id="source"),
+    ],
+)
+def test_an_application_is_summed_up(
+    deliveries: tuple[Delivery, ...], revision: str, source: str, phase: ApplicationPhase, summary: str
+) -> None:
+    assert phase_of(deliveries, revision, source) is phase
+    assert summary_of(deliveries, revision, source) == summary
