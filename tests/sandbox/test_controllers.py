@@ -117,6 +117,7 @@ class Witness:
                 for item in status.pop("conditions", [])
             ]
             noted |= {"status": {k: v for k, v in status.items() if v}, "conditions": conditions}
+        if kind in ("Deployment", "DaemonSet"):
             noted["generation"] = obj["metadata"]["generation"]
         if kind == "Deployment":
             noted["revision"] = obj["metadata"].get("annotations", {}).get(REVISION)
@@ -143,9 +144,10 @@ def _recorded() -> dict[str, list[Object]]:
     steps: dict[str, list[Object]] = {}
     for line in RECORDED.read_text().splitlines():
         event = json.loads(line)
-        status = event.get("status") or {}
-        event["conditions"] = status.pop("conditions", [])
-        event["status"] = {name: value for name, value in status.items() if value}
+        if "status" in event:
+            status = event["status"]
+            event["conditions"] = status.pop("conditions", [])
+            event["status"] = {name: value for name, value in status.items() if value}
         steps.setdefault(event["step"], []).append(event)
     return steps
 
