@@ -120,7 +120,7 @@ class Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Take in a piece of the answer."""
         if self._waiter is None:
-            self.close()  # nobody asked: an unwanted answer would be taken for the next one
+            self.close()  # nobody asked
             return
         if not self._answer.first_byte:
             self._answer.first_byte = time.perf_counter()
@@ -184,20 +184,27 @@ class Connection(asyncio.Protocol):
         if end < 0:
             return False
         size = int(self._buffer[:end].split(b";")[0], 16)
+        if size == 0:
+            return self._take_trailers(end)
         if len(self._buffer) < end + 2 + size + 2:
             return False
         del self._buffer[: end + 2 + size + 2]
         self._answer.size += size
-        if size == 0:
+        return True
+
+    def _take_trailers(self, start: int) -> bool:
+        end = self._buffer.find(b"\r\n\r\n", start)
+        if end >= 0:
+            del self._buffer[: end + 4]
             self._finish()
-        return size > 0
+        return False
 
     def _finish(self) -> None:
         self._left = None
         self._answer.finished = time.perf_counter()
         waiter, self._waiter = self._waiter, None
-        if not self.is_open:
-            self.close()
+        if self._buffer or not self.is_open:
+            self.close()  # what came unasked would be taken for the next answer
         if waiter is not None and not waiter.done():
             waiter.set_result(self._answer)
 

@@ -23,10 +23,11 @@ def is_stale(value: float) -> bool:
 class Series:
     """The samples of one label set, oldest first."""
 
-    __slots__ = ("labels", "times", "values")
+    __slots__ = ("by_name", "labels", "times", "values")
 
     def __init__(self, labels: Labels) -> None:
         self.labels = labels
+        self.by_name = dict(labels)
         self.times = array("q")
         self.values = array("d")
 
@@ -85,7 +86,7 @@ class Tsdb:
             for metric, named in self._by_name.items()
             if all(accepts(metric) for accepts in by_name)
             for series in named.values()
-            if all(accepts(value_of(series.labels, name)) for name, accepts in rest)
+            if all(accepts(series.by_name.get(name, "")) for name, accepts in rest)
         ]
         return sorted(found, key=lambda series: series.labels)
 
