@@ -20,7 +20,8 @@ def samples(text: str) -> Iterator[tuple[str, float]]:
         # A label's value may hold spaces, so the value is looked for behind the last brace.
         brace = line.rfind("}") + 1
         name, rest = (line[:brace], line[brace:]) if brace else line.split(None, 1)
-        yield name, float(rest.split()[0])
+        value, *_ = rest.split()
+        yield name, float(value)
 
 
 def series_labels(text: str) -> dict[str, str]:

@@ -64,7 +64,8 @@ class TargetScraper:
                 await self._scrape(min(pace.interval, LONGEST_SCRAPE))
                 await pace.next_round(since)
         finally:
-            self._store(_now(), [], [])
+            # A mark of the same millisecond as the last sample would be dropped.
+            self._store(_now() + 1, [], [])
 
     async def _scrape(self, limit: float) -> None:
         began, at = time.perf_counter(), _now()
@@ -148,8 +149,15 @@ class Scraper:
         for target in wanted - running.keys():
             scraper = TargetScraper(target, self._db, self._session)
             running[target] = asyncio.create_task(scraper.run(self.pace))
+            running[target].add_done_callback(report_failure)
         if not running:
             del self._tasks[key]
+
+
+def report_failure(task: asyncio.Task[None]) -> None:
+    """Say when a scraper ended by a mistake of ours: its series would just be missing."""
+    if not task.cancelled() and (error := task.exception()):
+        logger.error("scraper failed", exc_info=error)
 
 
 def _now() -> int:

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from sandbox.client import KubeClient
 from sandbox.metrics.api import Api, answer_errors
-from sandbox.metrics.scraper import Scraper
+from sandbox.metrics.scraper import Scraper, report_failure
 from sandbox.metrics.tsdb import Tsdb
 
 SHUTDOWN = 0.5
@@ -55,6 +55,7 @@ class MetricsServer:
         await web.TCPSite(server._switches, host, 0).start()
         server.faults_url = f"http://{host}:{server._switches.addresses[0][1]}{FAULTS_PATH}"
         server._task = asyncio.create_task(server._scraper.run())
+        server._task.add_done_callback(report_failure)
         return server
 
     async def stop(self) -> None:

@@ -364,3 +364,9 @@ def test_the_text_format_is_read(line: str, labels: dict[str, str], value: float
 
     assert exposition.series_labels(series) == labels
     assert found == value
+
+
+@pytest.mark.parametrize("line", ["up", "up{} ", "up one"])
+def test_a_line_without_a_number_is_an_error(line: str) -> None:
+    with pytest.raises(ValueError, match=r".*"):
+        list(exposition.samples(line))
