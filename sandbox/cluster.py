@@ -16,6 +16,9 @@ from sandbox.metrics.server import MetricsServer
 from sandbox.node import kubelet
 
 FAULTS = "/_sandbox/faults"
+# A pod goes on serving for so long after its end began: Envoy hears of it in milliseconds, but on a busy
+# machine those can be many.
+DRAIN = 1.5
 
 
 class ControlPlane(Protocol):
@@ -75,7 +78,8 @@ class Cluster:
         await install(client, metrics.url)
         if control_plane is None:
             self._run(manager.run(client))
-        self._run(kubelet.run(client, subnet=subnet, mesh_proxy=lambda: self.mesh_url or None))
+        node = kubelet.run(client, subnet=subnet, mesh_proxy=lambda: self.mesh_url or None, drain=DRAIN)
+        self._run(node)
         mesh = await Mesh.start(client, directory, self.name)
         self._running.push_async_callback(mesh.stop)
         self._run(mesh.run())

@@ -17,14 +17,24 @@ MESH = "mesh"
 HTTP = ("HTTP", "HTTP2", "GRPC")
 # The retry that HTTP clients do themselves on a connection closed while idle; kube-proxy has none.
 CLIENT_RETRY = {"retry_on": "reset-before-request", "num_retries": 1}
-NOWHERE = {
-    "name": "nowhere",
+OUTSIDE = "outside"
+# An address is nobody's name: it is gone to as it stands, as Istio lets pass what it does not know.
+ADDRESS = r"(localhost|[0-9.]+)(:[0-9]+)?"
+ELSEWHERE = {
+    "name": "elsewhere",
     "domains": ["*"],
     "routes": [
         {
+            "match": {
+                "prefix": "/",
+                "headers": [{"name": ":authority", "string_match": {"safe_regex": {"regex": ADDRESS}}}],
+            },
+            "route": {"cluster": OUTSIDE, "timeout": "0s"},
+        },
+        {
             "match": {"prefix": "/"},
             "direct_response": {"status": 502, "body": {"inline_string": "No such host in the cluster.\n"}},
-        }
+        },
     ],
 }
 
@@ -57,7 +67,7 @@ def mesh_table(snapshot: Snapshot, report: Report) -> Object:
     for host, virtual_service in others.items():
         found = _routes(virtual_service, snapshot, (MESH,), 80)
         hosts.append(_virtual_host(host, [host, f"{host}:80"], found))
-    return _table(MESH, [*hosts, NOWHERE])
+    return _table(MESH, [*hosts, ELSEWHERE])
 
 
 def services_table(snapshot: Snapshot) -> Object:
@@ -71,7 +81,7 @@ def services_table(snapshot: Snapshot) -> Object:
         for key, service in sorted(snapshot.services.items())
         for port in ports_of(service)
     ]
-    return _table("services", [*hosts, NOWHERE])
+    return _table("services", [*hosts, ELSEWHERE])
 
 
 def _entries(virtual_service: Object, snapshot: Snapshot) -> Iterator[tuple[tuple[str, str], int, list[str]]]:

@@ -187,6 +187,15 @@ async def test_an_unknown_host_or_port_is_refused(plane: Plane) -> None:
     assert await plane.who("http://backend.webapp:1/", "services") == "502"
 
 
+@pytest.mark.parametrize("by", ["mesh", "services"])
+async def test_an_address_is_gone_to_as_it_stands(plane: Plane, by: str) -> None:
+    await plane.start()
+    port = plane.kinds["endpoints"]["webapp/backend"]["subsets"][0]["ports"][0]["port"]
+
+    assert await plane.who(f"http://127.0.0.1:{port}/", by) == "backend"
+    assert await plane.who(f"http://localhost:{port}/", by) == "backend"
+
+
 async def test_weights_split_the_mesh_and_leave_kube_proxy_alone(plane: Plane) -> None:
     plane.virtual_service("webapp/backend", split(50))
     await plane.start()
