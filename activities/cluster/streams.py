@@ -20,6 +20,8 @@ _PAGE = "500"
 _SHORTEST_STREAM, _STREAM_SPREAD = 300, 301
 """Seconds; each stream ends at another moment, so that they are not all opened again at once."""
 _FIRST_PAUSE, _LONGEST_PAUSE, _REFUSED_PAUSE = 0.1, 2.0, 30.0
+_LOST = (HTTPStatus.GONE, HTTPStatus.GATEWAY_TIMEOUT)
+"""The version is too old for the server, or too new, as after a restore: only a list tells what is there."""
 _SELECTORS: Mapping[str, Mapping[str, str]] = {"Secret": {"fieldSelector": "type!=helm.sh/release.v1"}}
 
 
@@ -171,13 +173,14 @@ class Streams:
     def _refused(self, stream: Stream, error: ApiError, pause: float) -> float:
         """Decide how to go on after a refusal; a kind that cannot be had holds up nothing else."""
         facts = {"cluster": self._api.name, "kind": stream.kind, "error": str(error)}
-        if error.status == HTTPStatus.GONE:
+        if error.status in _LOST:
             self._memory.versions.pop(stream, None)
             activity.logger.info("watch has a gap", extra=facts)
             return _FIRST_PAUSE
         activity.logger.warning("watch refused", extra=facts)
         if not error.is_permanent:
             return pause
+        # As long as it is refused its changes are missed: the next list compares.
         self._memory.versions.pop(stream, None)
         self._opened(stream)
         return _REFUSED_PAUSE

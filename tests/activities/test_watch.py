@@ -100,7 +100,7 @@ class World:
     @contextlib.asynccontextmanager
     async def watching(
         self, *interests: Interest, bells: tuple[str, ...] = ("canary/",), greeted: bool = True
-    ) -> AsyncIterator[None]:
+    ) -> AsyncIterator[asyncio.Future[None]]:
         """Watch, and wait until whoever is new has been rung."""
         request = WatchRequest(cluster="member1", interests=interests, bells=bells, signal="bell")
         running = asyncio.ensure_future(ActivityEnvironment().run(self.activities.watch_cluster, request))
@@ -108,7 +108,7 @@ class World:
             assert await self.temporal.next_of(len(interests)) == sorted(
                 f"canary/{i.canary}" for i in interests
             )
-        yield
+        yield running
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await running
@@ -273,10 +273,13 @@ async def test_configs_ring_and_are_read_as_metadata_only(world: World) -> None:
     assert "mark3r" not in repr(world.activities._known["member1"].memory)
 
 
-async def test_a_gap_rings_for_what_differs_and_for_nothing_else(world: World) -> None:
+@pytest.mark.parametrize(
+    "deed", [{"do": "gone"}, {"do": "status", "status": 504}], ids=["too old", "too new"]
+)
+async def test_a_gap_rings_for_what_differs_and_for_nothing_else(world: World, deed: dict[str, Any]) -> None:
     await add(world, "a", "b")
     async with world.watching(interest("a"), interest("b")):
-        gone = {"id": "g", "do": "gone", "path": "watch=1", "times": 1}
+        gone = {"id": "g", **deed, "path": "watch=1", "times": 1}
         shut = {
             "id": "s",
             "do": "status",
@@ -324,14 +327,29 @@ async def test_other_interests_list_nothing_again_and_greet_the_new_alone(world:
 
 async def test_a_later_run_takes_over_from_one_that_does_not_know_yet(world: World) -> None:
     await add(world, "a", "b")
-    async with world.watching(interest("a")), world.watching(interest("a"), interest("b"), greeted=False):
+    async with (
+        world.watching(interest("a")) as earlier,
+        world.watching(interest("a"), interest("b"), greeted=False),
+    ):
         assert await world.temporal.next() == "canary/b"
+        await asyncio.wait_for(earlier, 5)
 
         await change(world, "a", image("podinfo:2"))
         assert await world.temporal.next() == "canary/a"
         await change(world, "b", image("podinfo:2"))
         assert await world.temporal.next() == "canary/b"
         assert world.temporal.drain() == []
+
+
+async def test_another_object_of_the_same_name_rings(world: World) -> None:
+    await add(world, "a")
+    async with world.watching(interest("a")):
+        pass
+    world.activities._known["member1"].memory.versions.clear()
+    await world.kube.delete(f"{DEPLOYMENTS.format('default')}/a")
+    await add(world, "a")
+    async with world.watching(interest("a"), greeted=False):
+        assert await world.temporal.next() == "canary/a"
 
 
 async def test_a_worker_without_memory_rings_everybody_once(world: World) -> None:
@@ -343,6 +361,7 @@ async def test_a_worker_without_memory_rings_everybody_once(world: World) -> Non
     async with world.watching(*both):
         pass
     world.activities = world.new_worker()
+    await world.fault({"id": "slow", "do": "latency", "path": "services", "seconds": 0.3})
     async with world.watching(*both):
         await change(world, "a", image("podinfo:2"))
 
