@@ -129,9 +129,11 @@ def missing_of_canary(canary: Canary, given: Catalogue) -> Iterator[Reference]:
 def canary_mistakes(canary: Canary) -> Iterator[Mistake]:
     """Yield what is wrong with a Canary in itself."""
     body, target = canary.spec, canary.spec.target_ref.name
-    yield from object_name_mistakes(("spec", "targetRef", "name"), target)
-    where = ("name",) if body.service.name else ("port",)
-    yield from under(("spec", "service"), service_name_mistakes(where, body.service.name or target))
+    if body.service.name is None:  # the Service is named after the target
+        yield from service_name_mistakes(("spec", "targetRef", "name"), target)
+    else:
+        yield from object_name_mistakes(("spec", "targetRef", "name"), target)
+        yield from service_name_mistakes(("spec", "service", "name"), body.service.name)
     if (body.service.app_protocol or "").lower() == "tcp":
         yield Mistake(("spec", "service", "appProtocol"), "tcp is not supported yet")
     yield from under(_ANALYSIS, _analysis_mistakes(body.analysis))

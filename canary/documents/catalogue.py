@@ -21,7 +21,7 @@ class Reference:
     @property
     def mistake(self) -> Mistake:
         """What to say about it."""
-        return Mistake(self.path, f"{self.key} not found; pass it with -f", document=self.document)
+        return Mistake(self.path, f"{self.key} not found; pass it with -f")
 
 
 @dataclass(frozen=True)

@@ -400,6 +400,13 @@ FLEET = [
 ]
 FLAGGER = [
     ("spec.targetRef.kind", "Service", "spec.targetRef.kind: must be Deployment or DaemonSet, is Service"),
+    ("spec.targetRef.name", "back.end", f"spec.targetRef.name: back.end {NO_SERVICE_NAME}"),
+    ("spec.service.name", "Front", f"spec.service.name: Front {NO_SERVICE_NAME}"),
+    (
+        "spec.service.name",
+        "f" * 56,
+        f"spec.service.name: must have at most 55 characters, has 56: a Service {'f' * 56}-primary is made",
+    ),
     ("spec.provider", "linkerd", "spec.provider: must be istio, is linkerd"),
     ("spec.metricsServer", "http://prometheus:9090", "spec.metricsServer: not supported yet"),
     ("spec.ingressRef", {"name": "x"}, "spec.ingressRef: not supported: nginx only"),
