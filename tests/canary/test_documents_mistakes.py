@@ -665,6 +665,13 @@ def test_a_fleet_that_cannot_be_read_is_not_missing() -> None:
     assert lines(documents) == ["spec: must be a mapping, is a list"]
 
 
+def test_a_metric_template_that_cannot_be_read_is_not_missing() -> None:
+    documents = read("metric-template.yaml", "flagger-canary.yaml", "canary.yaml", "fleet.yaml")
+    change(documents[2], f"{ANALYSIS}.metrics", [{"name": "client-errors", "thresholdRange": {"max": 1}}])
+
+    assert lines(changed(documents, "spec", [])) == ["spec: must be a mapping, is a list"]
+
+
 def test_a_strategy_that_is_not_done_is_not_a_missing_one() -> None:
     documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROUTING}.canaryStrategy", GONE)
     change(documents[0], f"{ROUTING}.analysisTimes", 3)
