@@ -6,13 +6,11 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from starter.errors import StarterError
 
-STOP_WITHIN = 15.0
-"""Seconds a child gets to end by itself."""
 LAST_LINES = 15
 _PR_SET_PDEATHSIG = 1
 
@@ -32,8 +30,10 @@ class Program:
     name: str
     arguments: Sequence[str]
     log: Path
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(default_factory=dict)
     is_kept: bool = False
+    patience: float = 15.0
+    """Seconds it gets to end by itself when it is told to."""
 
 
 class Child:
@@ -74,7 +74,7 @@ class Child:
             return
         self._process.terminate()
         try:
-            await asyncio.wait_for(self._process.wait(), STOP_WITHIN)
+            await asyncio.wait_for(self._process.wait(), self._program.patience)
         except TimeoutError:
             self._process.kill()
             await self._process.wait()

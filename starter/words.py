@@ -8,11 +8,16 @@ _UNITS = {SUCCESS_RATE: " %", DURATION: " ms"}
 
 
 def measurement_line(metric: MetricSpec, measurement: Measurement, verdict: Verdict) -> str:
-    """Say a value beside its bounds: `request-success-rate 99.87 % (min 99, 412 requests) Successful`."""
+    """Say a value, its bounds and what it came to."""
+    return f"{value_line(metric, measurement)} {verdict.result}"
+
+
+def value_line(metric: MetricSpec, measurement: Measurement) -> str:
+    """Say a value beside its bounds: `request-success-rate 99.87 % (min 99, 412 requests)`."""
     notes = [text for text in (bounds(metric), _samples(measurement)) if text]
     value = measurement.error or _value(metric, measurement)
     aside = f" ({', '.join(notes)})" if notes else ""
-    return f"{metric.name} {value}{aside} {verdict.result}"
+    return f"{metric.name} {value}{aside}"
 
 
 def bounds(metric: MetricSpec) -> str:

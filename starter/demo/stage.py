@@ -24,6 +24,8 @@ HOST = "host"
 READY_WITHIN = 60.0
 """Seconds; a warm start takes three, the first one after an install reads everything from disk."""
 LOOK = 0.05
+WORKER_PATIENCE = 2.0
+"""Seconds; everything is over when the play is, and a rollout would survive a kill anyway."""
 WORKER_PID = "worker.pid"
 
 
@@ -86,7 +88,14 @@ class Stage:
 
     async def _raise(self) -> None:
         folder = self._place.folder
-        await self._start("sandbox", ["sandbox", "up", "--dir", str(folder), "--clusters", str(CLUSTERS)], {})
+        await self._start(
+            Program(
+                "sandbox",
+                ["sandbox", "up", "--dir", str(folder), "--clusters", str(CLUSTERS)],
+                folder / "sandbox.log",
+                is_kept=self._place.is_kept,
+            )
+        )
         while not await asyncio.to_thread((folder / "endpoints.json").exists):
             await self._look()
         self.endpoints = json.loads(await asyncio.to_thread((folder / "endpoints.json").read_text))
@@ -96,15 +105,23 @@ class Stage:
             "CANARY_REPORTS": str(folder / "reports"),
             "CANARY_CACHE": str(folder / "cache"),
         }
-        worker = await self._start("worker", ["worker"], environment)
+        worker = await self._start(
+            Program(
+                "worker",
+                ["worker"],
+                folder / "worker.log",
+                environment,
+                is_kept=self._place.is_kept,
+                patience=WORKER_PATIENCE,
+            )
+        )
         await asyncio.to_thread((folder / WORKER_PID).write_text, f"{worker.pid}\n")
         self.client = await connect(Globals(sandbox=folder))
         while not await doctor.has_workers(self.client):
             await self._look()
 
-    async def _start(self, name: str, arguments: list[str], environment: dict[str, str]) -> Child:
-        log = self._place.folder / f"{name}.log"
-        child = await Child.start(Program(name, arguments, log, environment, is_kept=self._place.is_kept))
+    async def _start(self, program: Program) -> Child:
+        child = await Child.start(program)
         self._children.append(child)
         return child
 

@@ -53,8 +53,8 @@ def is_passed(item: Checked) -> bool:
 
 
 def check_line(cluster: str, item: Checked) -> str:
-    """Say a check in one line: each value beside its bounds, and what it came to."""
-    values = [words.measurement_line(*measured) for measured in item.measurements]
+    """Say a check in one line: each value beside its bounds, and why it failed."""
+    values = [words.value_line(metric, measurement) for metric, measurement, _ in item.measurements]
     values += [words.hook_line(answer) for answer in item.check.hooks if not answer.passed]
     mark = CHECK_MARK if is_passed(item) else CROSS
-    return f"  {mark} {cluster}: {' · '.join(values) or item.verdict.message}"
+    return f"  {mark} {cluster}: {' · '.join(values)} {item.verdict.message}".rstrip()

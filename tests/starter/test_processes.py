@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -64,9 +65,9 @@ async def test_a_child_ends_when_told(module: Any) -> None:
     assert not is_alive(child.pid)
 
 
-async def test_one_that_does_not_listen_is_killed(module: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starter.processes.STOP_WITHIN", 0.3)
+async def test_one_that_does_not_listen_is_killed(module: Any) -> None:
     program = module(f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)\n{SLEEPER}")
+    program = replace(program, patience=0.3)
     child = await Child.start(program)
     while "up" not in program.log.read_text():  # noqa: ASYNC110 — a file has no event
         await asyncio.sleep(0.02)
