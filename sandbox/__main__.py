@@ -71,18 +71,18 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
 def _up(options: argparse.Namespace) -> int:
     if options.detach:
         return _detach(options.dir)
-    from sandbox.up import Plan, Sandbox
+    from sandbox.up import Sandbox
 
-    plan = Plan(
+    box = Sandbox(
+        options.dir,
         clusters=options.clusters,
         temporal=not options.no_temporal,
-        temporal_port=options.temporal_port,
-        ui_port=options.ui_port,
+        ports=(options.temporal_port, options.ui_port),
     )
 
     async def serve() -> None:
         began = time.monotonic()
-        async with Sandbox(options.dir, plan) as box:
+        async with box:
             print(f"ready in {time.monotonic() - began:.2f} s: {box.directory}/endpoints.json", flush=True)
             await box.wait()
             raise LookupError("A part of the sandbox ended by itself; see the logs in its directory.")

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import json
 import os
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -21,30 +20,24 @@ HOST = "host"
 MEMBER = "kurator-member"
 
 
-@dataclass(frozen=True)
-class Plan:
-    """What is to run."""
-
-    clusters: int = 2
-    temporal: bool = True
-    temporal_port: int = 0
-    ui_port: int = 0
-
-
 class Sandbox:
     """Everything in one process but Envoy and Temporal, its children; an asynchronous context.
 
-    `clusters` holds the host and the members by name.
+    `clusters` is the number of members; the attribute holds the host and the members by name.
+    `ports` are those of Temporal and its UI, 0 for a free one.
     """
 
-    def __init__(self, directory: Path, plan: Plan | None = None) -> None:
+    def __init__(
+        self, directory: Path, *, clusters: int = 2, temporal: bool = True, ports: tuple[int, int] = (0, 0)
+    ) -> None:
         self.directory = directory.absolute()
         self.clusters: dict[str, Cluster] = {}
         self.temporal: TemporalServer | None = None
         self.git_url = ""
-        self._plan = plan or Plan()
+        self._names = [HOST, *(f"{MEMBER}{number}" for number in range(1, clusters + 1))]
+        self._with_temporal = temporal
+        self._ports = ports
         self._running = contextlib.AsyncExitStack()
-        self._parts: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
         try:
@@ -77,15 +70,14 @@ class Sandbox:
         self.directory.mkdir(parents=True, exist_ok=True)
         self._running.enter_context(locked(self.directory))
         (self.directory / "endpoints.json").unlink(missing_ok=True)
-        names = [HOST, *(f"{MEMBER}{number}" for number in range(1, self._plan.clusters + 1))]
-        subnets = self._running.enter_context(claimed(len(names)))
+        subnets = self._running.enter_context(claimed(len(self._names)))
         async with asyncio.TaskGroup() as group:
-            for name, subnet in zip(names, subnets, strict=True):
+            for name, subnet in zip(self._names, subnets, strict=True):
                 group.create_task(self._start_cluster(name, subnet))
             group.create_task(self._start_git())
-            if self._plan.temporal:
+            if self._with_temporal:
                 group.create_task(self._start_temporal())
-        self.clusters = {name: self.clusters[name] for name in names}
+        self.clusters = {name: self.clusters[name] for name in self._names}
         await self._hand_over()
 
     async def _start_cluster(self, name: str, subnet: int) -> None:
@@ -99,8 +91,7 @@ class Sandbox:
         self.git_url = server.url
 
     async def _start_temporal(self) -> None:
-        plan = self._plan
-        self.temporal = await TemporalServer.start(self.directory, plan.temporal_port, plan.ui_port)
+        self.temporal = await TemporalServer.start(self.directory, *self._ports)
         self._running.push_async_callback(self.temporal.stop)
 
     async def _hand_over(self) -> None:

@@ -10,8 +10,9 @@ from typing import Any, Self
 from sandbox.client import KubeClient, Reflector
 from sandbox.mesh import tables
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
-from sandbox.mesh.envoy import Envoy, Files
+from sandbox.mesh.envoy import Envoy
 from sandbox.mesh.faults import Faults
+from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
 from sandbox.mesh.validation import mistakes, omissions
 

@@ -12,7 +12,8 @@ from aiohttp import web
 
 from sandbox.mesh import tables
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
-from sandbox.mesh.envoy import Envoy, Files
+from sandbox.mesh.envoy import Envoy
+from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
 
 Object = dict[str, Any]

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from sandbox.client import ApiError, KubeClient
 from sandbox.occupancy import AlreadyRunningError, claimed
-from sandbox.up import Plan, Sandbox
+from sandbox.up import Sandbox
 
 Object = dict[str, Any]
 
@@ -28,8 +28,7 @@ COMMAND = (sys.executable, "-m", "sandbox")
 
 @pytest.fixture(scope="module")
 async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
-    plan = Plan(clusters=1, temporal=False)
-    async with Sandbox(tmp_path_factory.mktemp("box"), plan) as box:
+    async with Sandbox(tmp_path_factory.mktemp("box"), clusters=1, temporal=False) as box:
         yield box
 
 
@@ -157,7 +156,7 @@ async def test_pods_are_rolled_without_a_failed_request(box: Sandbox, session: a
 
 async def test_two_sandboxes_never_share_a_directory_or_an_address(box: Sandbox) -> None:
     with pytest.raises(AlreadyRunningError):
-        async with Sandbox(box.directory, Plan(clusters=1, temporal=False)):
+        async with Sandbox(box.directory, clusters=1, temporal=False):
             pass
     with claimed(2) as one, claimed(2) as other:
         assert not set(one) & set(other)
