@@ -5,6 +5,8 @@ import itertools
 import json
 import re
 from collections import Counter, deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -119,6 +121,16 @@ class RequestLog:
         self._entries: deque[Object] = deque(maxlen=_LOG_SIZE)
         self._counts: Counter[str] = Counter()
         self._numbers = itertools.count(1)
+        self._held: list[Object] = []
+
+    @contextmanager
+    def holding(self, entry: Object) -> Iterator[None]:
+        """Show a request as held while a fault delays it."""
+        self._held.append(entry)
+        try:
+            yield
+        finally:
+            self._held.remove(entry)
 
     def add(self, entry: Object) -> None:
         """Remember one request."""
@@ -126,8 +138,9 @@ class RequestLog:
         self._counts[f"{entry['method']} {entry['userAgent']}"] += 1
 
     def since(self, number: int) -> Object:
-        """Give the requests after a number, and how many there were of each method and user agent."""
-        return {"requests": [e for e in self._entries if e["n"] > number], "counters": dict(self._counts)}
+        """Give the requests after a number, those held, and counts by method and user agent."""
+        found = [entry for entry in self._entries if entry["n"] > number]
+        return {"requests": found, "held": list(self._held), "counters": dict(self._counts)}
 
 
 def as_json(value: Any) -> bytes:

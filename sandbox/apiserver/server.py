@@ -111,7 +111,8 @@ class ApiServer:
             return await self._control(request)
         try:
             await request.read()  # now: a request that is held goes on even if its client has gone
-            await self._faults.meet(request.method, path, agent)
+            with self._log.holding(entry):
+                await self._faults.meet(request.method, path, agent)
             answer = await self._route(request)
         except NoSuchPath:
             answer = web.Response(status=404, text="404 page not found\n")
@@ -208,6 +209,8 @@ class ApiServer:
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
             raise errors.bad_request(f"Invalid value: {json.dumps(version)}")
+        if initial and query.get("resourceVersionMatch") != "NotOlderThan":
+            raise errors.initial_events()
         options = WatchOptions(
             version=version,
             seconds=float(query.get("timeoutSeconds") or 1800),

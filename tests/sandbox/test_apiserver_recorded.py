@@ -1,9 +1,9 @@
 """Replays the recorded exchanges with a real kube-apiserver 1.35 against ours.
 
 The records are in order and build on each other. In a request "<rv>" stands for the resourceVersion that the
-server last returned for that object (with a stale one: the one before; in a watch: the newest of the list that
-a record with "setup": "remember" asks for) and "<continue>" for the token of the page before. Of failures only
-what a client acts on is compared: code, reason, object and fields; the wording is Go's.
+server last returned for that object (with a stale one: the one before; in a watch: the newest of the list
+that a record with "setup": "remember" asks for) and "<continue>" for the token of the page before. Of
+failures only what a client acts on is compared: code, reason, object and fields; the wording is Go's.
 """
 
 import asyncio
