@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from canary.application import ClusterRef, SecretKey
+from canary.application import ClusterRef
 from canary.documents.reading import Key
 from canary.documents.resolve import resolve
 from canary.spec import (
@@ -15,6 +15,7 @@ from canary.spec import (
     MetricProvider,
     MetricSpec,
     MetricTemplate,
+    SecretKey,
     StepPlan,
     TargetRef,
     ThresholdRange,
@@ -114,6 +115,8 @@ def test_passes_service_options_on(canary: Object, template: Object) -> None:
         "portDiscovery": True,
         "match": [{"uri": {"prefix": "/api"}}],
         "rewrite": {"uri": "/"},
+        "headers": {"response": {"remove": ["server"]}},
+        "corsPolicy": {"allowOrigin": ["example.com"]},
     }
 
     service = spec_of(canary, template).service
@@ -122,6 +125,9 @@ def test_passes_service_options_on(canary: Object, template: Object) -> None:
     assert (service.port_name, service.app_protocol, service.port_discovery) == ("grpc", "grpc", True)
     assert (service.match, service.rewrite) == (({"uri": {"prefix": "/api"}},), {"uri": "/"})
     assert service.retries == canary["spec"]["service"]["retries"]
+    assert service.headers == {"response": {"remove": ["server"]}}
+    assert service.cors_policy == {"allowOrigin": ["example.com"]}
+    assert (service.timeout, service.gateways) == ("60s", ("istio-system/public-gateway",))
     assert service.traffic_policy == {"tls": {"mode": "ISTIO_MUTUAL"}}
 
 
