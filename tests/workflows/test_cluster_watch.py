@@ -154,8 +154,9 @@ async def test_a_burst_of_registrations_restarts_the_watch_a_few_times_only(clie
     async with watching(client, watch) as handle:
         await register(handle, "first")
         await watch.until(1)
-        await register(handle, *(f"canary-{number}" for number in range(300)))
-        await watch.until(301)
+        for number in range(100):
+            await register(handle, f"canary-{number}")
+        await watch.until(101)
 
         assert len(watch.asked) <= 4
 
@@ -167,10 +168,11 @@ async def test_the_same_registration_again_changes_nothing(client: Client) -> No
         await watch.until(1)
         await register(handle, "a", "a")
         await handle.signal(REGISTER)
-        await register(handle, "b")
-        await watch.until(2)
 
-        assert len(watch.asked) == 2
+        async with watch.changed:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(1.5):
+                    await watch.changed.wait()
 
 
 async def test_the_watch_ends_with_the_last_registration(client: Client) -> None:
