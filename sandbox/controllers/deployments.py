@@ -5,20 +5,21 @@ with: a second write in one pass is refused (409) and the pass repeated. Conditi
 because of that.
 """
 
-import copy
 from collections.abc import Sequence
 
 from sandbox.client import ApiError, KubeClient, Object, key_of
 from sandbox.controllers import progress, revisions, rollout
+from sandbox.controllers.current import CurrentSet, draft, update_status
 from sandbox.controllers.informers import Informers
-from sandbox.controllers.owners import claim, controller_of, is_controlled_by, path_of
+from sandbox.controllers.owners import claim, controller_of, path_of
 from sandbox.controllers.pods import is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
+from sandbox.controllers.scaling import Scaler
 from sandbox.controllers.selectors import matches
 from sandbox.controllers.workqueue import WorkQueue
 
 DEPLOYMENTS, REPLICA_SETS, PODS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"
-NOT_FOUND, CONFLICT = 404, 409
+NOT_FOUND = 404
 
 
 class DeploymentController:
@@ -26,7 +27,8 @@ class DeploymentController:
 
     def __init__(self, client: KubeClient, informers: Informers, recorder: Recorder) -> None:
         self._client = client
-        self._recorder = recorder
+        self._current = CurrentSet(client, recorder)
+        self._scaler = Scaler(client, recorder)
         self._deployments = informers.of(DEPLOYMENTS)
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
@@ -67,7 +69,7 @@ class DeploymentController:
         cached = self._deployments.objects.get(key)
         if not cached:
             return None
-        deployment = copy.deepcopy(cached)
+        deployment = draft(cached)
         sets = await self._claimed(deployment)
         if "deletionTimestamp" in deployment["metadata"]:
             new = revisions.find_new(deployment, sets)
@@ -99,145 +101,38 @@ class DeploymentController:
             reason, text = (progress.PAUSED, "Deployment is paused")
         fresh = progress.condition(progress.PROGRESSING, "Unknown", reason, text, utc_now())
         progress.set_condition(status, fresh)
-        await self._update_status(deployment)
+        await update_status(self._client, deployment)
 
     def _is_resized(self, deployment: Object, sets: Sequence[Object]) -> bool:
         wanted = str(rollout.replicas_of(deployment))
         noted = (revisions.annotations_of(item).get(rollout.DESIRED) for item in rollout.active(sets))
         return any(number is not None and number != wanted for number in noted)
 
-    # Finding and making the ReplicaSet of the present template
-
-    async def _new_set(self, deployment: Object, sets: Sequence[Object], *, create: bool) -> Object | None:
-        found = revisions.find_new(deployment, sets)
-        old = revisions.find_old(sets, found)
-        revision = max((revisions.revision_of(item) for item in old), default=0) + 1
-        if found:
-            return await self._refresh(deployment, copy.deepcopy(found), revision)
-        return await self._create(deployment, old, revision) if create else None
-
-    async def _refresh(self, deployment: Object, found: Object, revision: int) -> Object:
-        wanted = deployment["spec"].get("minReadySeconds", 0)
-        is_annotated = revisions.annotate(deployment, found, revision)
-        if is_annotated or found["spec"].get("minReadySeconds", 0) != wanted:
-            found["spec"]["minReadySeconds"] = wanted
-            return await self._client.replace(path_of(found, "replicasets"), found)
-        is_changed = self._set_revision(deployment, revisions.revision_of(found))
-        status = deployment.setdefault("status", {})
-        if progress.has_deadline(deployment) and not progress.condition_of(status, progress.PROGRESSING):
-            text = f'Found new replica set "{found["metadata"]["name"]}"'
-            fresh = progress.condition(progress.PROGRESSING, "True", progress.FOUND, text, utc_now())
-            progress.set_condition(status, fresh)
-            is_changed = True
-        if is_changed:
-            await self._update_status(deployment)
-        return found
-
-    async def _create(self, deployment: Object, old: Sequence[Object], revision: int) -> Object:
-        made = revisions.make_replica_set(deployment, revision)
-        made["spec"]["replicas"] = rollout.new_replicas(deployment, [*old, made], made)
-        made["metadata"]["annotations"] |= revisions.size_annotations(deployment)
-        created = await self._create_or_find(deployment, made)
-        name = created["metadata"]["name"]
-        if rollout.replicas_of(created):
-            self._say_scaled(deployment, name, 0, rollout.replicas_of(created))
-        is_changed = self._set_revision(deployment, revision)
-        if progress.has_deadline(deployment):
-            text = f'Created new replica set "{name}"'
-            fresh = progress.condition(progress.PROGRESSING, "True", progress.CREATED, text, utc_now())
-            progress.set_condition(deployment.setdefault("status", {}), fresh)
-            is_changed = True
-        if is_changed:
-            await self._update_status(deployment)
-        return created
-
-    async def _create_or_find(self, deployment: Object, made: Object) -> Object:
-        path = path_of(made, "replicasets")
-        try:
-            return await self._client.create(path.rpartition("/")[0], made)
-        except ApiError as error:
-            if error.status != CONFLICT:
-                await self._note_failure(deployment, made, error)
-                raise
-        found = await self._client.get(path)
-        if not is_controlled_by(found, deployment) or not revisions.find_new(deployment, [found]):
-            # Another template of the same hash: count it, and the next pass takes another name.
-            status = deployment.setdefault("status", {})
-            status["collisionCount"] = status.get("collisionCount", 0) + 1
-            await self._update_status(deployment)
-            raise ApiError(CONFLICT, {"message": f"the name {made['metadata']['name']} is taken"})
-        return found
-
-    async def _note_failure(self, deployment: Object, made: Object, error: ApiError) -> None:
-        text = f'Failed to create new replica set "{made["metadata"]["name"]}": {error.message}'
-        self._recorder.record(deployment, progress.CREATE_FAILED, text, kind="Warning")
-        if progress.has_deadline(deployment):
-            fresh = progress.condition(progress.PROGRESSING, "False", progress.CREATE_FAILED, text, utc_now())
-            progress.set_condition(deployment.setdefault("status", {}), fresh)
-            await self._update_status(deployment)
-
-    def _set_revision(self, deployment: Object, revision: int) -> bool:
-        annotations = deployment["metadata"].setdefault("annotations", {})
-        if annotations.get(revisions.REVISION) == str(revision):
-            return False
-        annotations[revisions.REVISION] = str(revision)
-        return True
-
-    # Strategies
-
     async def _roll(self, deployment: Object, sets: Sequence[Object]) -> None:
-        new = await self._new_set(deployment, sets, create=True)
+        new = await self._current.of(deployment, sets, create=True)
         old = revisions.find_old(sets, new)
         if new is None:
             return
         everyone = self._with_new(old, new)
         wanted = min(rollout.new_replicas(deployment, everyone, new), rollout.replicas_of(deployment))
-        if rollout.replicas_of(new) == wanted or not await self._scale(deployment, new, wanted):
-            is_smaller = await self._shrink_old(deployment, old, new)
+        if rollout.replicas_of(new) == wanted or not await self._scaler.scale(deployment, new, wanted):
+            is_smaller = await self._scaler.shrink_old(deployment, old, new)
             if not is_smaller and progress.is_complete(deployment, deployment.get("status", {})):
                 await self._tidy(deployment, old)
         await self._write_status(deployment, everyone, new)
 
-    async def _shrink_old(self, deployment: Object, old: Sequence[Object], new: Object) -> bool:
-        running = rollout.active(old)
-        most = rollout.removable(deployment, running, new)
-        if not running or most <= 0:
-            return False
-        running = revisions.by_age(running)
-        removed = await self._remove_unhealthy(deployment, running, most)
-        least = rollout.replicas_of(deployment) - rollout.max_unavailable(deployment)
-        surplus = rollout.total([*running, new], "availableReplicas") - least
-        for item in running:
-            down = min(rollout.replicas_of(item), surplus)
-            if down > 0:
-                await self._scale(deployment, item, rollout.replicas_of(item) - down)
-                surplus -= down
-                removed += down
-        return removed > 0
-
-    async def _remove_unhealthy(self, deployment: Object, running: list[Object], most: int) -> int:
-        removed = 0
-        for index, item in enumerate(running):
-            unhealthy = rollout.replicas_of(item) - rollout.counter(item, "availableReplicas")
-            down = min(most - removed, unhealthy)
-            if down > 0:
-                size = rollout.replicas_of(item) - down
-                running[index] = await self._scale(deployment, item, size) or item
-                removed += down
-        return removed
-
     async def _recreate(self, deployment: Object, sets: Sequence[Object]) -> None:
-        new = await self._new_set(deployment, sets, create=False)
+        new = await self._current.of(deployment, sets, create=False)
         old = revisions.find_old(sets, new)
         running = rollout.active(old)
         for item in running:
-            await self._scale(deployment, item, 0)
+            await self._scaler.scale(deployment, item, 0)
         if running or self._runs_old_pods(old):
             return await self._write_status(deployment, self._with_new(old, new), new)
-        new = new or await self._new_set(deployment, sets, create=True)
+        new = new or await self._current.of(deployment, sets, create=True)
         if new is None:
             return None
-        await self._scale(deployment, new, rollout.replicas_of(deployment))
+        await self._scaler.scale(deployment, new, rollout.replicas_of(deployment))
         if progress.is_complete(deployment, deployment.get("status", {})):
             await self._tidy(deployment, old)
         return await self._write_status(deployment, self._with_new(old, new), new)
@@ -248,57 +143,14 @@ class DeploymentController:
         pods = (pod for item in old for pod in self._pods.controlled_by(item["metadata"]["uid"]))
         return any(not is_finished(pod) for pod in pods)
 
-    # Size
-
     async def _resize(self, deployment: Object, sets: Sequence[Object]) -> None:
-        new = await self._new_set(deployment, sets, create=False)
+        new = await self._current.of(deployment, sets, create=False)
         old = revisions.find_old(sets, new)
         everyone = self._with_new(old, new)
-        await self._spread(deployment, old, new)
+        await self._scaler.spread(deployment, old, new)
         if deployment["spec"].get("paused"):
             await self._tidy(deployment, old)
         await self._write_status(deployment, everyone, new, is_progress_judged=False)
-
-    async def _spread(self, deployment: Object, old: Sequence[Object], new: Object | None) -> None:
-        everyone = self._with_new(old, new)
-        running = rollout.active(everyone)
-        if len(running) <= 1:
-            only = running[0] if running else new or next(reversed(revisions.by_age(old)), None)
-            if only:
-                await self._scale(deployment, only, rollout.replicas_of(deployment))
-            return
-        if new and self._is_saturated(deployment, new):
-            for item in rollout.active(old):
-                await self._scale(deployment, item, 0)
-        elif rollout.is_rolling(deployment):
-            sizes = rollout.proportional(deployment, running)
-            for item in running:
-                await self._scale(deployment, item, sizes[item["metadata"]["name"]], is_noted=True)
-
-    def _is_saturated(self, deployment: Object, new: Object) -> bool:
-        noted = revisions.annotations_of(new).get(rollout.DESIRED)
-        wanted = rollout.replicas_of(deployment)
-        available = rollout.counter(new, "availableReplicas")
-        return rollout.replicas_of(new) == wanted == available and noted == str(wanted)
-
-    async def _scale(
-        self, deployment: Object, item: Object, size: int, *, is_noted: bool = False
-    ) -> Object | None:
-        """Give the ReplicaSet another size; None if nothing was to be written."""
-        before = rollout.replicas_of(item)
-        notes = revisions.size_annotations(deployment)
-        known = revisions.annotations_of(item)
-        is_stale = is_noted and any(known.get(name) != value for name, value in notes.items())
-        if size == before and not is_stale:
-            return None
-        changed = item | {
-            "metadata": item["metadata"] | {"annotations": known | notes},
-            "spec": item["spec"] | {"replicas": size},
-        }
-        written = await self._client.replace(path_of(item, "replicasets"), changed)
-        if size != before:
-            self._say_scaled(deployment, item["metadata"]["name"], before, size)
-        return written
 
     async def _tidy(self, deployment: Object, old: Sequence[Object]) -> None:
         for item in revisions.surplus(deployment, old):
@@ -307,8 +159,6 @@ class DeploymentController:
             except ApiError as error:
                 if error.status != NOT_FOUND:
                     raise
-
-    # Status
 
     async def _write_status(
         self,
@@ -325,7 +175,7 @@ class DeploymentController:
             self._move_failure(status, sets, new)
         if status != deployment.get("status"):
             deployment["status"] = status
-            await self._update_status(deployment)
+            await update_status(self._client, deployment)
             return
         delay = progress.seconds_to_deadline(deployment, status, now) if is_progress_judged else None
         if delay is not None:
@@ -341,14 +191,6 @@ class DeploymentController:
             return
         times = {"lastUpdateTime": failure["lastTransitionTime"]}
         progress.set_condition(status, failure | times)
-
-    async def _update_status(self, deployment: Object) -> None:
-        await self._client.replace(path_of(deployment, "deployments") + "/status", deployment)
-
-    def _say_scaled(self, deployment: Object, name: str, before: int, size: int) -> None:
-        way = "up" if size > before else "down"
-        text = f"Scaled {way} replica set {name} from {before} to {size}"
-        self._recorder.record(deployment, "ScalingReplicaSet", text)
 
     def _with_new(self, old: Sequence[Object], new: Object | None) -> list[Object]:
         return [*old, new] if new else list(old)

@@ -1,7 +1,6 @@
 """The ReplicaSet controller: as many pods as wanted, and their count in the status."""
 
 import asyncio
-import copy
 from collections.abc import Sequence
 from datetime import datetime
 
@@ -107,7 +106,7 @@ class ReplicaSetController:
         if not status["conditions"]:
             del status["conditions"]
         if status != found.get("status"):
-            changed = copy.deepcopy(found) | {"status": status}
+            changed = found | {"status": status}
             await self._client.replace(path_of(found, "replicasets") + "/status", changed)
         elif status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
             self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)

@@ -21,6 +21,7 @@ from sandbox.node.telemetry import SidecarMetrics
 
 NOT_FOUND = 404
 RETRY = 0.5
+SETTLE = 0.01
 DEFAULT_GRACE = 30.0
 
 
@@ -176,6 +177,8 @@ class PodRunner:
         """Write the status whenever it changed, however often, once."""
         while True:
             await self._dirty.wait()
+            # A first probe that passes at once makes one write of "runs" and "is ready".
+            await asyncio.sleep(SETTLE)
             self._dirty.clear()
             if self._status:
                 await self._write_status(self._status.render())
