@@ -363,9 +363,10 @@ async def test_a_worker_without_memory_rings_everybody_once(world: World) -> Non
     world.activities = world.new_worker()
     await world.fault({"id": "slow", "do": "latency", "path": "services", "seconds": 0.3})
     async with world.watching(*both):
-        await change(world, "a", image("podinfo:2"))
+        body = {"metadata": {"name": "b"}, "spec": {"ports": [{"port": 80}]}}
+        await world.kube.create(SERVICES.format("default"), body)
 
-        assert await world.temporal.next() == "canary/a"
+        assert await world.temporal.next() == "canary/b"
         assert world.temporal.drain() == []
 
 
