@@ -39,7 +39,7 @@ async def serve(settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, stopped.set)
-    clusters = ConfiguredClusters(settings.clusters)
+    clusters = ConfiguredClusters(settings.clusters, allow_exec=settings.allow_exec_kubeconfig)
     client = await connect(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(clusters.close)

@@ -1,6 +1,5 @@
 """The clusters a worker can reach: from its clusters file, and from kubeconfig Secrets of the host."""
 
-import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -13,9 +12,13 @@ from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
+from canary.application import ClusterRef
+from worker.attached import note, read_kubeconfig
 
 CONNECTIONS = 200
 """Requests to one API server at once; each watch keeps one for good."""
+HOST = "host"
+"""The name of the cluster whose Secrets hold the kubeconfigs of others."""
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
 _UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
 
@@ -88,30 +91,46 @@ def read_clusters_file(path: Path) -> ClustersFile:
 class ConfiguredClusters:
     """Connects to the clusters of a clusters file, each once."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, allow_exec: bool = False) -> None:
+        self._allow_exec = allow_exec
         self._folder = path.resolve().parent
         self._entries = read_clusters_file(path).clusters
         self._connected: dict[str, ClusterApi] = {}
-        self._lock = asyncio.Lock()
+        self._retired: list[ClusterApi] = []
 
     async def get(self, name: str) -> ClusterApi:
-        """Return the API of a cluster; raises `UnknownClusterError` for a name nobody knows."""
-        async with self._lock:
-            if name not in self._connected:
-                self._connected[name] = await self._connect(name)
-            return self._connected[name]
+        """Return the API of a cluster: of the clusters file, else by its kubeconfig Secret.
+
+        Raises:
+            UnknownClusterError: nothing tells how to reach it, or what tells so may not be used.
+        """
+        if name not in self._connected:
+            connected = await self._connect(name)
+            if name in self._connected:  # someone else was quicker
+                await connected.close()
+            else:
+                self._connected[name] = connected
+        return self._connected[name]
+
+    async def attach(self, cluster: ClusterRef) -> None:
+        """Note in the host cluster which Secret a cluster is reached by; the clusters file comes first."""
+        if cluster.name in self._entries or cluster.kubeconfig is None:
+            return
+        await note(await self.get(HOST), cluster)
+        if (known := self._connected.pop(cluster.name, None)) is not None:
+            self._retired.append(known)  # somebody may be in the middle of a request
 
     async def close(self) -> None:
         """Close every connection."""
-        for api in self._connected.values():
+        for api in (*self._connected.values(), *self._retired):
             await api.close()
 
     async def _connect(self, name: str) -> ClusterApi:
-        entry = self._entries.get(name)
-        if entry is None:
-            raise UnknownClusterError(name)
         configuration = Configuration()
         configuration.connection_pool_maxsize = CONNECTIONS
+        entry = self._entries.get(name)
+        if entry is None:
+            return await self._connect_attached(name, configuration)
         if entry.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
         else:
@@ -122,3 +141,12 @@ class ConfiguredClusters:
                 persist_config=False,
             )
         return ClusterApi(entry.settings(name), ApiClient(configuration))
+
+    async def _connect_attached(self, name: str, configuration: Configuration) -> ClusterApi:
+        if HOST not in self._entries:
+            raise UnknownClusterError(name)
+        kubeconfig = await read_kubeconfig(await self.get(HOST), name, allow_exec=self._allow_exec)
+        await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+            kubeconfig, client_configuration=configuration
+        )
+        return ClusterApi(ClusterSettings(name=name), ApiClient(configuration))

@@ -13,6 +13,8 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from canary.application import ClusterRef
+
 ROLLOUT_MANAGER = "durable-canary-rollout"
 """The field manager of what a rollout owns."""
 SOURCE_MANAGER = "durable-canary-source"
@@ -91,7 +93,7 @@ class ClusterApi:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()
+        await self._client.close()  # type: ignore[no-untyped-call]
 
     async def get(self, path: str, **query: str) -> Object:
         """Read one object; 404 is an `ApiError`."""
@@ -285,17 +287,25 @@ class Clusters(Protocol):
     """The clusters a worker can reach."""
 
     async def get(self, name: str) -> ClusterApi:
-        """Return the API of a cluster; raises `UnknownClusterError` for a name nobody knows."""
+        """Return the API of a cluster: of the clusters file, else by its kubeconfig Secret.
+
+        Raises:
+            UnknownClusterError: nothing tells how to reach it, or what tells so may not be used.
+        """
+        ...
+
+    async def attach(self, cluster: ClusterRef) -> None:
+        """Note in the host cluster which Secret a cluster is reached by; the clusters file comes first."""
         ...
 
 
 class UnknownClusterError(Exception):
-    """A cluster that neither the clusters file nor a kubeconfig Secret names."""
+    """A cluster that cannot be reached from here by what is known of it."""
 
-    def __init__(self, name: str) -> None:
-        super().__init__(
-            f"Cluster {name} is not known here: neither the clusters file nor an AttachedCluster names it."
-        )
+    def __init__(
+        self, name: str, why: str = "neither the clusters file nor an AttachedCluster names it"
+    ) -> None:
+        super().__init__(f"Cluster {name} is not known here: {why}.")
 
 
 def _accept(*, metadata_only: bool, listed: bool = False) -> str:

@@ -222,11 +222,6 @@ async def _copy_configs(
         await _write_config(api, copied)
 
 
-def manifests_copy(config: Object, spec: CanarySpec) -> Object:
-    """The primary's copy of *config*, labelled as this canary's."""
-    return configs.primary_copy(config, spec.target.name)
-
-
 async def _write_config(api: ClusterApi, body: Object) -> None:
     """Apply a config; an immutable one that differs is made anew."""
     metadata = body["metadata"]
