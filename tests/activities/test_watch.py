@@ -385,6 +385,17 @@ async def test_many_namespaces_share_one_stream(world: World, count: int, is_nam
     assert len(set(world.api.watches)) == (count if is_namespaced else 1)
 
 
+async def test_an_event_too_large_for_a_stream_is_found_by_a_list(world: World) -> None:
+    await add(world, "a", "b")
+    async with world.watching(interest("a"), interest("b")):
+        large = {"metadata": {"annotations": {"note": "x" * 250_000}}}
+        await change(world, "a", image("podinfo:2") | large)
+        assert await world.temporal.next() == "canary/a"
+
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+
+
 async def test_a_kind_that_is_not_served_holds_up_nothing(world: World) -> None:
     await add(world, "a")
     async with world.watching(interest("a", "Deployment/a", "VirtualService/a")):
