@@ -1,0 +1,284 @@
+import os
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from sandbox.apiserver.quantity import canonical
+from sandbox.apiserver.server import ApiServer
+from sandbox.client import ApiError, KubeClient
+
+CORE = "/api/v1/namespaces/default"
+APPS = "/apis/apps/v1/namespaces/default"
+# An address of this test process alone.
+HOST = f"127.99.{os.getpid() % 250 + 1}.{os.getpid() // 250 % 250 + 1}"
+
+
+@pytest.fixture
+async def client() -> AsyncIterator[KubeClient]:
+    server = await ApiServer.start()
+    async with KubeClient(server.url) as client:
+        yield client
+    await server.stop()
+
+
+def pod(name: str, **spec: Any) -> dict[str, Any]:
+    containers = [{"name": "app", "image": "podinfo:1", "ports": [{"containerPort": 9898}]}]
+    return {"metadata": {"name": name}, "spec": {"containers": containers, **spec}}
+
+
+def workload(name: str = "web", **spec: Any) -> dict[str, Any]:
+    labels = {"app": name}
+    template = {
+        "metadata": {"labels": labels},
+        "spec": {"containers": [{"name": "app", "image": "podinfo:1"}]},
+    }
+    return {
+        "metadata": {"name": name},
+        "spec": {"selector": {"matchLabels": labels}, "template": template, **spec},
+    }
+
+
+async def refused(client: KubeClient, path: str, body: dict[str, Any]) -> ApiError:
+    with pytest.raises(ApiError) as failure:
+        await client.create(path, body)
+    return failure.value
+
+
+def fields(error: ApiError) -> list[str]:
+    return [cause["field"] for cause in error.body["details"]["causes"]]
+
+
+@pytest.mark.parametrize(
+    ("given", "wanted"),
+    [
+        ("0.5", "500m"),
+        ("1000m", "1"),
+        ("1024Mi", "1Gi"),
+        ("1000Mi", "1000Mi"),
+        ("1.5Gi", "1536Mi"),
+        (2, "2"),
+        ("0", "0"),
+    ],
+)
+def test_quantities_are_given_back_in_one_form(given: Any, wanted: str) -> None:
+    assert canonical(given) == wanted
+
+
+async def test_a_running_pod_is_marked_and_goes_when_its_node_says_so(client: KubeClient) -> None:
+    await client.create(f"{CORE}/pods", pod("p", terminationGracePeriodSeconds=7))
+    target = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": "p"}, "target": {"name": "node"}}
+    await client.create(f"{CORE}/pods/p/binding", target)
+    marked = await client.delete(f"{CORE}/pods/p")
+    there = await client.get(f"{CORE}/pods/p")
+    await client.delete(f"{CORE}/pods/p", gracePeriodSeconds="0")
+
+    assert marked["metadata"]["deletionGracePeriodSeconds"] == 7
+    assert there["spec"]["nodeName"] == "node"
+    assert there["status"]["conditions"][0]["type"] == "PodScheduled"
+    assert (await client.list(f"{CORE}/pods"))["items"] == []
+
+
+async def test_a_bound_pod_is_not_bound_again(client: KubeClient) -> None:
+    await client.create(f"{CORE}/pods", pod("p", nodeName="here"))
+    error = await refused(client, f"{CORE}/pods/p/binding", {"target": {"name": "there"}})
+
+    assert error.status == 409
+
+
+async def test_an_evicted_pod_is_deleted(client: KubeClient) -> None:
+    await client.create(f"{CORE}/pods", pod("p"))
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
+    answer = await client.create(f"{CORE}/pods/p/eviction", eviction)
+
+    assert answer["status"] == "Success"
+    assert (await client.list(f"{CORE}/pods"))["items"] == []
+
+
+async def test_a_namespace_goes_when_it_is_finalized(client: KubeClient) -> None:
+    await client.create("/api/v1/namespaces", {"metadata": {"name": "n"}})
+    marked = await client.delete("/api/v1/namespaces/n")
+    error = await refused(client, "/api/v1/namespaces/n/configmaps", {"metadata": {"name": "late"}})
+    await client.replace("/api/v1/namespaces/n/finalize", {**marked, "spec": {}})
+    with pytest.raises(ApiError) as failure:
+        await client.get("/api/v1/namespaces/n")
+
+    assert marked["status"]["phase"] == "Terminating"
+    assert error.status == 403
+    assert failure.value.status == 404
+
+
+async def test_the_same_event_in_both_apis(client: KubeClient) -> None:
+    old = {"metadata": {"name": "e"}, "involvedObject": {"namespace": "default", "name": "x"}, "message": "m"}
+    await client.create(f"{CORE}/events", old)
+    found = await client.get("/apis/events.k8s.io/v1/namespaces/default/events/e")
+
+    assert (found["apiVersion"], found["note"], found["regarding"]["name"]) == ("events.k8s.io/v1", "m", "x")
+
+
+async def test_an_autoscaler_in_both_versions(client: KubeClient) -> None:
+    path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
+    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3}
+    body = {"metadata": {"name": "h"}, "spec": {**spec, "targetCPUUtilizationPercentage": 50}}
+    await client.create(path.format("v1"), body)
+    found = await client.get(f"{path.format('v2')}/h")
+    old = await client.get(f"{path.format('v1')}/h")
+
+    assert found["spec"]["metrics"][0]["resource"]["target"] == {
+        "type": "Utilization",
+        "averageUtilization": 50,
+    }
+    assert old["spec"]["targetCPUUtilizationPercentage"] == 50
+
+
+async def test_annotations_are_a_new_generation_of_a_deployment_only(client: KubeClient) -> None:
+    note = {"metadata": {"annotations": {"a": "b"}}}
+    generations = []
+    for kind in ("deployments", "replicasets"):
+        await client.create(f"{APPS}/{kind}", workload())
+        generations.append((await client.patch(f"{APPS}/{kind}/web", note))["metadata"]["generation"])
+
+    assert generations == [2, 1]
+
+
+async def test_a_set_element_order_orders_the_list(client: KubeClient) -> None:
+    await client.create(f"{APPS}/deployments", workload())
+    order = [{"name": "first"}, {"name": "app"}, {"name": "last"}]
+    added = [{"name": "last", "image": "i"}, {"name": "first", "image": "i"}]
+    patch = {"spec": {"template": {"spec": {"$setElementOrder/containers": order, "containers": added}}}}
+    found = await client.patch(f"{APPS}/deployments/web", patch, kind="strategic")
+
+    names = [container["name"] for container in found["spec"]["template"]["spec"]["containers"]]
+    assert names == ["first", "app", "last"]
+
+
+async def test_a_strategic_patch_deletes_from_a_set_of_strings(client: KubeClient) -> None:
+    held = {"metadata": {"name": "a", "finalizers": ["x.io/a", "x.io/b"]}}
+    await client.create(f"{CORE}/configmaps", held)
+    patch = {"metadata": {"$deleteFromPrimitiveList/finalizers": ["x.io/a"]}}
+    found = await client.patch(f"{CORE}/configmaps/a", patch, kind="strategic")
+
+    assert found["metadata"]["finalizers"] == ["x.io/b"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "wanted"),
+    [
+        pytest.param(f"{CORE}/pods", pod("p", containers=[]), ["spec.containers"], id="no containers"),
+        pytest.param(
+            f"{CORE}/pods",
+            pod("p", containers=[{"name": "a", "image": "i"}, {"name": "a", "image": "i"}]),
+            ["spec.containers[1].name"],
+            id="two containers of one name",
+        ),
+        pytest.param(
+            f"{CORE}/pods",
+            pod(
+                "p",
+                containers=[{"name": "a", "image": "i", "volumeMounts": [{"name": "v", "mountPath": "/v"}]}],
+            ),
+            ["spec.containers[0].volumeMounts[0].name"],
+            id="a volume that is not there",
+        ),
+        pytest.param(
+            f"{APPS}/deployments",
+            workload(progressDeadlineSeconds=5, minReadySeconds=5),
+            ["spec.progressDeadlineSeconds"],
+            id="a deadline that cannot be met",
+        ),
+        pytest.param(
+            f"{APPS}/deployments",
+            workload(strategy={"type": "Sideways"}),
+            ["spec.strategy.type"],
+            id="an unknown strategy",
+        ),
+        pytest.param(
+            f"{CORE}/services",
+            {"metadata": {"name": "1st"}, "spec": {"ports": [{"port": 70000}]}},
+            ["metadata.name", "spec.ports[0].port", "spec.ports[0].targetPort"],
+            id="a service's name and port",
+        ),
+        pytest.param(
+            "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
+            {
+                "metadata": {"name": "h"},
+                "spec": {"scaleTargetRef": {"kind": "D", "name": "d"}, "minReplicas": 3, "maxReplicas": 2},
+            },
+            ["spec.maxReplicas"],
+            id="an autoscaler's bounds",
+        ),
+        pytest.param(
+            f"{CORE}/configmaps", {"metadata": {"name": "a"}, "data": {"a b": ""}}, ["data[a b]"], id="a key"
+        ),
+    ],
+)
+async def test_refuses(client: KubeClient, path: str, body: dict[str, Any], wanted: list[str]) -> None:
+    error = await refused(client, path, body)
+
+    assert (error.status, error.reason, fields(error)) == (422, "Invalid", wanted)
+
+
+async def test_a_proxied_request_reaches_the_endpoint_of_the_service(client: KubeClient) -> None:
+    async def answer(request: web.BaseRequest) -> web.Response:
+        heard = {"path": request.path_qs, "body": await request.text(), "method": request.method}
+        return web.json_response({**heard, "authorization": request.headers.get("Authorization")}, status=202)
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    address, port = runner.addresses[0][:2]
+    service = {"metadata": {"name": "s"}, "spec": {"ports": [{"name": "http", "port": 80}]}}
+    subset = {"addresses": [{"ip": address}], "ports": [{"name": "http", "port": port}]}
+    await client.create(f"{CORE}/services", service)
+    await client.create(f"{CORE}/endpoints", {"metadata": {"name": "s"}, "subsets": [subset]})
+    by_number = await client.create(f"{CORE}/services/s:80/proxy/a/b", {"x": 1}, q="1")
+    by_name = await client.get(f"{CORE}/services/s:http/proxy/")
+    await runner.cleanup()
+
+    assert by_number == {"path": "/a/b?q=1", "body": '{"x": 1}', "method": "POST", "authorization": None}
+    assert by_name["path"] == "/"
+
+
+async def test_a_service_without_ready_endpoints_is_unavailable(client: KubeClient) -> None:
+    await client.create(f"{CORE}/services", {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}})
+    await client.create(f"{CORE}/endpoints", {"metadata": {"name": "s"}})
+    with pytest.raises(ApiError) as failure:
+        await client.get(f"{CORE}/services/s:80/proxy/")
+
+    assert (failure.value.status, failure.value.reason) == (503, "ServiceUnavailable")
+    assert failure.value.message == 'no endpoints available for service "s"'
+
+
+async def test_a_pod_is_reached_by_its_address(client: KubeClient) -> None:
+    async def answer(request: web.BaseRequest) -> web.Response:
+        return web.json_response({"path": request.path})
+
+    runner = web.ServerRunner(web.Server(answer))
+    await runner.setup()
+    await web.TCPSite(runner, HOST, 0).start()
+    await client.create(f"{CORE}/pods", pod("p"))
+    await client.patch(f"{CORE}/pods/p/status", {"status": {"podIP": HOST}})
+    found = await client.get(f"{CORE}/pods/p:{runner.addresses[0][1]}/proxy/healthz")
+    await runner.cleanup()
+
+    assert found == {"path": "/healthz"}
+
+
+async def test_pages_cover_a_collection(client: KubeClient) -> None:
+    for i in range(5):
+        await client.create(f"{CORE}/configmaps", {"metadata": {"name": f"m{i}"}})
+    names, token = [], ""
+    for _ in range(3):
+        page = await client.list(f"{CORE}/configmaps", limit="2", **({"continue": token} if token else {}))
+        names += [item["metadata"]["name"] for item in page["items"]]
+        token = page["metadata"].get("continue", "")
+
+    assert (names, token) == ([f"m{i}" for i in range(5)], "")
+
+
+async def test_reset_managed_fields(client: KubeClient) -> None:
+    await client.create(f"{CORE}/configmaps", {"metadata": {"name": "a"}, "data": {"x": "1"}})
+    found = await client.patch(f"{CORE}/configmaps/a", {"metadata": {"managedFields": [{}]}})
+
+    assert "managedFields" not in found["metadata"]
