@@ -189,10 +189,13 @@ def history(  # noqa: PLR0913 — the command's own options
 
 
 @app.command("delete")
-def delete_object(  # noqa: PLR0913 — the command's own options
+def delete_objects(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
-    what: Annotated[list[str], typer.Argument(metavar="[KIND] NAME", show_default=False)],
     *,
+    what: Annotated[list[str] | None, typer.Argument(metavar="[KIND] NAME", show_default=False)] = None,
+    files: Annotated[
+        list[str] | None, typer.Option("--filename", "-f", help="All that these documents describe.")
+    ] = None,
     namespace: Namespace = "default",
     cluster: Cluster = None,
     timeout: Timeout = None,
@@ -200,12 +203,17 @@ def delete_object(  # noqa: PLR0913 — the command's own options
     who: As = None,
 ) -> None:
     """Bring a canary's workload back as it was, or all that an application delivered, and forget it."""
-    from starter import connection, delete, durations, get
+    from starter import apply, connection, delete, documents, durations, get
     from starter.listing import Scope
 
-    wanted = get.wanted(what, Scope(namespace, cluster), Output.TABLE)
+    if files:
+        loaded = documents.load(files, cluster)
+        apply.require_valid(loaded)
+        targets = delete.described(loaded)
+    else:
+        targets = [get.wanted(what or [], Scope(namespace, cluster), Output.TABLE)]
     request = delete.Request(who=who, reason=reason, limit=durations.parse(timeout))
-    connection.run(context, lambda client: delete.delete(client, wanted, request))
+    connection.run(context, lambda client: delete.delete(client, targets, request))
 
 
 @app.command()

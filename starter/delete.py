@@ -1,6 +1,7 @@
 """`canary delete`: the way out, after which the workload is as it was before."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -14,12 +15,15 @@ from temporalio.client import (
 from temporalio.service import RPCError, RPCStatusCode
 
 from starter.commands import command
+from starter.documents import Documents
 from starter.errors import Exit, RefusedError, TimedOutError, UnreachableError, UsageError
 from starter.failures import sentence
 from starter.get import Wanted
+from starter.listing import Listed, Scope
 from starter.lists import Kind
 from starter.names import Reference, find_application, find_canary
 from starter.offer import START_A_WORKER, require_worker
+from starter.options import Output
 from workflows.contract import DELETE, Answer, Command, DeleteCommand
 
 ACCEPTED_WITHIN = timedelta(seconds=10)
@@ -43,32 +47,50 @@ class Removal:
     limit: timedelta | None = None
 
 
-async def delete(client: Client, wanted: Wanted, request: Request) -> int:
-    """Delete the canary or the Application that is meant."""
-    if wanted.name is None or wanted.kind is Kind.ROLLOUT:
-        raise UsageError("Say what to delete: canary NAME, or application NAME.")
-    if wanted.kind is Kind.APPLICATION:
-        found = await find_application(client, wanted.name, wanted.namespace)
-    else:
-        found = await find_canary(client, Reference(wanted.name, wanted.namespace, wanted.scope.cluster))
-    return await remove(client, Removal(found.id, command(request.who, request.reason), request.limit))
-
-
-async def remove(client: Client, removal: Removal) -> int:
-    """Ask a canary or an Application to bring everything back and end, and wait until it has."""
+async def delete(client: Client, targets: Sequence[Wanted], request: Request) -> int:
+    """Delete the canaries and Applications that are meant, one after the other."""
     await require_worker(client)
+    for wanted in targets:
+        found = await _find(client, wanted)
+        await remove(client, Removal(found.id, command(request.who, request.reason), request.limit))
+    return Exit.DONE
+
+
+def described(documents: Documents) -> list[Wanted]:
+    """Give what documents describe: their Applications and canaries."""
+    resolution = documents.resolution
+    applications = [
+        Wanted(Kind.APPLICATION, each.spec.name, Scope(each.spec.namespace), Output.TABLE)
+        for each in resolution.applications
+    ]
+    canaries = [
+        Wanted(Kind.CANARY, each.spec.name, Scope(each.spec.namespace, each.spec.cluster), Output.TABLE)
+        for each in resolution.canaries
+    ]
+    return applications + canaries
+
+
+async def _find(client: Client, wanted: Wanted) -> Listed:
+    if wanted.name is None or wanted.kind is Kind.ROLLOUT:
+        raise UsageError("Say what to delete: canary NAME, application NAME, or -f FILE.")
+    if wanted.kind is Kind.APPLICATION:
+        return await find_application(client, wanted.name, wanted.namespace)
+    return await find_canary(client, Reference(wanted.name, wanted.namespace, wanted.scope.cluster))
+
+
+async def remove(client: Client, removal: Removal) -> None:
+    """Ask a canary or an Application to bring everything back and end, and wait until it has."""
     try:
         update = await _ask(client, removal)
         print(f"{removal.id} is being deleted", flush=True)
         async with asyncio.timeout(removal.limit.total_seconds() if removal.limit else None):
             answer = await update.result()
-    except TimeoutError as error:
-        text = f"{removal.id} is not deleted yet after {removal.limit}; it goes on."
-        raise TimedOutError(text) from error
+    except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:  # the latter also on Ctrl-C
+        waited = f" after {removal.limit}" if removal.limit else ""
+        raise TimedOutError(f"{removal.id} is not deleted yet{waited}; it goes on.") from error
     except WorkflowUpdateFailedError as error:
         raise RefusedError(f"Cannot delete {removal.id}: {sentence(error)}") from error
-    print(answer.message)
-    return Exit.DONE
+    print(answer.message, flush=True)
 
 
 async def _ask(client: Client, removal: Removal) -> WorkflowUpdateHandle[Answer]:

@@ -43,9 +43,10 @@ async def follow(client: Client, tails: list[str], limit: timedelta | None, *, c
 async def _until_rest(client: Client, tail: str, table: Table) -> State:
     last = None
     async for now in changes(client, tail):
-        if now.row != last:
+        shown = now.row.model_copy(update={"last_transition_time": None})  # the canary repeats its rollout's
+        if shown != last:
             table.print([line(now)], has_header=False)
-            last = now.row
+            last = shown
         if now.is_resting:
             break
     return now

@@ -11,6 +11,7 @@ from rich.text import Text
 from ruamel.yaml import YAML
 
 GAP = "   "
+ENDLESS = 100_000
 STYLES = {
     "Succeeded": "green",
     "Initialized": "green",
@@ -33,8 +34,11 @@ STYLES = {
 
 
 def console(*, color: bool) -> Console:
-    """Standard output: styled where it is a terminal and colour is wanted, never wrapped or marked up."""
-    return Console(no_color=not color, highlight=False, soft_wrap=True, markup=False, emoji=False)
+    """Standard output: styled where it is a terminal and colour is wanted; elsewhere lines are never cut."""
+    width = None if sys.stdout.isatty() else ENDLESS
+    return Console(
+        no_color=not color, width=width, highlight=False, soft_wrap=True, markup=False, emoji=False
+    )
 
 
 class Table:

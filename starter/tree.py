@@ -1,5 +1,6 @@
 """One canary or one Application with all that belongs to it, as its workflows answer."""
 
+from datetime import timedelta
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,6 +15,7 @@ from starter.evidence import Checked
 from starter.listing import Listed
 from starter.options import Output
 from workflows.contract import (
+    ROLLOUT_WORKFLOW,
     STATUS,
     ApplicationStatus,
     CanaryView,
@@ -23,19 +25,17 @@ from workflows.contract import (
     rollout_id,
 )
 
-QUERY_TIMEOUT_STATUSES = (
-    RPCStatusCode.DEADLINE_EXCEEDED,
-    RPCStatusCode.CANCELLED,
-    RPCStatusCode.FAILED_PRECONDITION,
-)
+ANSWER_WITHIN = timedelta(seconds=10)
+UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
 
 
 async def ask(client: Client, workflow: str, model: type[BaseModel]) -> Any:
     """Query a workflow's status; only a worker can answer."""
     try:
-        return await client.get_workflow_handle(workflow).query(STATUS, result_type=model)
+        handle = client.get_workflow_handle(workflow)
+        return await handle.query(STATUS, result_type=model, rpc_timeout=ANSWER_WITHIN)
     except RPCError as error:
-        if error.status in QUERY_TIMEOUT_STATUSES:
+        if error.status in UNANSWERED:
             text = f"No worker answers for {workflow}; `canary get` without a name lists what was recorded."
             raise UnreachableError(text) from error
         raise
@@ -93,7 +93,7 @@ async def last_check(client: Client, tail: str) -> list[str]:
 async def _rollout(client: Client, tail: str) -> RolloutView | None:
     """Ask the running rollout; None where none runs."""
     async for item in listing.workflows(
-        client, "RolloutWorkflow", listing.RUNNING, listing.Scope(tail.split("/")[1])
+        client, ROLLOUT_WORKFLOW, listing.RUNNING, listing.Scope(tail.split("/")[1])
     ):
         if item.tail == tail:
             view: RolloutView = await ask(client, item.id, RolloutView)

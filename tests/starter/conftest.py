@@ -134,9 +134,15 @@ class FakeCanary(_Entity):
         return result
 
     @workflow.update(name=contract.DELETE)
-    def delete(self, command: DeleteCommand) -> Answer:
+    async def delete(self, command: DeleteCommand) -> Answer:
+        await workflow.wait_condition(lambda: "/slow" not in workflow.info().workflow_id)
         self.is_over = True
         return Answer(message=f"deleted for {command.command.who}")
+
+    @delete.validator
+    def refuse_delete(self, command: DeleteCommand) -> None:
+        if command.command.who == "refused":
+            raise ApplicationError("An Application owns it.")
 
     @workflow.query(name=contract.STATUS)
     def status(self) -> CanaryView:

@@ -1,0 +1,104 @@
+"""One object with all that belongs to it, as its workflows answer."""
+
+import json
+from typing import Any
+
+import pytest
+
+from canary.application import ApplicationSpec, GitSource
+from canary.status import Phase
+from starter import get, offer
+from starter.errors import UnreachableError, UsageError
+from starter.listing import Scope
+from starter.lists import Kind
+from starter.options import Output
+from starter.tree import ask
+from workflows.contract import CanaryView, Command, canary_id
+
+
+async def show(engine: Any, kind: Kind, name: str, namespace: str, output: Output = Output.TABLE) -> None:
+    await get.show(engine.client, get.Wanted(kind, name, Scope(namespace), output), color=False)
+
+
+async def test_a_canary_at_rest_names_its_target_and_promoted_revision(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    await show(engine, Kind.CANARY, "backend", spec.namespace)
+
+    output = capsys.readouterr().out
+    assert f"canary one/{spec.namespace}/Deployment/backend Initialized" in output
+    assert "target Deployment/backend, primary backend-primary, service backend" in output
+    assert "promoted revision abc" in output
+
+
+async def test_a_running_rollout_shows_its_last_check(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+    rollout = await engine.rollout(spec, engine.row(spec, Phase.PROGRESSING))
+    await engine.analysed(rollout)
+
+    await show(engine, Kind.CANARY, "backend", spec.namespace)
+
+    output = capsys.readouterr().out
+    assert "rollout of revision def: Progressing, weight 10, traffic 10, failed checks 0 of 2" in output
+    assert "request-success-rate 99.5 % (min 99, 120 requests) Successful" in output
+
+
+async def test_json_holds_the_canary_and_its_rollout(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+    await engine.rollout(spec, engine.row(spec, Phase.PROGRESSING))
+
+    await show(engine, Kind.CANARY, "backend", spec.namespace, Output.JSON)
+
+    view = json.loads(capsys.readouterr().out)
+    assert view["spec"]["target"]["name"] == "backend"
+    assert view["rollout"]["canary_weight"] == 10
+
+
+async def test_an_application_shows_its_source_and_revision(engine: Any, capsys: Any) -> None:
+    source = GitSource(url="http://git/app.git", branch="master")
+    spec = ApplicationSpec(namespace=engine.namespace(), name="shop", source=source, policies=())
+    await offer.make(engine.client, offer.of_application(spec, Command(id="one")))
+    await engine.listed(f"application/{spec.namespace}/shop")
+
+    await show(engine, Kind.APPLICATION, "shop", spec.namespace)
+
+    output = capsys.readouterr().out
+    assert f"application {spec.namespace}/shop Applied" in output
+    assert "source http://git/app.git master@sha1:abc" in output
+
+
+async def test_without_a_worker_the_list_is_named_instead(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("starter.tree.ANSWER_WITHIN", idle.seconds(0.5))
+    spec = idle.spec(namespace=idle.namespace())
+    await idle.canary(spec)
+
+    with pytest.raises(UnreachableError, match="No worker answers for canary/one/"):
+        await ask(idle.client, canary_id(spec.tail), CanaryView)
+
+
+@pytest.mark.parametrize(
+    ("words", "kind", "name"),
+    [
+        pytest.param([], Kind.CANARY, None, id="nothing means canaries"),
+        pytest.param(["apps"], Kind.APPLICATION, None, id="a kind"),
+        pytest.param(["backend"], Kind.CANARY, "backend", id="a name alone is a canary's"),
+        pytest.param(["application", "shop"], Kind.APPLICATION, "shop", id="both"),
+    ],
+)
+def test_words_are_read_as_kubectl_reads_them(words: list[str], kind: Kind, name: str | None) -> None:
+    wanted = get.wanted(words, Scope("webapp"), Output.TABLE)
+
+    assert (wanted.kind, wanted.name) == (kind, name)
+
+
+def test_words_that_make_no_sense_are_refused() -> None:
+    with pytest.raises(UsageError, match="write"):
+        get.wanted(["pod", "backend"], Scope("webapp"), Output.TABLE)
+
+
+def test_one_object_is_in_one_namespace() -> None:
+    with pytest.raises(UsageError, match="-A lists"):
+        _ = get.wanted(["backend"], Scope(None), Output.TABLE).namespace
