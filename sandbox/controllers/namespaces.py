@@ -6,7 +6,7 @@ from sandbox.controllers.informers import Informers
 from sandbox.controllers.workqueue import WorkQueue
 
 NAMESPACES = "/api/v1/namespaces"
-NOT_FOUND, NOT_ALLOWED, CONFLICT = 404, 405, 409
+NOT_FOUND = 404
 # Should the last DELETED event be lost, look again.
 LOOK_AGAIN = 1.0
 
