@@ -138,7 +138,8 @@ _POINTERS = {
     "V2HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
 }
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "hard", "used", "min", "max", "overhead"}
-_SCALARS = {"string", "int", "bool", "float", "time", "intOrString", "quantity"}
+_MICRO_TIMES = {"acquireTime", "eventTime", "lastObservedTime", "renewTime"}
+_SCALARS = {"bytes", "string", "int", "bool", "float", "time", "intOrString", "quantity"}
 
 
 def _load() -> dict[str, Schema]:
@@ -175,6 +176,8 @@ def _shape(types: dict[str, Schema], place: str, declared: str) -> Schema:
         return Schema(
             "map", element=element or _shape(types, "", declared[2:]), atomic=place in _ATOMIC_FIELDS
         )
+    if declared == "time" and place.rpartition(".")[2] in _MICRO_TIMES:
+        return Schema("scalar", scalar="microTime")
     if declared in _SCALARS:
         return Schema("scalar", scalar=declared)
     return types.get(declared, ANY)

@@ -1,13 +1,26 @@
 """Reads built-in objects as Go's decoder does: types checked, unknown fields named, zeros dropped."""
 
+import base64
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.apiserver.errors import bad_request
 from sandbox.apiserver.quantity import canonical
 from sandbox.apiserver.schema import Schema
 
-_ZERO: dict[str, Any] = {"string": "", "int": 0, "float": 0, "bool": False}
+_ZERO: dict[str, Any] = {"string": "", "bytes": "", "int": 0, "float": 0, "bool": False}
+_PYTHON_TYPES: dict[str, Any] = {
+    "bool": bool,
+    "bytes": str,
+    "float": (int, float),
+    "int": int,
+    "intOrString": (int, str),
+    "microTime": str,
+    "quantity": str,
+    "string": str,
+    "time": str,
+}
 _GO_NAMES = {"string": "string", "time": "string", "int": "int32", "float": "float64", "bool": "bool"}
 
 
@@ -68,27 +81,48 @@ class Decoder:
 
     def _scalar(self, value: Any, schema: Schema, path: str) -> Any:
         wanted = schema.scalar
-        if wanted == "quantity":
-            return canonical(value)
-        right = {
-            "string": isinstance(value, str),
-            "time": isinstance(value, str),
-            "bool": isinstance(value, bool),
-            "int": isinstance(value, int) and not isinstance(value, bool),
-            "float": isinstance(value, int | float) and not isinstance(value, bool),
-            "intOrString": isinstance(value, int | str) and not isinstance(value, bool),
-        }[wanted]
-        if not right:
+        if wanted == "quantity" and isinstance(value, str | int | float):
+            return self._quantity(value)
+        types = _PYTHON_TYPES[wanted]
+        if not isinstance(value, types) or (isinstance(value, bool) and wanted != "bool"):
             raise self._mismatch(value, schema, path)
-        return value
+        if wanted == "bytes":
+            self._check_bytes(value)
+        return self._time(value, wanted) if wanted in ("time", "microTime") else value
+
+    def _quantity(self, value: Any) -> str:
+        try:
+            return canonical(value)
+        except ValueError as error:
+            raise self._unreadable(str(error)) from error
+
+    def _check_bytes(self, value: str) -> None:
+        try:
+            base64.b64decode(value, validate=True)
+        except ValueError as error:
+            raise self._unreadable(f"illegal base64 data: {error}") from error
+
+    def _time(self, value: str, wanted: str) -> str:
+        """Write a time as the server does: in UTC, to the second or to the microsecond."""
+        try:
+            moment = datetime.fromisoformat(value)
+            if moment.tzinfo is None:
+                raise ValueError("it has no zone")  # noqa: TRY301 — one of two ways not to be a time
+        except ValueError as error:
+            raise self._unreadable(f"parsing time {value!r}: {error}") from error
+        pattern = "%Y-%m-%dT%H:%M:%SZ" if wanted == "time" else "%Y-%m-%dT%H:%M:%S.%fZ"
+        return moment.astimezone(UTC).strftime(pattern)
+
+    def _unreadable(self, why: str) -> Exception:
+        version = self.api_version.rpartition("/")[2]
+        text = f'{self.kind} in version "{version}" cannot be handled as a {self.kind}: {why}'
+        return bad_request(text)
 
     def _mismatch(self, value: Any, schema: Schema, path: str) -> Exception:
         wanted = _GO_NAMES.get(schema.scalar) or schema.name or schema.kind
         names = {bool: "bool", str: "string", dict: "object", list: "array"}
         found = names.get(type(value), "number")
-        version = self.api_version.rpartition("/")[2]
-        return bad_request(
-            f'{self.kind} in version "{version}" cannot be handled as a {self.kind}: '
+        return self._unreadable(
             f"json: cannot unmarshal {found} into Go struct field {self._within}.{path} of type {wanted}"
         )
 

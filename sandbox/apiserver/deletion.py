@@ -9,6 +9,7 @@ from sandbox.apiserver.objects import Objects, Place, is_held
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
+_IMMORTAL = ("default", "kube-system", "kube-public")
 _BY_POLICY = {"Foreground": "foregroundDeletion", "Orphan": "orphan"}
 
 
@@ -26,6 +27,9 @@ class DeleteOptions:
 def delete(objects: Objects, place: Place, options: DeleteOptions) -> Object:
     """Delete an object; give the object if it stays for now, else the Status that it is gone."""
     old = objects.get(place)
+    if place.resource.storage == ("", "namespaces") and place.name in _IMMORTAL:
+        message = f'namespaces "{place.name}" is forbidden: this namespace may not be deleted'
+        raise errors.StatusError(403, "Forbidden", message, errors.about(place.resource, place.name))
     _check_preconditions(place.resource, old, options)
     marked = _mark(place.resource, old, options)
     if is_held(marked):

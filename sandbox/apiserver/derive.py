@@ -49,7 +49,7 @@ SCALARS = {
     "bool": "bool",
     "float": "float",
     "datetime": "time",
-    "bytes": "string",
+    "bytes": "bytes",
 }
 
 

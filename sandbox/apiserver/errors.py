@@ -138,15 +138,3 @@ def terminating(resource: Resource, namespace: str, name: str) -> StatusError:
         "because it is being terminated"
     )
     return StatusError(403, "Forbidden", message, about(resource, name) | {"causes": [cause]})
-
-
-def initial_events() -> StatusError:
-    """422: initial events are sent only with a match of versions that allows it."""
-    text = "Forbidden: sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
-    details = {
-        "group": "meta.k8s.io",
-        "kind": "ListOptions",
-        "causes": [{"reason": "FieldValueForbidden", "message": text, "field": "resourceVersionMatch"}],
-    }
-    message = f'ListOptions.meta.k8s.io "" is invalid: resourceVersionMatch: {text}'
-    return StatusError(422, "Invalid", message, details)

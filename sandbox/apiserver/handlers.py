@@ -5,8 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from sandbox.apiserver import deletion, errors, listing, patch, scale
-from sandbox.apiserver.deletion import DeleteOptions
+from sandbox.apiserver import deletion, errors, listing, options, patch, scale
 from sandbox.apiserver.errors import StatusError, bad_request
 from sandbox.apiserver.listing import Page, Selection
 from sandbox.apiserver.objects import Answer, Objects, Options, Place, timestamp
@@ -66,83 +65,78 @@ class Handlers:
 
     def _list(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         del body
-        page = Page(int(query.get("limit") or 0), query.get("continue", ""), query.get("resourceVersion", ""))
+        page = options.of_list(query)
         return Reply(listing.read(self._objects.store, _selection(target, query), page))
 
     def _post(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         if target.resource.namespaced and not target.namespace:
             raise errors.not_allowed()
-        options = _options(target, query, body)
+        wanted = options.of_write("POST", query, body[2], subresource=target.subresource)
         sent = _read_body(body, target.resource)
-        return _written(self._objects.create(_place(target), sent, options))
+        return _written(self._objects.create(_place(target), sent, wanted))
 
     def _put(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        options = _options(target, query, body)
+        wanted = options.of_write("PUT", query, body[2], subresource=target.subresource)
         if target.subresource == "scale":
             sent = _read_body(body, scale.RESOURCE)
-            return self._scaled(target, lambda obj: scale.write(obj, sent, target.resource), options)
+            return self._scaled(target, lambda obj: scale.write(obj, sent, target.resource), wanted)
         sent = _read_body(body, target.resource)
-        return _written(self._objects.update(_place(target), sent, options))
+        return _written(self._objects.update(_place(target), sent, wanted))
 
     def _patch(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        content, kind, _ = body
-        options = _options(target, query, body)
+        content, kind, agent = body
         if kind not in _PATCHES:
             raise StatusError(415, "UnsupportedMediaType", "415: Unsupported Media Type", {})
         if kind == _STRATEGIC and target.resource.is_custom:
             raise errors.unsupported_media(", ".join(k for k in _PATCHES if k != _STRATEGIC))
-        if kind == _APPLY:
-            return self._apply(target, options, read_yaml(content))
-        change = _change(kind, _parse(content), target.resource)
+        applies = kind == _APPLY
+        wanted = options.of_write("PATCH", query, agent, subresource=target.subresource, applies=applies)
+        if applies:
+            return self._apply(target, wanted, read_yaml(content))
         if target.subresource == "scale":
-            return self._patch_scale(target, kind, content, options)
-        return _written(self._objects.patch(_place(target), change, options))
+            return self._patch_scale(target, kind, content, wanted)
+        change = _change(kind, _parse(content), target.resource)
+        return _written(self._objects.patch(_place(target), change, wanted))
 
-    def _apply(self, target: Target, options: Options, applied: Any) -> Reply:
-        if not options.manager:
-            cause = errors.Cause(
-                "FieldValueRequired", "fieldManager", "Required value: is required for apply patch"
-            )
-            raise errors.invalid(_PATCH_OPTIONS, "", [cause])
+    def _apply(self, target: Target, wanted: Options, applied: Any) -> Reply:
         if not isinstance(applied, dict):
             raise bad_request("error decoding YAML: an object is expected")
         if target.subresource != "scale":
-            return _written(self._objects.apply(_place(target), applied, options))
-        answer = self._objects.apply(_place(target), scale.applied(applied, target.resource), options)
+            return _written(self._objects.apply(_place(target), applied, wanted))
+        answer = self._objects.apply(_place(target), scale.applied(applied, target.resource), wanted)
         return Reply(scale.read(answer.object, target.resource), is_object=False)
 
-    def _patch_scale(self, target: Target, kind: str, content: bytes, options: Options) -> Reply:
+    def _patch_scale(self, target: Target, kind: str, content: bytes, wanted: Options) -> Reply:
         change = _change(kind, _parse(content), scale.RESOURCE)
 
         def scaled(obj: Object) -> Object:
             return scale.write(obj, change(scale.read(obj, target.resource)), target.resource)
 
-        return self._scaled(target, scaled, options)
+        return self._scaled(target, scaled, wanted)
 
-    def _scaled(self, target: Target, change: Callable[[Object], Object], options: Options) -> Reply:
-        answer = self._objects.patch(_place(target), change, options)
+    def _scaled(self, target: Target, change: Callable[[Object], Object], wanted: Options) -> Reply:
+        answer = self._objects.patch(_place(target), change, wanted)
         return Reply(scale.read(answer.object, target.resource), is_object=False)
 
     def _delete(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        found = deletion.delete(self._objects, _place(target), _delete_options(query, body))
+        found = deletion.delete(self._objects, _place(target), options.of_delete(query, _read_options(body)))
         return Reply(found, is_object=found["kind"] != "Status")
 
     def _delete_collection(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        options = _delete_options(query, body)
+        wanted = options.of_delete(query, _read_options(body))
         found = listing.read(self._objects.store, _selection(target, query), Page())
         for item in found["items"]:
             meta = item["metadata"]
             place = Place(target.resource, meta.get("namespace", ""), meta["name"])
-            deletion.delete(self._objects, place, options)
+            deletion.delete(self._objects, place, wanted)
         return Reply(found)
 
     def _post_part(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         """Evict a pod or bind it to a node."""
         sent = _read_body(body, None)
         if target.subresource == "eviction":
-            inner = sent.get("deleteOptions") or {}
-            options = _delete_options(query, (json.dumps(inner).encode(), _JSON, ""))
-            deletion.delete(self._objects, _place(target), options)
+            wanted = options.of_delete(query, sent.get("deleteOptions") or {})
+            deletion.delete(self._objects, _place(target), wanted)
         else:
             node = (sent.get("target") or {}).get("name", "")
             place = _place(target)
@@ -158,13 +152,14 @@ class Handlers:
                 bound = {**pod["spec"], "nodeName": node}
                 return {**pod, "metadata": metadata, "spec": bound, "status": status}
 
-            self._objects.patch(place, bind, _options(target, query, body))
+            self._objects.patch(
+                place, bind, options.of_write("POST", query, body[2], subresource=target.subresource)
+            )
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         return Reply(done, 201, is_object=False)
 
 
 _POSTED = ("eviction", "binding")
-_PATCH_OPTIONS = Resource("meta.k8s.io", "v1", "patchoptions", "PatchOptions", scale.RESOURCE.schema)
 
 
 def _place(target: Target) -> Place:
@@ -174,21 +169,6 @@ def _place(target: Target) -> Place:
 def _selection(target: Target, query: dict[str, str]) -> Selection:
     return Selection(
         target.resource, target.namespace, query.get("labelSelector", ""), query.get("fieldSelector", "")
-    )
-
-
-def _options(target: Target, query: dict[str, str], body: Body) -> Options:
-    dry_run = query.get("dryRun", "")
-    if dry_run not in ("", "All"):
-        text = f'Unsupported value: "{dry_run}": supported values: "All"'
-        raise errors.invalid(_PATCH_OPTIONS, "", [errors.Cause("FieldValueNotSupported", "dryRun", text)])
-    return Options(
-        manager=query.get("fieldManager", ""),
-        user_agent=body[2],
-        dry_run=bool(dry_run),
-        validation=query.get("fieldValidation") or "Warn",
-        force=query.get("force") in ("1", "true"),
-        subresource=target.subresource,
     )
 
 
@@ -212,6 +192,11 @@ def _read_body(body: Body, resource: Resource | None) -> Any:
         ) from error
 
 
+def _read_options(body: Body) -> Object:
+    found: Object = _read_body(body, None) if body[0].strip() else {}
+    return found
+
+
 def _parse(content: bytes) -> Any:
     try:
         return json.loads(content)
@@ -227,18 +212,3 @@ def _change(kind: str, sent: Any, resource: Resource) -> Callable[[Object], Obje
     if kind == _STRATEGIC:
         return lambda obj: patch.strategic(obj, sent, resource.schema)
     return lambda obj: patch.merge(obj, sent)
-
-
-def _delete_options(query: dict[str, str], body: Body) -> DeleteOptions:
-    sent = _read_body(body, None) if body[0].strip() else {}
-    conditions = sent.get("preconditions") or {}
-    grace = query.get("gracePeriodSeconds", sent.get("gracePeriodSeconds"))
-    orphan = sent.get("orphanDependents")
-    policy = query.get("propagationPolicy") or sent.get("propagationPolicy") or ("Orphan" if orphan else "")
-    return DeleteOptions(
-        dry_run=query.get("dryRun") == "All" or sent.get("dryRun") == ["All"],
-        policy=policy,
-        grace=None if grace is None else int(grace),
-        uid=conditions.get("uid") or "",
-        version=conditions.get("resourceVersion") or "",
-    )

@@ -43,12 +43,14 @@ class Page:
     limit: int = 0
     token: str = ""
     version: str = ""
+    is_exact: bool = False
 
 
-def select(store: Store, selection: Selection) -> Iterator[Object]:
-    """Give the selected objects in order."""
+def select(store: Store, selection: Selection, version: int = 0) -> Iterator[Object]:
+    """Give the selected objects in order, as they are or were at a version."""
     matches = selection.predicate()
-    stored = store.collection(selection.resource.storage).objects
+    collection = store.collection(selection.resource.storage)
+    stored = collection.at(version) if version else collection.objects
     for key in sorted(stored):
         if matches(obj := conversion.present(stored[key], selection.resource)):
             yield obj
@@ -59,13 +61,15 @@ def read(store: Store, selection: Selection, page: Page) -> Object:
     check_version(store, page.version)
     resource = selection.resource
     start, version = _read_token(page.token) if page.token else ("", store.version)
-    items = [obj for obj in select(store, selection) if _place(obj) >= start]
+    if page.is_exact:
+        version = int(page.version)
+    items = [obj for obj in select(store, selection, version) if _place(obj) >= start]
     meta: Object = {"resourceVersion": str(version)}
     if page.limit and len(items) >= page.limit:
         items = items[: page.limit]
         # As the real one, which reads until the page is full: what follows may not be selected.
         whole = Selection(resource, selection.namespace)
-        rest = [place for place in map(_place, select(store, whole)) if place > _place(items[-1])]
+        rest = [place for place in map(_place, select(store, whole, version)) if place > _place(items[-1])]
         if rest:
             meta["continue"] = _token(rest[0], version)
             if not selection.labels and not selection.fields:

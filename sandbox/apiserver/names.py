@@ -115,6 +115,14 @@ def _owners(owners: list[Object]) -> Iterator[Cause]:
         yield wrong("metadata.ownerReferences", owners, "Only one reference can have Controller set to true")
 
 
+def identity(obj: Object, old: Object) -> Iterator[Cause]:
+    """Refuse another uid or other times than the server's; leaving them out is no change."""
+    for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds"):
+        value, before = obj["metadata"].get(name), old["metadata"].get(name)
+        if value is not None and value != before and not (before and name.startswith("deletion")):
+            yield wrong(f"metadata.{name}", value, "field is immutable")
+
+
 def finalizers(obj: Object, old: Object) -> Iterator[Cause]:
     """Refuse new finalizers on an object that is being deleted."""
     if not old["metadata"].get("deletionTimestamp"):

@@ -16,7 +16,7 @@ from sandbox.apiserver.store import Store
 
 Object = dict[str, Any]
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_SUFFIX_LENGTH, _MANAGER_LENGTH = 5, 128
+_SUFFIX_LENGTH, MANAGER_LENGTH = 5, 128
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ class Options:
     @property
     def owner(self) -> str:
         """Who owns what the request writes."""
-        return self.manager or self.user_agent.partition("/")[0][:_MANAGER_LENGTH] or "unknown"
+        return self.manager or self.user_agent.partition("/")[0][:MANAGER_LENGTH] or "unknown"
 
 
 @dataclass(frozen=True)
@@ -122,6 +122,7 @@ class Objects:
         resource, old = place.resource, self.get(place)
         obj, warnings = self._read(resource, change(old), options)
         self._check_place(place, obj)
+        validation.check_identity(resource, obj, old)
         self._finish(resource, obj, old)
         return Answer(self._update(resource, obj, old, options), warnings)
 
@@ -195,7 +196,7 @@ class Objects:
         sent = obj["metadata"].pop("managedFields", None)
         before = old["metadata"].get("managedFields")
         owners = managers.of(None if options.subresource else sent, before)
-        if before or sent:
+        if owners.sets:
             writer = self._writer(resource, options, "Update")
             owners.update(_unmanaged(old), obj, resource.schema, writer)
         return self._store_changed(resource, obj, old, owners, options)

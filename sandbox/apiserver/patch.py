@@ -3,7 +3,7 @@
 import copy
 from typing import Any
 
-from sandbox.apiserver.errors import bad_request, rejected
+from sandbox.apiserver.errors import StatusError, bad_request, rejected
 from sandbox.apiserver.schema import Schema
 
 Object = dict[str, Any]
@@ -103,7 +103,7 @@ def strategic(value: Any, patch: Any, schema: Schema) -> Any:
     if directive == "replace":
         return rest
     if directive not in (None, "merge"):
-        raise bad_request(f"unknown patch type found: {directive}")
+        raise StatusError(500, "", f"unknown patch type: {directive}")
     merged = _directed(value if isinstance(value, dict) else {}, patch)
     orders = {key.removeprefix(_ORDER): order for key, order in patch.items() if key.startswith(_ORDER)}
     for key, child in ({key: [] for key in orders} | rest).items():
@@ -144,7 +144,7 @@ def _patch_list(live: list[Any], patch: list[Any], schema: Schema, order: list[A
     if any(item.get("$patch") == "replace" for item in patch):
         return [item for item in patch if item.get("$patch") != "replace"]
     if any(name not in item for item in patch):
-        raise bad_request(f"map: {patch} does not contain declared merge key: {name}")
+        raise StatusError(500, "", f"map: {patch} does not contain declared merge key: {name}")
     found = {item.get(name): item for item in live}
     for item in patch:
         if item.get("$patch") == "delete":

@@ -11,11 +11,15 @@ _STEP, _BINARY_STEP, _SMALLEST = 1000, 1024, -9
 
 
 def canonical(value: Any) -> str:
-    """Write a quantity as the server does: the largest unit that leaves no fraction; what is none stays."""
+    """Write a quantity as the server does: in the largest unit that leaves no fraction.
+
+    Raises:
+        ValueError: it is no quantity.
+    """
     text = str(value).strip()
     match = _FORM.match(text)
     if not match:
-        return text
+        raise ValueError("quantities must match the regular expression " + _FORM.pattern)
     number, suffix = Decimal(match[1]), match[2] or ""
     if suffix in _BINARY[1:]:
         return _binary(number * Decimal(_BINARY_STEP) ** _BINARY.index(suffix))

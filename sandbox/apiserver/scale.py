@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from sandbox.apiserver import selectors, table
+from sandbox.apiserver import errors, selectors, table
 from sandbox.apiserver.builtin import TYPES
+from sandbox.apiserver.causes import negative
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -42,6 +43,8 @@ def write(obj: Object, scale: Object, resource: Resource) -> Object:
     """Give an object with the replicas that a Scale wants."""
     path = _paths(resource)["specReplicasPath"].strip(".").split(".")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if causes := negative({"replicas": replicas}, "replicas", "spec"):
+        raise errors.invalid(RESOURCE, obj["metadata"]["name"], causes)
     meta = dict(obj["metadata"])
     if version := (scale.get("metadata") or {}).get("resourceVersion"):
         meta["resourceVersion"] = version

@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from aiohttp import web
 
-from sandbox.apiserver import crd, discovery, errors, listing, routes, table
+from sandbox.apiserver import crd, discovery, errors, listing, options, routes, table
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.faults import Faults, RequestLog, as_json
 from sandbox.apiserver.handlers import Handlers
@@ -24,6 +24,7 @@ _JSON = "application/json"
 _READABLE = {_JSON, "application/*", "*/*", ""}
 _SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
+_WATCH_SECONDS = 1800
 _GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
 
 
@@ -205,15 +206,13 @@ class ApiServer:
         selection = listing.Selection(
             resource, target.namespace, query.get("labelSelector", ""), wanted_fields
         )
-        initial = query.get("sendInitialEvents") == "true"
+        initial = options.check_initial(dict(query))
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
             raise errors.bad_request(f"Invalid value: {json.dumps(version)}")
-        if initial and query.get("resourceVersionMatch") != "NotOlderThan":
-            raise errors.initial_events()
-        options = WatchOptions(
+        wanted = WatchOptions(
             version=version,
-            seconds=float(query.get("timeoutSeconds") or 1800),
+            seconds=options.number(dict(query), "timeoutSeconds") or _WATCH_SECONDS,
             bookmarks=query.get("allowWatchBookmarks") in ("1", "true"),
             initial=initial,
             shape=shape,
@@ -226,7 +225,7 @@ class ApiServer:
         def is_open() -> bool:
             return request.transport is not None and not request.transport.is_closing()
 
-        watch = Watch(self.store, selection, options, render, is_open)
+        watch = Watch(self.store, selection, wanted, render, is_open)
         self._watches[watch] = (request.rel_url.raw_path_qs, request.headers.get("User-Agent", ""))
         response = web.StreamResponse(headers={"Content-Type": _JSON})
         response.enable_chunked_encoding()

@@ -43,6 +43,21 @@ class Collection:
             raise expired(f"too old resource version: {version} ({self.forgotten})")
         return [event for event in self.events if event.version > version]
 
+    def at(self, version: int) -> dict[tuple[str, str], Object]:
+        """Give the objects as they were at a version.
+
+        Raises:
+            StatusError: 410, if that is too long ago.
+        """
+        found = dict(self.objects)
+        for event in reversed(self.since(version)):
+            meta = event.object["metadata"]
+            if event.before:
+                found[meta.get("namespace", ""), meta["name"]] = event.before
+            else:
+                del found[meta.get("namespace", ""), meta["name"]]
+        return found
+
     def record(self, event: Event) -> None:
         """Remember a change and tell the watchers."""
         if len(self.events) == HISTORY:

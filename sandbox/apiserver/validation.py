@@ -40,6 +40,11 @@ _CHANGES: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
 }
 
 
+def check_identity(resource: Resource, obj: Object, old: Object) -> None:
+    """Refuse a patch that makes another object of an object."""
+    _refuse(resource, obj, list(names.identity(obj, old)))
+
+
 def check_new(resource: Resource, obj: Object) -> None:
     """Refuse a new object that is invalid."""
     _refuse(resource, obj, [*names.metadata(resource, obj["metadata"]), *_own(resource, obj)])
