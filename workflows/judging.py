@@ -7,7 +7,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 
 from activities.cluster.preflight import PreflightActivities
-from activities.source.delivery import ClusterNames, SourceActivities
+from activities.source.delivery import Members, SourceActivities
 from canary.application import ApplicationSpec
 from canary.problem import Problem
 from canary.spec import CanarySpec
@@ -40,9 +40,11 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
     A member that does not answer speaks against a new Application only: a running one must be able to bring
     the others what is new.
     """
-    names = tuple(cluster.name for cluster in spec.clusters)
     reach = await workflow.execute_activity_method(
-        SourceActivities.check_clusters, ClusterNames(names=names), summary="reach the clusters", **REACH
+        SourceActivities.check_clusters,
+        Members(clusters=spec.clusters),
+        summary="reach the clusters",
+        **REACH,
     )
     found = [
         _placed(problem, index)

@@ -23,7 +23,7 @@ from activities.source.kustomize import TREE, Kustomize
 from activities.source.manifest import Manifest, digest
 from activities.source.repository import Login, Repository
 from activities.source.sync import ClusterSync, Synced
-from canary.application import GitSource, SyncPolicy
+from canary.application import ClusterRef, GitSource, SyncPolicy
 from canary.problem import Problem
 from canary.stored import Stored
 
@@ -81,10 +81,10 @@ class RetireInput(Stored):
     prune: bool
 
 
-class ClusterNames(Stored):
+class Members(Stored):
     """The clusters of an Application."""
 
-    names: tuple[str, ...]
+    clusters: tuple[ClusterRef, ...]
 
 
 class Reachability(Stored):
@@ -153,15 +153,16 @@ class SourceActivities:
             return await _told(retire)
 
     @activity.defn
-    async def check_clusters(self, wanted: ClusterNames) -> Reachability:
-        """Look whether every cluster is known and answers."""
-        found = await asyncio.gather(*(self._check(name) for name in wanted.names))
-        named = zip(wanted.names, found, strict=True)
-        return Reachability(problems={name: problem for name, problem in named if problem})
+    async def check_clusters(self, wanted: Members) -> Reachability:
+        """Make every cluster known to the workers, and look whether it answers."""
+        found = await asyncio.gather(*(self._check(cluster) for cluster in wanted.clusters))
+        named = zip(wanted.clusters, found, strict=True)
+        return Reachability(problems={cluster.name: problem for cluster, problem in named if problem})
 
-    async def _check(self, name: str) -> Problem | None:
+    async def _check(self, cluster: ClusterRef) -> Problem | None:
         try:
-            await (await self._clusters.get(name)).get("/version")
+            await self._clusters.attach(cluster)
+            await (await self._clusters.get(cluster.name)).get("/version")
         except (UnknownClusterError, ApiError) as error:
             return Problem(path="cluster", message=str(error))
         except ClusterUnreachableError as error:

@@ -12,9 +12,9 @@ from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 from activities.cluster.preflight import Preflight
 from activities.entities import EntityAnswer, EntityStart, EntityUpdate
 from activities.source.delivery import (
-    ClusterNames,
     FetchedRevision,
     FetchRevision,
+    Members,
     Reachability,
     RetireInput,
     SyncInput,
@@ -112,8 +112,9 @@ class Fleet:
         return self.results.get(wanted.cluster, SyncResult(is_done=True))
 
     @activity.defn
-    async def check_clusters(self, wanted: ClusterNames) -> Reachability:
-        problems = {name: problem for name, problem in self.unreachable.items() if name in wanted.names}
+    async def check_clusters(self, wanted: Members) -> Reachability:
+        names = [cluster.name for cluster in wanted.clusters]
+        problems = {name: problem for name, problem in self.unreachable.items() if name in names}
         return Reachability(problems=problems)
 
     @activity.defn

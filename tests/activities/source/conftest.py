@@ -10,12 +10,13 @@ from dulwich.repo import Repo
 from kubernetes.aio.client import ApiClient, Configuration
 
 from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
-from canary.application import GitSource
+from canary.application import ClusterRef, GitSource
 from sandbox.apiserver.server import ApiServer
 from sandbox.gitserver import GitServer
 
 LINK = 0o120000
 FILE = 0o100644
+WHO = "Test <test@localhost> 1 +0000"
 
 
 class Origin:
@@ -47,22 +48,16 @@ class Origin:
             store.add_object(blob)
             entries.append((path.encode(), blob.id, mode))
         ref = f"refs/heads/{branch}".encode()
-        commit = Commit()
-        commit.tree = commit_tree(store, entries)
-        commit.parents = [self._repo.refs[ref]] if ref in self._repo.refs else []
-        commit.author = commit.committer = b"Test <test@localhost>"
-        commit.author_time = commit.commit_time = 1
-        commit.author_timezone = commit.commit_timezone = 0
-        commit.message = b"Change\n"
+        parent = f"parent {self._repo.refs[ref].decode()}\n" if ref in self._repo.refs else ""
+        tree = commit_tree(store, entries).decode()
+        text = f"tree {tree}\n{parent}author {WHO}\ncommitter {WHO}\n\nChange\n"
+        commit = Commit.from_string(text.encode())
         store.add_object(commit)
         self._repo.refs[ref] = commit.id
         return commit.id.decode()
 
     def tag(self, name: str, commit: str) -> None:
-        tag = Tag()
-        tag.name, tag.tagger, tag.message = name.encode(), b"Test <test@localhost>", b"Release\n"
-        tag.tag_time, tag.tag_timezone = 1, 0
-        tag.object = (Commit, commit.encode())
+        tag = Tag.from_string(f"object {commit}\ntype commit\ntag {name}\ntagger {WHO}\n\nRelease\n".encode())
         self._repo.object_store.add_object(tag)
         self._repo.refs[f"refs/tags/{name}".encode()] = tag.id
 
@@ -92,6 +87,10 @@ class Members:
 
     def __init__(self) -> None:
         self.apis: dict[str, ClusterApi] = {}
+        self.attached: list[ClusterRef] = []
+
+    async def attach(self, cluster: ClusterRef) -> None:
+        self.attached.append(cluster)
 
     async def get(self, name: str) -> ClusterApi:
         if name not in self.apis:

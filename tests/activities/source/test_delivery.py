@@ -10,9 +10,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.cluster.api import ClusterApi
 from activities.source.delivery import (
-    ClusterNames,
     FetchedRevision,
     FetchRevision,
+    Members,
     RetireInput,
     SourceActivities,
     SyncInput,
@@ -243,9 +243,13 @@ async def test_a_policy_that_is_taken_back_is_pruned(
 
 
 async def test_clusters_are_looked_at_before_anything_is_taken_up(
-    environment: ActivityEnvironment, source: SourceActivities
+    environment: ActivityEnvironment, source: SourceActivities, members: Any
 ) -> None:
-    found = await environment.run(source.check_clusters, ClusterNames(names=("one", "away", "nowhere")))
+    wanted = tuple(ClusterRef(name=name) for name in ("one", "away", "nowhere"))
+
+    found = await environment.run(source.check_clusters, Members(clusters=wanted))
+
+    assert members.attached == list(wanted)
 
     assert found.problems.keys() == {"away", "nowhere"}
     assert found.problems["away"].is_unreachable

@@ -370,10 +370,13 @@ async def test_what_another_policy_has_taken_over_is_not_pruned(api: ClusterApi)
     assert await api.find(f"{CONFIGS}/b")
 
 
-async def test_what_others_made_anew_is_not_pruned(api: ClusterApi) -> None:
+@pytest.mark.parametrize("copied", [{}, {"annotations": {OWNER: NAME}}], ids=["plain", "with our mark"])
+async def test_what_others_made_anew_is_not_pruned(api: ClusterApi, copied: Object) -> None:
     await sync(api, namespace(), config("a"), config("b"))
     await api.delete(f"{CONFIGS}/b")
-    await api.create(CONFIGS, config("b"), manager="kubectl")
+    anew = config("b")
+    anew["metadata"] |= copied
+    await api.create(CONFIGS, anew, manager="kubectl")
 
     await sync(api, namespace(), config("a"))
 
