@@ -80,9 +80,7 @@ def print_json(value: Any) -> None:
 
 def print_yaml(value: Any) -> None:
     """Print as YAML."""
-    writer = YAML(typ="safe")
-    writer.default_flow_style = False
-    writer.dump(value, sys.stdout)
+    YAML().dump(value, sys.stdout)
     sys.stdout.flush()
 
 

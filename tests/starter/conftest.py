@@ -110,6 +110,7 @@ class _Entity:
 
     async def until_over(self) -> None:
         await workflow.wait_condition(lambda: self.is_over)
+        await workflow.wait_condition(workflow.all_handlers_finished)
         if self.failure:
             raise ApplicationError("over", type=self.failure)
 
