@@ -1,0 +1,250 @@
+"""One test's place in the world: a namespace of a member cluster, with the workload and its canary."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.exceptions import ApplicationError
+
+from canary.spec import CanarySpec
+from canary.status import CanaryStatus, Phase, RolloutStatus
+from sandbox.client import ApiError
+from starter import offer
+from starter.commands import command
+from starter.evidence import Checked, Moved, evidence
+from tests.conformance import workload
+from tests.conformance.load import Load, Way
+from tests.conformance.workload import NAME, PORT
+from tests.conformance.world import Cluster, World, until
+from workflows.contract import (
+    DELETE,
+    STATUS,
+    Answer,
+    ApplyCanary,
+    ApplyResult,
+    CanaryView,
+    DeleteCommand,
+    RolloutView,
+    canary_id,
+    rollout_id,
+)
+
+APPS, CORE = "/apis/apps/v1", "/api/v1"
+ISTIO = "/apis/networking.istio.io/v1beta1"
+READY_WITHIN = 20.0
+INITIALISED_WITHIN = 30.0
+ENDED_WITHIN = 45.0
+
+_numbers = count(1)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A rollout that has come to its end: how, and everything it went through."""
+
+    outcome: str
+    message: str
+    rows: list[tuple[str, int]]
+    """Every phase and weight, one after the other, as lists showed them."""
+    checks: list[Checked]
+    view: RolloutView
+
+
+class Case:
+    """The workload of one test."""
+
+    def __init__(self, world: World, cluster: str, name: str) -> None:
+        self.world = world
+        self.cluster: Cluster = world.clusters[cluster]
+        self.namespace = f"{name}-{next(_numbers)}"
+        self.spec: CanarySpec
+        self._runs: set[str] = set()
+
+    @property
+    def client(self) -> Client:
+        return self.world.client
+
+    @property
+    def canary(self) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(canary_id(self.spec.tail))
+
+    @property
+    def rollout(self) -> WorkflowHandle[Any, Any]:
+        return self.client.get_workflow_handle(rollout_id(self.spec.tail))
+
+    @property
+    def weights(self) -> list[int]:
+        return self.cluster.trail.weights(self.namespace)
+
+    # The cluster.
+
+    def path(self, kind: str, name: str = NAME) -> str:
+        group = {"deployments": APPS, "virtualservices": ISTIO, "destinationrules": ISTIO}.get(kind, CORE)
+        return f"{group}/namespaces/{self.namespace}/{kind}/{name}"
+
+    async def get(self, kind: str, name: str = NAME) -> dict[str, Any]:
+        return await self.cluster.api.get(self.path(kind, name))
+
+    async def find(self, kind: str, name: str = NAME) -> dict[str, Any] | None:
+        try:
+            return await self.get(kind, name)
+        except ApiError as error:
+            if error.status != 404:
+                raise
+            return None
+
+    async def apply_object(self, kind: str, body: dict[str, Any]) -> None:
+        await self.cluster.api.apply(self.path(kind, body["metadata"]["name"]), body, manager="kubectl")
+
+    async def deploy(self, **changes: Any) -> None:
+        """Bring the workload into a namespace of its own, and wait until it serves."""
+        body = workload.namespace(self.namespace)
+        await self.cluster.api.apply(f"{CORE}/namespaces/{self.namespace}", body, manager="kubectl")
+        await self.apply_object("services", workload.service(self.namespace))
+        await self.apply_object("deployments", workload.deployment(self.namespace, **changes))
+        await self.is_ready(NAME)
+
+    async def is_ready(self, name: str) -> None:
+        async def ready() -> bool:
+            found = await self.get("deployments", name)
+            status, wanted = found["status"], found["spec"]["replicas"]
+            observed = status.get("observedGeneration") == found["metadata"]["generation"]
+            return observed and status.get("availableReplicas", 0) == status.get("replicas", 0) == wanted
+
+        await until(ready, READY_WITHIN, f"{name} in {self.namespace} is ready")
+
+    async def release(self, tag: str) -> None:
+        """Write another image into the target, as `kubectl set image` does."""
+        container = {"name": "podinfod", "image": workload.image(tag)}
+        body = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        await self.cluster.api.patch(self.path("deployments"), body, kind="strategic")
+
+    async def replicas(self, name: str = NAME) -> int:
+        return int((await self.get("deployments", name))["spec"]["replicas"])
+
+    def ways(self) -> list[Way]:
+        """How users come: by the gateway, in the mesh by the apex host, and past the mesh."""
+        host = f"{NAME}.{self.namespace}:{PORT}"
+        urls = self.cluster.endpoints
+        return [
+            Way("gateway", urls["gateway"], f"{self.namespace}.example.com"),
+            Way("mesh", urls["mesh"], host),
+            Way("service", urls["services"], host),
+        ]
+
+    def load(self, rate: float = 40) -> Load:
+        """Users on all three ways."""
+        return Load(self.ways(), rate)
+
+    def canary_load(self, rate: float = 25) -> Load:
+        """Requests that reach the canary whatever its weight, as a load tester sends them."""
+        host = f"{NAME}-canary.{self.namespace}:{PORT}"
+        return Load([Way("canary", self.cluster.endpoints["services"], host)], rate)
+
+    # The engine.
+
+    async def apply(self, *, spec: dict[str, Any] | None = None, **analysis: Any) -> ApplyResult:
+        """Hand a Canary over, as `canary apply` does."""
+        document = workload.document(self.namespace, spec=spec, **analysis)
+        self.spec = workload.spec_of(document, self.cluster.name)
+        request = ApplyCanary(spec=self.spec, command=command("test", "a test"))
+        return await offer.make(self.client, offer.of_canary(request))
+
+    async def initialise(self, *, spec: dict[str, Any] | None = None, **analysis: Any) -> None:
+        """Hand a Canary over and wait until it is initialised."""
+        result = await self.apply(spec=spec, **analysis)
+        assert result.accepted, result
+        await self.canary_is(Phase.INITIALIZED, within=INITIALISED_WITHIN)
+
+    async def status(self) -> CanaryStatus:
+        view: CanaryView = await self.canary.query(STATUS, result_type=CanaryView)
+        return view.status
+
+    async def canary_is(self, *phases: Phase, within: float = ENDED_WITHIN) -> CanaryStatus:
+        async def reached() -> CanaryStatus | None:
+            status = await self.status()
+            return status if status.phase in phases else None
+
+        try:
+            return await until(reached, within, f"{self.spec.tail} is {phases}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {await self.status()}") from None
+
+    async def view(self) -> RolloutView:
+        return await self.rollout.query(STATUS, result_type=RolloutView)
+
+    async def rollout_begins(self, within: float = 10.0) -> str:
+        """Wait for a rollout that was not there before and give its run."""
+
+        async def begun() -> str | None:
+            if (found := await self._latest_rollout()) is None or found in self._runs:
+                return None
+            self._runs.add(found)
+            return found
+
+        run: str = await until(begun, within, f"a rollout of {self.spec.tail} begins")
+        return run
+
+    async def _latest_rollout(self) -> str | None:
+        from temporalio.service import RPCError, RPCStatusCode
+
+        try:
+            return (await self.rollout.describe()).run_id
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return None
+
+    async def rollout_is(
+        self, condition: Callable[[RolloutStatus], bool], what: str, within: float = ENDED_WITHIN
+    ) -> RolloutStatus:
+        """Wait until the status of the running rollout fulfils a condition."""
+
+        async def fulfilled() -> RolloutStatus | None:
+            status = (await self.view()).status
+            return status if condition(status) else None
+
+        return await until(fulfilled, within, what)
+
+    async def has_weight(self, weight: int, within: float = ENDED_WITHIN) -> RolloutStatus:
+        return await self.rollout_is(
+            lambda status: status.traffic_weight >= weight, f"weight {weight} is reached", within
+        )
+
+    async def rollout_ends(self, run: str, within: float = ENDED_WITHIN) -> Ended:
+        """Wait for the end of a rollout and tell its story."""
+        handle = self.client.get_workflow_handle(self.rollout.id, run_id=run)
+        outcome, message = "Promoted", ""
+        try:
+            async with asyncio.timeout(within):
+                await handle.result()
+        except WorkflowFailureError as error:
+            assert isinstance(error.cause, ApplicationError), error.cause
+            outcome, message = error.cause.type or "", error.cause.message
+        except TimeoutError:
+            raise AssertionError(f"not over within {within:g} s: {(await self.view()).status}") from None
+        rows: list[tuple[str, int]] = []
+        checks: list[Checked] = []
+        async for item in evidence(self.client, handle):
+            if isinstance(item, Moved) and (item.row.phase, item.row.weight) not in rows[-1:]:
+                rows.append((item.row.phase, item.row.weight))
+            if isinstance(item, Checked):
+                checks.append(item)
+        view = await handle.query(STATUS, result_type=RolloutView)
+        return Ended(outcome, message, rows, checks, view)
+
+    async def roll_out(self, tag: str, within: float = ENDED_WITHIN) -> Ended:
+        """Release a version and follow its rollout to the end."""
+        await self.release(tag)
+        return await self.rollout_ends(await self.rollout_begins(), within)
+
+    async def delete(self) -> None:
+        """Take the canary out, as `canary delete` does."""
+        async with asyncio.timeout(ENDED_WITHIN):
+            await self.canary.execute_update(
+                DELETE, DeleteCommand(command=command("test", "over")), result_type=Answer
+            )
+            await self.canary.result()

@@ -1,0 +1,28 @@
+"""Whole rollouts: real worker, real Temporal, real Envoy, on the sandbox."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from tests.conformance.chorus import Chorus, stories_of
+from tests.conformance.world import World
+
+
+@pytest.fixture(scope="session")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with World(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture(scope="session")
+async def chorus(request: pytest.FixtureRequest, world: World) -> AsyncIterator[Chorus]:
+    chorus = Chorus(world, stories_of(request.session.items))
+    yield chorus
+    await chorus.stop()
+
+
+@pytest.fixture
+async def alone(chorus: Chorus, world: World) -> World:
+    """The world, once no story is told any more: what is done to it now disturbs nobody."""
+    await chorus.silence()
+    return world

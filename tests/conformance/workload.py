@@ -1,0 +1,94 @@
+"""What a test rolls out: a podinfo Deployment with its Service, and the Canary document over it."""
+
+from typing import Any
+
+from canary.documents.resolve import resolve
+from canary.spec import CanarySpec
+
+NAME = "podinfo"
+GOOD, BETTER, BAD = "6.1.0", "6.2.0", "6.3.0-err10"
+PORT = 9898
+
+Object = dict[str, Any]
+
+
+def namespace(name: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Namespace",
+        "metadata": {"name": name, "labels": {"istio-injection": "enabled"}},
+    }
+
+
+def deployment(place: str, *, tag: str = GOOD, replicas: int = 2, **container: Any) -> Object:
+    labels = {"app": NAME}
+    podinfo = {
+        "name": "podinfod",
+        "image": image(tag),
+        "ports": [{"name": "http", "containerPort": PORT}],
+        "readinessProbe": {"httpGet": {"path": "/readyz", "port": "http"}, "periodSeconds": 1},
+        **container,
+    }
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": NAME, "namespace": place, "labels": labels},
+        "spec": {
+            "replicas": replicas,
+            "selector": {"matchLabels": labels},
+            "strategy": {"rollingUpdate": {"maxUnavailable": 0}},
+            "template": {
+                "metadata": {
+                    "labels": labels,
+                    "annotations": {"prometheus.io/scrape": "true", "prometheus.io/port": str(PORT)},
+                },
+                "spec": {"containers": [podinfo]},
+            },
+        },
+    }
+
+
+def service(place: str) -> Object:
+    ports = [{"name": "http", "port": PORT, "targetPort": "http"}]
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": NAME, "namespace": place},
+        "spec": {"selector": {"app": NAME}, "ports": ports},
+    }
+
+
+def image(tag: str) -> str:
+    return f"ghcr.io/stefanprodan/podinfo:{tag}"
+
+
+def success_rate(interval: str = "4s") -> Object:
+    return {"name": "request-success-rate", "interval": interval, "thresholdRange": {"min": 99}}
+
+
+def document(place: str, *, spec: Object | None = None, **analysis: Any) -> Object:
+    """A Canary as Flagger reads it; *analysis* and *spec* are merged over a quick one."""
+    quick = {"interval": "1s", "threshold": 2, "stepWeight": 10, "maxWeight": 50}
+    return {
+        "apiVersion": "flagger.app/v1beta1",
+        "kind": "Canary",
+        "metadata": {"name": NAME, "namespace": place},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME},
+            "service": {
+                "port": PORT,
+                "targetPort": "http",
+                "gateways": ["istio-system/public-gateway", "mesh"],
+                "hosts": [f"{place}.example.com"],
+            },
+            "analysis": quick | analysis,
+            **(spec or {}),
+        },
+    }
+
+
+def spec_of(canary: Object, cluster: str) -> CanarySpec:
+    """What the engine is handed for a Canary, by the command line's own reading."""
+    found = resolve([canary], cluster)
+    assert not [mistake for mistake in found.mistakes if not mistake.is_warning], found.mistakes
+    return found.canaries[0].spec

@@ -1,0 +1,144 @@
+"""The world of a whole rollout: a sandbox with two clusters, a worker, and Temporal, as processes."""
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, Self
+
+from temporalio.client import Client
+from temporalio.contrib.pydantic import pydantic_data_converter
+
+from sandbox.client import KubeClient
+from starter import doctor
+from starter.processes import Child, Program
+from tests.conformance.faults import Faults
+from tests.conformance.trail import Trail
+
+UP_WITHIN = 30.0
+SCRAPE_INTERVAL = 0.5
+"""Seconds: the shortest window of a check must hold two scrapes."""
+MEMBERS = ("kurator-member1", "kurator-member2")
+LOOK = 0.05
+
+
+async def until(condition: Callable[[], Awaitable[Any]], within: float, what: str) -> Any:
+    """Await a condition and give what it answered; fail with the last answer when the time is over."""
+    last: Any = None
+    try:
+        async with asyncio.timeout(within):
+            while not (last := await condition()):
+                await asyncio.sleep(LOOK)
+    except TimeoutError:
+        raise AssertionError(f"not within {within:g} s: {what} (last: {last!r})") from None
+    return last
+
+
+class Cluster:
+    """One member: its API server, its addresses, its faults, and the weights that stood in it."""
+
+    def __init__(self, name: str, endpoints: dict[str, Any], api: KubeClient) -> None:
+        self.name = name
+        self.api = api
+        self.endpoints = endpoints
+        self.faults = Faults(endpoints["faults"])
+        self.trail = Trail(api)
+
+    async def requests(self, since: int = 0) -> list[dict[str, Any]]:
+        """The log of what was asked of the API server, beginning after number *since*."""
+        found: list[dict[str, Any]] = (await self.api.get("/_sandbox/requests", since=str(since)))["requests"]
+        return found
+
+    async def asked_so_far(self) -> int:
+        """The number of the newest entry of the log."""
+        found = await self.requests()
+        return int(found[-1]["n"]) if found else 0
+
+
+class World:
+    """Everything that runs; whoever ends it leaves nothing behind."""
+
+    client: Client
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.endpoints: dict[str, Any] = {}
+        self.clusters: dict[str, Cluster] = {}
+        self.worker: Child | None = None
+        self._sandbox: Child | None = None
+        self._open = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        try:
+            async with asyncio.timeout(UP_WITHIN):
+                await self._start()
+        except BaseException:
+            await self.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """End the worker, then the sandbox."""
+        await self._open.aclose()
+        for child in (self.worker, self._sandbox):
+            if child is not None:
+                await child.stop()
+
+    async def start_worker(self) -> None:
+        """Start a worker and wait until it serves; its log goes on where the last one's ended."""
+        log = self.folder / f"worker-{len(list(self.folder.glob('worker-*.log'))) + 1}.log"
+        environment = {
+            "TEMPORAL_ADDRESS": self.endpoints["temporal"],
+            "CANARY_CLUSTERS": str(self.folder / "clusters.yaml"),
+            "CANARY_REPORTS": str(self.folder / "reports"),
+            "CANARY_CACHE": str(self.folder / "cache"),
+        }
+        program = Program("worker", ["worker"], log, environment, patience=2.0)
+        self.worker = await Child.start(program)
+        await until(lambda: self._is_serving(log), UP_WITHIN, "the worker is ready")
+
+    async def kill_worker(self) -> None:
+        """End the worker as a power cut does."""
+        assert self.worker is not None
+        os.kill(self.worker.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it may be gone by now
+            await self.worker.stop()
+
+    def worker_logs(self) -> str:
+        """What all the workers have logged."""
+        return "\n".join(log.read_text() for log in sorted(self.folder.glob("worker-*.log")))
+
+    async def connect(self) -> Client:
+        """Connect to Temporal."""
+        return await Client.connect(self.endpoints["temporal"], data_converter=pydantic_data_converter)
+
+    async def _start(self) -> None:
+        arguments = ["sandbox", "up", "--dir", str(self.folder), "--clusters", str(len(MEMBERS))]
+        self._sandbox = await Child.start(Program("sandbox", arguments, self.folder / "sandbox.log"))
+        await until(self._is_up, UP_WITHIN, "the sandbox is up")
+        self.endpoints = json.loads((self.folder / "endpoints.json").read_text())
+        for name in MEMBERS:
+            endpoints = self.endpoints["clusters"][name]
+            api = await self._open.enter_async_context(KubeClient(endpoints["api"], user_agent="test"))
+            self.clusters[name] = Cluster(name, endpoints, api)
+            await self._open.enter_async_context(self.clusters[name].trail)
+            await self.clusters[name].faults.scrape_every(SCRAPE_INTERVAL)
+        self.client = await self.connect()
+        await self.start_worker()
+
+    async def _is_up(self) -> bool:
+        assert self._sandbox is not None
+        self._sandbox.require_alive()
+        return (self.folder / "endpoints.json").exists()
+
+    async def _is_serving(self, log: Path) -> bool:
+        assert self.worker is not None
+        self.worker.require_alive()
+        return "INFO worker ready" in log.read_text() and await doctor.has_workers(self.client)
