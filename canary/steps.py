@@ -24,15 +24,3 @@ def next_weight(plan: StepPlan, weight: Weight) -> Weight:
 def weight_back(plan: StepPlan, weight: Weight) -> Weight:
     """The canary's weight after one step of promotion: all at once without `stepWeightPromotion`."""
     return max(0, weight - plan.step_weight_promotion) if plan.step_weight_promotion else 0
-
-
-def planned_weights(plan: StepPlan) -> tuple[Weight, ...]:
-    """Every weight a rollout goes through; raises `ValueError` for steps that never reach a promotion."""
-    weights: list[Weight] = []
-    weight = 0
-    while weight < last_weight(plan):
-        following = next_weight(plan, weight)
-        if following <= weight:
-            raise ValueError(f"the steps end at weight {weight}, below {last_weight(plan)}")
-        weights.append(weight := following)
-    return tuple(weights)

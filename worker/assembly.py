@@ -45,6 +45,12 @@ STICKY = timedelta(seconds=2)
 """After a killed worker its workflows go to another one this soon."""
 HEARTBEATS = timedelta(milliseconds=500)
 """At least this often heartbeats reach the server, so that a cancelled check hears of it."""
+THREADS_OF_A_CHECK = 4
+"""A check with two built-in metrics asks for values and sample sizes at once."""
+UNLIMITED = httpx.Limits(max_connections=None)
+"""Waiting for a connection would count as the hook's time; the slots of the queue are the limit."""
+RUNS_OF_A_WATCH = 2
+"""While a watch takes over from the one before, both hold a slot."""
 GRACE = timedelta(seconds=10)
 
 
@@ -63,9 +69,9 @@ def build_activities(
     """Build every adapter; *stack* closes what they hold."""
     observation = ObservationActivities(clusters)
     reach = Reach(clusters)
-    threads = stack.enter_context(ThreadPoolExecutor(settings.checks, "metrics"))
-    verified = httpx.AsyncClient(follow_redirects=False, trust_env=False)
-    unverified = httpx.AsyncClient(follow_redirects=False, trust_env=False, verify=False)  # noqa: S501 — for hooks that say `disableTLS`
+    threads = stack.enter_context(ThreadPoolExecutor(THREADS_OF_A_CHECK * settings.checks, "metrics"))
+    verified = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=UNLIMITED)
+    unverified = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=UNLIMITED, verify=False)  # noqa: S501 — for hooks that say `disableTLS`
     stack.push_async_callback(verified.aclose)
     stack.push_async_callback(unverified.aclose)
     analysis = AnalysisActivities(
@@ -126,7 +132,7 @@ def build_workers(client: Client, settings: WorkerSettings, activities: Activiti
             client,
             task_queue=WATCH_QUEUE,
             activities=activities.watches,
-            max_concurrent_activities=settings.watches,
+            max_concurrent_activities=RUNS_OF_A_WATCH * settings.watches,
             **common,
         ),
     ]

@@ -50,9 +50,10 @@ TRAFFIC = ActivityOptions(
     priority=Priority(priority_key=1),
 )
 """Writes of traffic: retried without end, and before anything else."""
+CHECK_MARGIN = timedelta(seconds=30)
+"""A check may take so much longer than its hooks."""
 CHECK = ActivityOptions(
     task_queue=CHECKS_QUEUE,
-    start_to_close_timeout=timedelta(minutes=5),
     heartbeat_timeout=timedelta(seconds=2),
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=500),

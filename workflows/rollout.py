@@ -33,6 +33,7 @@ from canary.decision import (
     ShiftBack,
     Wait,
 )
+from canary.hooks import longest_calls
 from canary.ladder import decide, next_check
 from canary.observation import Observation
 from canary.situation import Situation
@@ -52,7 +53,7 @@ from workflows.contract import (
     RolloutView,
     Verb,
 )
-from workflows.options import CHECK, READ, REPORT, TRAFFIC, WRITE
+from workflows.options import CHECK, CHECK_MARGIN, READ, REPORT, TRAFFIC, WRITE, ActivityOptions
 from workflows.wishes import as_command, as_person
 
 PAUSE = timedelta(seconds=2)
@@ -199,8 +200,10 @@ class RolloutWorkflow:
             weight=self._status.traffic_weight,
         )
         summary = f"check {self._status.checks + 1} at weight {request.weight}"
+        hooks = tuple(hook for hook in self._spec.analysis.webhooks if hook.type in due.hooks)
+        options: ActivityOptions = {**CHECK, "start_to_close_timeout": CHECK_MARGIN + longest_calls(hooks)}
         return await workflow.execute_activity_method(
-            AnalysisActivities.analyse, request, summary=summary, **CHECK
+            AnalysisActivities.analyse, request, summary=summary, **options
         )
 
     async def _shift(self, weight: Weight) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from canary.application import ClusterRef
+from canary.application import ClusterRef, SecretKey
 from canary.documents.reading import Key
 from canary.documents.resolve import resolve
 from canary.spec import (
@@ -15,7 +15,6 @@ from canary.spec import (
     MetricProvider,
     MetricSpec,
     MetricTemplate,
-    SecretKey,
     StepPlan,
     TargetRef,
     ThresholdRange,
@@ -178,10 +177,11 @@ def test_the_cluster_must_be_named(canary: Object, template: Object) -> None:
 
 def test_the_cluster_may_be_one_of_the_documents(canary: Object, template: Object) -> None:
     clusters = read("fleet.yaml")[1:]
+    clusters[1]["metadata"]["namespace"] = "clusters"
 
     resolution = resolve([canary, template, *clusters], "kurator-member2")
 
     assert resolution.canaries[0].cluster == ClusterRef(
         name="kurator-member2",
-        kubeconfig=SecretKey(namespace="default", name="kurator-member2", key="kurator-member2.config"),
+        kubeconfig=SecretKey(namespace="clusters", name="kurator-member2", key="kurator-member2.config"),
     )

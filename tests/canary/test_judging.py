@@ -1,0 +1,277 @@
+"""Readiness, measurements, steps, queries and idle canaries: one row a rule."""
+
+from datetime import timedelta
+
+import pytest
+
+from canary.analysis import AnalysisResult, Check, HookAnswer, Measurement, judge_check, window
+from canary.errors import TemplateError
+from canary.idle import Rest, Resume, Roll, decide_idle
+from canary.observation import Observation, Routes
+from canary.queries import duration_text, render_query, render_sample_size
+from canary.readiness import Readiness, judge_readiness
+from canary.spec import HookType, MetricSpec, MetricTemplate, StepPlan, ThresholdRange
+from canary.status import CanaryStatus, Outcome, Phase, Wishes
+from canary.steps import last_weight, next_weight, weight_back
+from tests.canary.rollouts import (
+    ABORT,
+    ADA,
+    NEW,
+    NOW,
+    OLD,
+    RESTART,
+    a_check,
+    a_spec,
+    a_workload,
+)
+
+TEMPLATE = MetricTemplate(
+    name="errors", namespace="test", query="rate(x{ns='{{ namespace }}'}[{{interval}}])"
+)
+
+
+@pytest.mark.parametrize(
+    ("plan", "weights"),
+    [
+        pytest.param(StepPlan(step_weight=10, max_weight=30), [10, 20, 30], id="steps"),
+        pytest.param(StepPlan(step_weight=20, max_weight=50), [20, 40, 60], id="overshoot"),
+        pytest.param(StepPlan(step_weight=60, max_weight=100), [60, 100], id="never above 100"),
+        pytest.param(StepPlan(step_weights=(1, 2, 10, 80)), [1, 2, 10, 80], id="a list"),
+        pytest.param(StepPlan(step_weights=(50, 150)), [50, 100], id="a list that overflows"),
+    ],
+)
+def test_weights_grow(plan: StepPlan, weights: list[int]) -> None:
+    weight, seen = 0, []
+    while weight < last_weight(plan):
+        weight = next_weight(plan, weight)
+        seen.append(weight)
+
+    assert seen == weights
+
+
+def test_a_list_edited_in_mid_run_goes_on_with_the_next_greater_weight() -> None:
+    assert next_weight(StepPlan(step_weights=(10, 30, 60)), 20) == 30
+    assert next_weight(StepPlan(step_weights=(10, 30)), 40) == 30
+
+
+@pytest.mark.parametrize(("promotion", "expected"), [(0, 0), (20, 30), (50, 0), (80, 0)])
+def test_weight_goes_back(promotion: int, expected: int) -> None:
+    assert weight_back(StepPlan(step_weight_promotion=promotion), 50) == expected
+
+
+@pytest.mark.parametrize(
+    ("workload", "since", "readiness", "message"),
+    [
+        pytest.param(None, None, Readiness.WAITING, "it is not there", id="missing"),
+        pytest.param(a_workload(), None, Readiness.READY, "", id="ready"),
+        pytest.param(
+            a_workload(is_observed=False, has_exceeded_deadline=True),
+            None,
+            Readiness.WAITING,
+            "waiting for rollout to finish: observed deployment generation less than desired generation",
+            id="a deadline of a generation before",
+        ),
+        pytest.param(
+            a_workload(updated=1),
+            None,
+            Readiness.WAITING,
+            "waiting for rollout to finish: 1 out of 2 new replicas have been updated",
+            id="not updated",
+        ),
+        pytest.param(
+            a_workload(replicas=3),
+            None,
+            Readiness.WAITING,
+            "waiting for rollout to finish: 1 old replicas are pending termination",
+            id="old pods",
+        ),
+        pytest.param(
+            a_workload(ready=1),
+            None,
+            Readiness.WAITING,
+            "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available",
+            id="not available",
+        ),
+        pytest.param(
+            a_workload(ready=1),
+            NOW - timedelta(seconds=60),
+            Readiness.FAILED,
+            "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available; "
+            "not ready for 60 s",
+            id="deadline",
+        ),
+        pytest.param(
+            a_workload(has_exceeded_deadline=True),
+            None,
+            Readiness.FAILED,
+            "podinfo exceeded its progress deadline",
+            id="its own deadline",
+        ),
+    ],
+)
+def test_readiness(workload, since, readiness, message) -> None:  # noqa: ANN001 — a table's row
+    verdict = judge_readiness(workload, 100, timedelta(seconds=60), since, NOW)
+
+    assert (verdict.readiness, verdict.message) == (readiness, message)
+
+
+def test_a_threshold_lets_some_pods_be_missing() -> None:
+    half = a_workload(size=4, ready=2)
+
+    assert judge_readiness(half, 50, timedelta(seconds=60), None, NOW).is_ready
+    assert not judge_readiness(half, 75, timedelta(seconds=60), None, NOW).is_ready
+
+
+def measured(metric: MetricSpec, value: float | None, error: str = "") -> tuple[AnalysisResult, str]:
+    spec = a_spec()
+    spec = spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": (metric,)})})
+    measurement = Measurement(metric=metric.name, query="q", value=value, error=error, at=NOW)
+    verdict = judge_check(spec, Check(observation=Observation(at=NOW), measurements=(measurement,)))
+    return verdict.result, verdict.message
+
+
+SUCCESS = MetricSpec(name="request-success-rate", threshold_range=ThresholdRange(min=99, max=99.9))
+DURATION = MetricSpec(name="request-duration", threshold_range=ThresholdRange(max=500))
+CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdRange(max=5))
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "result", "message"),
+    [
+        pytest.param(SUCCESS, 99, "Successful", "", id="the lower bound is inside"),
+        pytest.param(SUCCESS, 99.9, "Successful", "", id="the upper bound is inside"),
+        pytest.param(SUCCESS, 98.5, "Failed", "success rate 98.50% < 99%", id="below"),
+        pytest.param(SUCCESS, 100, "Failed", "success rate 100.00% > 99.9%", id="above"),
+        pytest.param(DURATION, 500.9, "Successful", "", id="milliseconds are whole"),
+        pytest.param(DURATION, 1515, "Failed", "request duration 1.515s > 500ms", id="slow"),
+        pytest.param(CUSTOM, 12.344, "Failed", "errors 12.34 > 5", id="a template's value"),
+        pytest.param(
+            SUCCESS,
+            None,
+            "Inconclusive",
+            "no values found for istio metric request-success-rate "
+            "probably podinfo.test is not receiving traffic",
+            id="no data",
+        ),
+        pytest.param(
+            CUSTOM,
+            None,
+            "Inconclusive",
+            "no values found for custom metric: errors",
+            id="no data of a template",
+        ),
+    ],
+)
+def test_judges_a_metric(metric, value, result, message) -> None:  # noqa: ANN001 — a table's row
+    assert measured(metric, value) == (result, message)
+
+
+def test_a_metric_without_an_answer_is_an_error() -> None:
+    assert measured(SUCCESS, None, "timed out") == (
+        "Error",
+        "Metric request-success-rate error: timed out",
+    )
+
+
+def test_a_hook_that_fails_comes_before_any_metric() -> None:
+    answer = HookAnswer(hook="load", type=HookType.ROLLOUT, passed=False, status=500, message="boom", at=NOW)
+    good = HookAnswer(hook="first", type=HookType.ROLLOUT, passed=True, status=200, at=NOW)
+    check = a_check(50.0).model_copy(update={"hooks": (good, answer)})
+
+    assert judge_check(a_spec(), check).message == "rollout check load failed boom"
+
+
+@pytest.mark.parametrize(("ago", "expected"), [(600, 60), (30, 30), (0, 1)])
+def test_a_window_never_reaches_back_before_the_step(ago: int, expected: int) -> None:
+    assert window(SUCCESS, NOW - timedelta(seconds=ago), NOW) == timedelta(seconds=expected)
+
+
+def test_renders_flaggers_queries() -> None:
+    minute = timedelta(minutes=1)
+    labels = 'reporter="destination",destination_workload_namespace="test",destination_workload=~"podinfo"'
+
+    assert render_query(a_spec(), SUCCESS, minute) == (
+        f'sum(rate(istio_requests_total{{{labels},response_code!~"5.*"}}[1m]))'
+        f" / sum(rate(istio_requests_total{{{labels}}}[1m])) * 100"
+    )
+    assert render_query(a_spec(), DURATION, timedelta(seconds=30)) == (
+        "histogram_quantile(0.99, sum(rate("
+        f"istio_request_duration_milliseconds_bucket{{{labels}}}[30s])) by (le))"
+    )
+    assert (
+        render_sample_size(a_spec(), SUCCESS, minute)
+        == f"sum(increase(istio_requests_total{{{labels}}}[1m]))"
+    )
+    assert render_sample_size(a_spec(), CUSTOM, minute) is None
+
+
+def test_fills_a_templates_variables() -> None:
+    assert render_query(a_spec(), CUSTOM, timedelta(seconds=90)) == "rate(x{ns='test'}[90s])"
+
+
+def test_names_what_a_template_asks_in_vain() -> None:
+    unknown = CUSTOM.model_copy(
+        update={"template": TEMPLATE.model_copy(update={"query": "{{ variables.zone }}"})}
+    )
+
+    with pytest.raises(TemplateError, match=r"variables\.zone"):
+        render_query(a_spec(), unknown, timedelta(seconds=90))
+    with pytest.raises(TemplateError, match="neither built in"):
+        render_query(a_spec(), MetricSpec(name="mine"), timedelta(seconds=90))
+
+
+@pytest.mark.parametrize(("seconds", "text"), [(60, "1m"), (90, "90s"), (120, "2m"), (1, "1s")])
+def test_writes_durations_for_prometheus(seconds: int, text: str) -> None:
+    assert duration_text(timedelta(seconds=seconds)) == text
+
+
+SETTLED = CanaryStatus(phase=Phase.SUCCEEDED, last_applied=OLD, last_promoted=OLD, message="done")
+FAILED = SETTLED.model_copy(update={"phase": Phase.FAILED, "last_applied": NEW, "message": "failed"})
+HALTED = FAILED.model_copy(update={"outcome": Outcome.HALTED})
+
+
+def look(revision=NEW, weight=0, manager="") -> Observation:  # noqa: ANN001 — a revision or nothing
+    routes = Routes(primary=100 - weight, canary=weight, manager=manager)
+    target = None if revision is None else a_workload(size=0, revision=revision)
+    return Observation(at=NOW, target=target, routes=routes)
+
+
+@pytest.mark.parametrize(
+    ("status", "seen", "wishes", "expected"),
+    [
+        pytest.param(SETTLED, look(), Wishes(), Roll(revision=NEW), id="a new revision"),
+        pytest.param(SETTLED, look(OLD), Wishes(), Rest(), id="the promoted revision"),
+        pytest.param(FAILED, look(), Wishes(), Rest(message="failed"), id="what failed is not tried again"),
+        pytest.param(FAILED, look(), RESTART, Roll(revision=NEW), id="unless a person asks"),
+        pytest.param(
+            SETTLED, look(None), Wishes(), Rest(message="Deployment podinfo is not there"), id="gone"
+        ),
+        pytest.param(
+            HALTED, look(), Wishes(), Rest(message="failed", needs_person=True), id="halted: a person decides"
+        ),
+        pytest.param(HALTED, look(), RESTART, Resume(revision=NEW), id="halted: promote again"),
+        pytest.param(HALTED, look(), ABORT, Resume(revision=NEW, abort=ADA), id="halted: give it up"),
+        pytest.param(
+            SETTLED,
+            look(OLD, 20, "kubectl"),
+            Wishes(),
+            Rest(message="kubectl gave the canary weight 20 while no rollout runs", needs_person=True),
+            id="a person's weights are reported",
+        ),
+        pytest.param(
+            SETTLED,
+            look(OLD, 20),
+            Wishes(),
+            Rest(message="someone gave the canary weight 20 while no rollout runs", needs_person=True),
+            id="also without a name",
+        ),
+    ],
+)
+def test_idle(status, seen, wishes, expected) -> None:  # noqa: ANN001 — a table's row
+    assert decide_idle(a_spec(), status, seen, wishes) == expected
+
+
+def test_a_suspended_canary_starts_nothing() -> None:
+    decision = decide_idle(a_spec(suspend=True), SETTLED, look(), Wishes())
+
+    assert isinstance(decision, Rest)

@@ -1,0 +1,379 @@
+"""What is decided: one row a rule."""
+
+from datetime import timedelta
+
+import pytest
+
+from canary.decision import (
+    Advance,
+    Correct,
+    Decision,
+    Finalise,
+    Finish,
+    HandOver,
+    Hold,
+    Measure,
+    Promote,
+    Reinforce,
+    Restart,
+    RestorePrimary,
+    Retreat,
+    Rollback,
+    ShiftBack,
+    Wait,
+)
+from canary.ladder import FOREIGN_WRITES, decide
+from canary.observation import Routes
+from canary.situation import Situation
+from canary.spec import StepPlan
+from canary.status import Outcome, Phase
+from tests.canary.rollouts import (
+    ABORT,
+    NEWER,
+    NOW,
+    OLD,
+    RESTART,
+    a_case,
+    a_check,
+    a_primary,
+    a_spec,
+    a_status,
+    a_workload,
+    at_weight,
+    in_phase,
+)
+
+DOWN = a_primary(ready=0)
+LONG_AGO = NOW - timedelta(hours=1)
+MINUTE = timedelta(seconds=60)
+
+
+def shape(decision: Decision) -> object:
+    """What a decision does, without its words."""
+    match decision:
+        case Advance() | Correct() | ShiftBack():
+            return type(decision), decision.weight
+        case Rollback():
+            return Rollback, decision.outcome
+        case Hold():
+            return Hold, decision.is_failed_check
+        case Wait():
+            return Wait, decision.until - NOW, decision.needs_person
+        case _:
+            return type(decision)
+
+
+ASKS = (Wait, MINUTE, True)
+ANALYSIS = [
+    pytest.param(a_case(), (Advance, 10), id="the first step needs no check"),
+    pytest.param(a_case(status=at_weight(10)), Measure, id="every further step needs a check"),
+    pytest.param(a_case(status=at_weight(10), check=a_check()), (Advance, 20), id="a passing check advances"),
+    pytest.param(a_case(status=at_weight(30), check=a_check()), Promote, id="the last step promotes"),
+    pytest.param(
+        a_case(status=at_weight(10, due=NOW + MINUTE)), (Wait, MINUTE, False), id="no step before it is due"
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), check=a_check(98.0)), (Hold, True), id="a value out of bounds counts"
+    ),
+    pytest.param(a_case(status=at_weight(10), check=a_check(None)), (Hold, True), id="no data counts"),
+    pytest.param(
+        a_case(status=at_weight(10), check=a_check(error="timeout")), (Hold, True), id="an error counts"
+    ),
+    pytest.param(
+        a_case(status=at_weight(10, failed_checks=1), check=a_check(98.0)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="the last failed check allowed ends it at that very check",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10, failed_checks=1), check=a_check(98.0), primary=DOWN),
+        (Hold, True),
+        id="no rollback onto a primary that does not serve",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10, failed_checks=2, due=NOW + MINUTE)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="a threshold reached before ends it once the primary serves",
+    ),
+    pytest.param(a_case(wishes=ABORT), (Rollback, Outcome.ABORTED), id="abort without traffic"),
+    pytest.param(
+        a_case(status=at_weight(10, due=NOW + MINUTE), wishes=ABORT),
+        (Rollback, Outcome.ABORTED),
+        id="abort waits for no interval",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), wishes=ABORT, primary=DOWN),
+        ASKS,
+        id="abort leaves traffic that is served",
+    ),
+    pytest.param(
+        a_case(wishes=ABORT, primary=DOWN),
+        (Rollback, Outcome.ABORTED),
+        id="abort without traffic needs no primary",
+    ),
+    pytest.param(
+        a_case(wishes=ABORT, primary=DOWN, routes=Routes(primary=90, canary=10)),
+        ASKS,
+        id="weights that someone else set are traffic too",
+    ),
+    pytest.param(a_case(target=None), (Rollback, Outcome.ROLLED_BACK), id="a target that is gone"),
+    pytest.param(
+        a_case(status=at_weight(10), target=a_workload(revision=OLD)),
+        (Rollback, Outcome.REVERTED),
+        id="back at the promoted revision",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10, due=NOW + MINUTE), target=a_workload(revision=NEWER)),
+        Restart,
+        id="a new revision loses the weight at once",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), target=a_workload(revision=NEWER), primary=DOWN),
+        ASKS,
+        id="a new revision stays where only it serves",
+    ),
+    pytest.param(a_case(status=at_weight(10), wishes=RESTART), Restart, id="a person restarts"),
+    pytest.param(
+        a_case(status=at_weight(20), routes=Routes(primary=90, canary=10)),
+        (Correct, 20),
+        id="foreign weights are put right",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20), routes=Routes(primary=50, canary=50)),
+        (Correct, 20),
+        id="too much on the canary is put right",
+    ),
+    pytest.param(a_case(status=at_weight(20), routes=None), (Correct, 20), id="lost routes are brought back"),
+    pytest.param(
+        a_case(status=at_weight(20), routes=Routes(primary=90, canary=10), target=a_workload(ready=0)),
+        ASKS,
+        id="weights are not put back onto a canary that does not serve",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20), routes=Routes(primary=50, canary=50), primary=DOWN),
+        ASKS,
+        id="weights are not put back onto a primary that does not serve",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20, foreign_writes=FOREIGN_WRITES), routes=Routes(primary=90, canary=10)),
+        ASKS,
+        id="undone three times: stand back",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20, due=NOW + MINUTE), target=a_workload(ready=0)),
+        Retreat,
+        id="a canary without pods loses its traffic at once",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20), target=a_workload(ready=0), primary=DOWN),
+        ASKS,
+        id="neither side serves",
+    ),
+    pytest.param(
+        a_case(target=a_workload(ready=1)), (Hold, False), id="exposure grows on a ready canary only"
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), target=a_workload(ready=1)),
+        Measure,
+        id="a canary partly ready goes on being checked",
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), target=a_workload(ready=1), check=a_check()),
+        (Hold, False),
+        id="a canary partly ready holds its weight",
+    ),
+    pytest.param(
+        a_case(primary=a_primary(ready=1)), (Hold, False), id="exposure grows beside a ready primary only"
+    ),
+    pytest.param(a_case(primary=None), (Hold, False), id="no primary, no exposure"),
+    pytest.param(
+        a_case(target=a_workload(size=0)), (Hold, False), id="no exposure for a canary without pods"
+    ),
+    pytest.param(
+        a_case(target=a_workload(is_observed=False)),
+        (Hold, False),
+        id="a generation that nobody has seen yet",
+    ),
+    pytest.param(a_case(target=a_workload(replicas=3)), (Hold, False), id="old pods that are still there"),
+    pytest.param(a_case(target=a_workload(updated=1)), (Hold, False), id="pods that are not updated yet"),
+    pytest.param(
+        a_case(status=a_status(canary_unready_since=LONG_AGO, due=NOW + MINUTE), target=a_workload(ready=1)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="the canary's deadline",
+    ),
+    pytest.param(
+        a_case(target=a_workload(has_exceeded_deadline=True)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="the Deployment's own deadline",
+    ),
+    pytest.param(
+        a_case(status=a_status(primary_unready_since=LONG_AGO), primary=a_primary(ready=1)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="the primary's deadline",
+    ),
+    pytest.param(
+        a_case(
+            status=a_status(canary_unready_since=NOW - timedelta(seconds=590), due=NOW + MINUTE),
+            target=a_workload(ready=1),
+        ),
+        (Wait, timedelta(seconds=10), False),
+        id="a deadline before the next tick is looked at in time",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20, is_retreated=True, traffic_weight=0)),
+        (Advance, 20),
+        id="a canary that is ready again returns to its weight",
+    ),
+    pytest.param(a_case(a_spec(skip_analysis=True)), Promote, id="skipAnalysis promotes a ready canary"),
+    pytest.param(a_case(a_spec(skip_analysis=True), at_weight(10)), Promote, id="skipAnalysis in mid-run"),
+    pytest.param(
+        a_case(a_spec(skip_analysis=True), target=a_workload(ready=1)),
+        (Hold, False),
+        id="skipAnalysis waits for the canary",
+    ),
+]
+STEPWISE = a_spec(steps=StepPlan(step_weight=10, max_weight=30, step_weight_promotion=20))
+ENDING = [
+    pytest.param(a_case(status=in_phase(Phase.PROMOTING)), Finalise, id="a ready primary gets everything"),
+    pytest.param(a_case(STEPWISE, in_phase(Phase.PROMOTING)), (ShiftBack, 10), id="promotion in steps"),
+    pytest.param(
+        a_case(STEPWISE, in_phase(Phase.PROMOTING, 10)), Finalise, id="the last step of the promotion"
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, due=NOW + MINUTE)),
+        (Wait, MINUTE, False),
+        id="no promotion step early",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING), primary=a_primary(ready=1)),
+        (Hold, False),
+        id="the primary gets no more before it is ready",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, primary_size=3)),
+        (Hold, False),
+        id="promotion never shrinks the primary",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING), wishes=ABORT), RestorePrimary, id="abort in promotion"
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, is_restoring=True), wishes=ABORT),
+        (Rollback, Outcome.ABORTED),
+        id="abort in promotion ends on the restored primary",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, is_restoring=True), primary=a_primary(ready=1)),
+        (Wait, MINUTE, False),
+        id="abort in promotion waits for the restored primary",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING), target=a_workload(revision=NEWER)),
+        Retreat,
+        id="no newer revision gets the judged one's traffic",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, 0), target=a_workload(revision=NEWER)),
+        Finalise,
+        id="a newer revision without traffic waits",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, 0), target=None), Finalise, id="promotion without a target"
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING), routes=Routes(primary=100, canary=0)),
+        (Correct, 30),
+        id="foreign weights in promotion",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING), target=a_workload(ready=0)),
+        Retreat,
+        id="a canary without pods in promotion",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO), primary=DOWN),
+        HandOver,
+        id="a primary that does not get ready hands over",
+    ),
+    pytest.param(
+        a_case(
+            status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO),
+            primary=DOWN,
+            target=a_workload(size=1),
+        ),
+        Reinforce,
+        id="the canary is brought to size first",
+    ),
+    pytest.param(
+        a_case(
+            status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO),
+            primary=DOWN,
+            target=a_workload(ready=1),
+        ),
+        ASKS,
+        id="and gets nothing before it is",
+    ),
+    pytest.param(
+        a_case(
+            status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO),
+            primary=DOWN,
+            target=a_workload(revision=NEWER),
+        ),
+        ASKS,
+        id="nothing is handed over to a revision that was not judged",
+    ),
+    pytest.param(
+        a_case(
+            status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO, is_restoring=True), primary=DOWN
+        ),
+        ASKS,
+        id="an aborted promotion is not handed over",
+    ),
+    pytest.param(a_case(status=in_phase(Phase.FINALISING, 0)), Finish, id="the canary's pods go last"),
+    pytest.param(
+        a_case(a_spec(skip_analysis=True), in_phase(Phase.FINALISING, 0)), Finish, id="after skipAnalysis too"
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.FINALISING, 0, due=NOW + MINUTE)),
+        (Wait, MINUTE, False),
+        id="finalising waits its interval",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.FINALISING, 0), primary=a_primary(ready=1)),
+        (Hold, False),
+        id="the canary's pods stay while the primary is not ready",
+    ),
+    pytest.param(a_case(status=in_phase(Phase.FINALISING, 0), wishes=ABORT), Finish, id="too late to abort"),
+]
+
+
+@pytest.mark.parametrize(("case", "expected"), [*ANALYSIS, *ENDING])
+def test_decides(case: Situation, expected: object) -> None:
+    assert shape(decide(case)) == expected
+
+
+def test_equal_situations_give_equal_decisions() -> None:
+    for row in (*ANALYSIS, *ENDING):
+        case = row.values[0]
+        assert isinstance(case, Situation)
+
+        assert decide(case) == decide(case)
+
+
+def test_says_who_aborted_and_why() -> None:
+    decision = decide(a_case(wishes=ABORT))
+
+    assert isinstance(decision, Rollback)
+    assert decision.message == "Aborted by ada: looks bad"
+
+
+def test_names_both_sides_of_the_comparison() -> None:
+    decision = decide(a_case(status=at_weight(10), check=a_check(98.693)))
+
+    assert isinstance(decision, Hold)
+    assert decision.message == "Halt podinfo.test advancement success rate 98.69% < 99%"
+
+
+def test_names_who_undid_the_weights() -> None:
+    drifted = a_case(status=at_weight(20), routes=Routes(primary=90, canary=10, manager="argocd"))
+
+    assert decide(drifted).message == "argocd left weight 10 where 20 was set"  # type: ignore[union-attr]

@@ -1,0 +1,235 @@
+"""What a status becomes by a decision that was carried out."""
+
+from datetime import timedelta
+
+import pytest
+
+from canary.decision import (
+    Advance,
+    Correct,
+    Finalise,
+    Finish,
+    HandOver,
+    Hold,
+    Measure,
+    Promote,
+    Reinforce,
+    Restart,
+    RestorePrimary,
+    Retreat,
+    Rollback,
+    ShiftBack,
+    Wait,
+)
+from canary.spec import HookType
+from canary.status import Outcome, Phase
+from canary.transition import after, begin, noticed, resumed
+from tests.canary.rollouts import (
+    ADA,
+    NEW,
+    NEWER,
+    NOW,
+    OLD,
+    a_case,
+    a_primary,
+    a_spec,
+    a_status,
+    a_workload,
+    at_weight,
+    in_phase,
+)
+
+DONE = NOW + timedelta(seconds=3)
+DUE = DONE + timedelta(seconds=60)
+
+
+def test_a_rollout_begins_an_interval_before_its_first_tick() -> None:
+    status = begin(a_spec(), NEW, OLD, 2, NOW)
+
+    assert (status.phase, status.canary_weight, status.due) == (
+        Phase.PROGRESSING,
+        0,
+        NOW + timedelta(seconds=60),
+    )
+    assert status.canary_unready_since == NOW
+
+
+@pytest.mark.parametrize(
+    ("case", "decision", "changes"),
+    [
+        pytest.param(
+            a_case(),
+            Advance(weight=10, message="m"),
+            {
+                "canary_weight": 10,
+                "traffic_weight": 10,
+                "actuated_at": DONE,
+                "traffic_changed_at": DONE,
+                "due": DUE,
+            },
+            id="advance",
+        ),
+        pytest.param(
+            a_case(status=at_weight(20, is_retreated=True, traffic_weight=0)),
+            Advance(weight=20, message="m"),
+            {"is_retreated": False, "traffic_weight": 20, "due": DUE},
+            id="return after a retreat",
+        ),
+        pytest.param(a_case(), Hold(message="m"), {"failed_checks": 0, "due": DUE}, id="hold"),
+        pytest.param(
+            a_case(),
+            Hold(message="m", is_failed_check=True),
+            {"failed_checks": 1, "due": DUE},
+            id="failed check",
+        ),
+        pytest.param(
+            a_case(status=at_weight(20, failed_checks=1)),
+            Restart(revision=NEWER, message="m", by=ADA),
+            {
+                "revision": NEWER,
+                "canary_weight": 0,
+                "traffic_weight": 0,
+                "failed_checks": 0,
+                "restarts": 1,
+                "actuated_at": DONE,
+                "traffic_changed_at": DONE,
+                "canary_unready_since": DONE,
+                "due": DUE,
+                "by": ADA,
+            },
+            id="restart",
+        ),
+        pytest.param(
+            a_case(),
+            Restart(revision=NEWER, message="m"),
+            {"traffic_changed_at": None},
+            id="a restart without traffic changes none",
+        ),
+        pytest.param(
+            a_case(status=at_weight(20)),
+            Retreat(message="m"),
+            {"canary_weight": 20, "traffic_weight": 0, "is_retreated": True, "due": DUE},
+            id="retreat",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.PROMOTING)),
+            Retreat(message="m", is_next_revision=True),
+            {"traffic_weight": 0, "is_retreated": False, "next_revision": True},
+            id="retreat in promotion",
+        ),
+        pytest.param(
+            a_case(status=at_weight(20)),
+            Correct(weight=20, message="m"),
+            {"foreign_writes": 1, "due": NOW},
+            id="drift is no tick",
+        ),
+        pytest.param(
+            a_case(status=at_weight(30)),
+            Promote(message="m"),
+            {
+                "phase": Phase.PROMOTING,
+                "canary_weight": 0,
+                "traffic_weight": 30,
+                "primary_unready_since": DONE,
+                "due": DUE,
+            },
+            id="promote",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.PROMOTING)),
+            ShiftBack(weight=10, message="m"),
+            {"phase": Phase.PROMOTING, "traffic_weight": 10, "due": DUE},
+            id="shift back",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.PROMOTING)),
+            Finalise(message="m"),
+            {"phase": Phase.FINALISING, "traffic_weight": 0, "due": DUE},
+            id="finalise",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.FINALISING, 0)),
+            Finish(message="m"),
+            {"phase": Phase.SUCCEEDED, "outcome": Outcome.PROMOTED},
+            id="finish",
+        ),
+        pytest.param(
+            a_case(status=at_weight(20, failed_checks=1)),
+            Rollback(outcome=Outcome.ROLLED_BACK, message="m", is_failed_check=True),
+            {
+                "phase": Phase.FAILED,
+                "outcome": Outcome.ROLLED_BACK,
+                "failed_checks": 2,
+                "canary_weight": 0,
+                "traffic_weight": 0,
+                "traffic_changed_at": DONE,
+            },
+            id="rollback keeps the counters",
+        ),
+        pytest.param(
+            a_case(),
+            Rollback(outcome=Outcome.ABORTED, message="m", by=ADA),
+            {"outcome": Outcome.ABORTED, "by": ADA, "traffic_changed_at": None},
+            id="abort without traffic",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.PROMOTING)),
+            RestorePrimary(message="m", by=ADA),
+            {
+                "is_restoring": True,
+                "by": ADA,
+                "traffic_weight": 30,
+                "primary_unready_since": DONE,
+                "due": DUE,
+            },
+            id="restore",
+        ),
+        pytest.param(
+            a_case(status=in_phase(Phase.PROMOTING)),
+            HandOver(message="m"),
+            {"phase": Phase.FAILED, "outcome": Outcome.HALTED, "traffic_weight": 100},
+            id="hand over",
+        ),
+        pytest.param(a_case(), Reinforce(replicas=2, message="m"), {"due": NOW}, id="reinforce is no tick"),
+        pytest.param(a_case(), Wait(until=NOW, message="m"), {"due": NOW, "message": "m"}, id="wait"),
+    ],
+)
+def test_becomes(case, decision, changes) -> None:  # noqa: ANN001 — a table's row
+    status = after(case, decision, DONE)
+
+    assert {name: getattr(status, name) for name in changes} == changes
+    assert status.message == "m"
+
+
+def test_a_check_leaves_the_message_alone() -> None:
+    case = a_case(status=at_weight(10, message="before"))
+
+    assert after(case, Measure(hooks=(HookType.ROLLOUT,)), DONE) == case.status
+
+
+def test_only_what_shows_is_a_transition() -> None:
+    case = a_case(status=at_weight(10))
+
+    assert after(case, Hold(message="m"), DONE).last_transition_time == case.status.last_transition_time
+    assert after(case, Advance(weight=20, message="m"), DONE).last_transition_time == DONE
+
+
+def test_notices_since_when_a_workload_is_unready() -> None:
+    unready = a_case(target=a_workload(ready=1), primary=a_primary(ready=1))
+    earlier = NOW - timedelta(seconds=9)
+
+    first = noticed(unready)
+    still = noticed(a_case(status=a_status(canary_unready_since=earlier), target=a_workload(ready=1)))
+    again = noticed(a_case(status=a_status(canary_unready_since=earlier, primary_unready_since=earlier)))
+
+    assert (first.canary_unready_since, first.primary_unready_since) == (NOW, NOW)
+    assert still.canary_unready_since == earlier
+    assert (again.canary_unready_since, again.primary_unready_since) == (None, None)
+
+
+def test_goes_on_where_another_was_cut_off() -> None:
+    begun = begin(a_spec(), NEW, OLD, 2, NOW)
+
+    status = resumed(a_spec(), begun, 40)
+
+    assert (status.canary_weight, status.traffic_weight, status.due) == (40, 40, NOW)
