@@ -451,6 +451,21 @@ FLAGGER = [
         [{"uri": {"starts": "/"}}],
         "spec.service.match[0].uri.starts: unknown field; allowed are exact, prefix, suffix, regex",
     ),
+    (
+        "spec.service.match",
+        [{"headers": {"x-user": {"equals": "a"}}}],
+        "spec.service.match[0].headers.x-user.equals: unknown field; allowed are exact, prefix, suffix, regex",
+    ),
+    (
+        "spec.service.match",
+        [{"headers": {"exact": {"equals": "a"}}}],  # a header that is called as a field is
+        "spec.service.match[0].headers.exact.equals: unknown field",
+    ),
+    (
+        "spec.analysis.metrics[0].thresholdRange",
+        {"min": 2, "max": 1},
+        "spec.analysis.metrics[0].thresholdRange: min 2 is above max 1: no value can pass",
+    ),
     ("spec.analysis", GONE, "spec.analysis: is required"),
     ("spec.analysis.interval", "0s", "spec.analysis.interval: must be longer than 0s"),
     ("spec.analysis.interval", "-1m", "spec.analysis.interval: must be between 0s and 8784h"),
