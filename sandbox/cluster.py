@@ -64,6 +64,18 @@ class Cluster:
         for part in done:
             part.result()
 
+    def endpoints(self) -> dict[str, Any]:
+        """List where the parts are."""
+        return {
+            "api": self.api_url,
+            "prometheus": self.prometheus_url,
+            "gateway": self.gateway_url,
+            "mesh": self.mesh_url,
+            "services": self.services_url,
+            "loadTester": self.load_tester_url,
+            "faults": self.faults,
+        }
+
     async def stop(self) -> None:
         """End every part, the last started first."""
         await self._running.aclose()

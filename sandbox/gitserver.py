@@ -4,7 +4,6 @@ Its first commit is the tree beside this module, `webapp/`; what is pushed stays
 after a restart.
 """
 
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -12,7 +11,7 @@ from typing import Self
 from aiohttp import web
 from dulwich.aiohttp.server import create_repo_app
 from dulwich.index import commit_tree
-from dulwich.objects import Blob, Commit, ObjectID
+from dulwich.objects import Blob, ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
@@ -54,21 +53,14 @@ def open_repository(path: Path) -> Repo:
         return Repo(str(path))
     path.mkdir(parents=True, exist_ok=True)
     repository = Repo.init_bare(str(path), default_branch=BRANCH)
-    repository.refs[Ref(b"refs/heads/" + BRANCH)] = _first_commit(repository)
+    repository.get_worktree().commit(
+        message=b"Begin with the webapp",
+        author=AUTHOR,
+        committer=AUTHOR,
+        tree=commit_tree(repository.object_store, _first_blobs(repository)),
+        ref=Ref(b"refs/heads/" + BRANCH),
+    )
     return repository
-
-
-def _first_commit(repository: Repo) -> ObjectID:
-    store = repository.object_store
-    now = int(time.time())
-    commit = Commit()
-    commit.tree = commit_tree(store, _first_blobs(repository))
-    commit.author = commit.committer = AUTHOR
-    commit.author_time = commit.commit_time = now
-    commit.author_timezone = commit.commit_timezone = 0
-    commit.message = b"Begin with the webapp\n"
-    store.add_object(commit)
-    return commit.id
 
 
 def _first_blobs(repository: Repo) -> Iterator[tuple[bytes, ObjectID, int]]:

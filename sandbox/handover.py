@@ -2,11 +2,8 @@
 
 import json
 import os
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
-
-from sandbox.cluster import Cluster
 
 Object = dict[str, Any]
 
@@ -29,32 +26,19 @@ def kubeconfig(servers: dict[str, str], current: str) -> str:
     )
 
 
-def clusters_document(clusters: Iterable[Cluster]) -> str:
-    """Write what the engine needs to know of the clusters."""
+def clusters_document(prometheus: dict[str, str]) -> str:
+    """Write what the engine needs to know of the clusters, given the Prometheus of each."""
     lines = ["clusters:"]
-    for one in clusters:
+    for name, url in prometheus.items():
         lines += [
-            f"  {one.name}:",
+            f"  {name}:",
             "    kubeconfig: ./kubeconfig",
-            f"    context: {one.name}",
-            f"    prometheus: {one.prometheus_url}",
+            f"    context: {name}",
+            f"    prometheus: {url}",
             "    reach: apiServer",
             f"    scaleDownDelay: {SCALE_DOWN_DELAY}",
         ]
     return "\n".join(lines) + "\n"
-
-
-def endpoints_of(cluster: Cluster) -> Object:
-    """List where the parts of a cluster are."""
-    return {
-        "api": cluster.api_url,
-        "prometheus": cluster.prometheus_url,
-        "gateway": cluster.gateway_url,
-        "mesh": cluster.mesh_url,
-        "services": cluster.services_url,
-        "loadTester": cluster.load_tester_url,
-        "faults": cluster.faults,
-    }
 
 
 def write(path: Path, text: str) -> None:

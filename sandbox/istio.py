@@ -10,7 +10,6 @@ Object = dict[str, Any]
 
 TEXT: Object = {"type": "string"}
 FLAG: Object = {"type": "boolean"}
-NUMBER: Object = {"type": "integer"}
 COUNT: Object = {"type": "integer", "format": "int32"}
 PORT: Object = {"type": "integer", "maximum": 4294967295, "minimum": 0}
 FLOAT: Object = {"type": "number", "format": "double"}

@@ -5,7 +5,6 @@ import contextlib
 import json
 import os
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 from sandbox import handover
@@ -47,9 +46,7 @@ class Sandbox:
             raise
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await self._running.aclose()
 
     async def wait(self) -> None:
@@ -104,13 +101,16 @@ class Sandbox:
                 alone = handover.kubeconfig({one.name: one.api_url}, one.name)
                 await install_kubeconfig(client, one.name, alone)
         handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
-        handover.write(self.directory / "clusters.yaml", handover.clusters_document(members))
+        handover.write(
+            self.directory / "clusters.yaml",
+            handover.clusters_document({one.name: one.prometheus_url for one in members}),
+        )
         endpoints = {
             "pid": os.getpid(),
             "git": self.git_url,
             "temporal": self.temporal.address if self.temporal else None,
             "ui": self.temporal.ui_url if self.temporal else None,
-            "clusters": {one.name: handover.endpoints_of(one) for one in self.clusters.values()},
+            "clusters": {one.name: one.endpoints() for one in self.clusters.values()},
         }
         path = self.directory / "endpoints.json"
         self._running.callback(path.unlink, missing_ok=True)

@@ -170,11 +170,12 @@ def process(tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
     child.wait()
 
 
-async def ready(directory: Path) -> Object:
+async def ready(process: "subprocess.Popen[bytes]", directory: Path) -> Object:
     """Wait until the sandbox has written where it is."""
     path = directory / "endpoints.json"
     async with asyncio.timeout(30):
-        while not path.exists():  # noqa: ASYNC110 — another process writes it
+        while not path.exists():
+            assert process.poll() is None
             await asyncio.sleep(0.02)
     found: Object = json.loads(path.read_text())
     return found
@@ -203,7 +204,7 @@ async def no_child_is_left(directory: Path) -> None:
 async def test_temporal_is_ready_with_attributes_and_retention(
     process: "subprocess.Popen[bytes]", tmp_path: Path, session: aiohttp.ClientSession
 ) -> None:
-    endpoints = await ready(tmp_path)
+    endpoints = await ready(process, tmp_path)
     namespace = f"{endpoints['ui']}/api/v1/namespaces/default"
     async with session.get(namespace) as answer:
         config = (await answer.json())["config"]
@@ -214,7 +215,7 @@ async def test_temporal_is_ready_with_attributes_and_retention(
 
 
 async def test_a_killed_sandbox_leaves_no_process(process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
-    await ready(tmp_path)
+    await ready(process, tmp_path)
     assert len(children_of(tmp_path)) == 4  # itself, two Envoys, Temporal
     process.send_signal(signal.SIGKILL)
     process.wait()
@@ -227,7 +228,7 @@ async def test_a_signal_ends_everything_at_any_moment(
     process: "subprocess.Popen[bytes]", tmp_path: Path, moment: float | None
 ) -> None:
     if moment is None:
-        await ready(tmp_path)
+        await ready(process, tmp_path)
     else:
         await asyncio.sleep(moment)
     process.send_signal(signal.SIGINT)
