@@ -453,8 +453,8 @@ FLAGGER = [
     ),
     (
         "spec.service.match",
-        [{"headers": {"x-user": {"equals": "a"}}}],
-        "spec.service.match[0].headers.x-user.equals: unknown field; allowed are exact, prefix, suffix, regex",
+        [{"headers": {"x-a": {"equals": "a"}}}],
+        "spec.service.match[0].headers.x-a.equals: unknown field; allowed are exact, prefix, suffix, regex",
     ),
     (
         "spec.service.match",
