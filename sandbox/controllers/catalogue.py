@@ -49,7 +49,9 @@ class Catalogue:
         found = {resource.path: resource for resource in await discover(self._client)}
         for path in self.resources.keys() - found.keys():
             self._informers.drop(path)
-            del self.resources[path]
+            gone = self.resources.pop(path)
+            for entry in [item for item in self.entries.values() if item.resource == gone]:
+                self._remove(entry.obj)
         for path in found.keys() - self.resources.keys():
             self.resources[path] = found[path]
             if found[path].kind != IGNORED:

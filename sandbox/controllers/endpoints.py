@@ -54,7 +54,7 @@ class EndpointsController:
         service = self._services.objects.get(key)
         if not service:
             await self._remove_endpoints(key)
-        elif service["spec"].get("selector"):
+        elif service["spec"].get("selector") and service["spec"].get("type") != "ExternalName":
             pods = self._selected(service)
             await self._write_endpoints(key, service, pods)
             await self._write_slice(service, pods)

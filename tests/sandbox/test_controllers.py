@@ -26,6 +26,8 @@ NODE = "kwok-0"
 QUIET = 0.3
 # How often a change is looked for before a test gives up.
 PATIENCE = 800
+# One of the Deployment, two of its ReplicaSet.
+EVENTS_OF_WEB = 3
 PLURALS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "DaemonSet": "daemonsets"}
 
 
@@ -362,6 +364,10 @@ def _owner(obj: Object, **extra: Any) -> Object:
     return {"apiVersion": "v1", "kind": "ConfigMap", "name": meta["name"], "uid": meta["uid"], **extra}
 
 
+def _unready() -> Object:
+    return {"type": "Ready", "status": "False", "lastTransitionTime": format_time(utc_now())}
+
+
 async def _complete(client: KubeClient, path: str, replicas: int = 2) -> Object:
     def is_complete(found: Object) -> bool:
         status = found.get("status", {})
@@ -391,6 +397,20 @@ async def test_pod_that_is_deleted_is_replaced(client: KubeClient, namespace: st
     await _complete(client, web)
 
 
+async def test_what_is_at_rest_costs_no_request(client: KubeClient, web: str) -> None:
+    async def count() -> int:
+        counters = (await client.get("/_sandbox/requests"))["counters"]
+        return int(sum(number for name, number in counters.items() if not name.startswith("GET")))
+
+    await _until(client, "/api/v1/events", lambda found: len(found["items"]) == EVENTS_OF_WEB)
+    before = await count()
+    # Times are kept in whole seconds: what is written again for the time alone is written within two.
+    await asyncio.sleep(2)
+
+    assert await count() == before
+    assert web
+
+
 async def test_old_revisions_are_kept_up_to_the_limit(client: KubeClient, namespace: str, web: str) -> None:
     await client.patch(web, {"spec": {"revisionHistoryLimit": 1}})
     for image in ("podinfo:2", "podinfo:3", "podinfo:4"):
@@ -413,6 +433,20 @@ async def test_replicas_are_available_only_after_min_ready_seconds(client: KubeC
     assert found["status"].get("availableReplicas", 0) < 3
 
     await _complete(client, web, 3)
+
+
+async def test_pod_that_is_not_ready_is_the_first_to_go(client: KubeClient, namespace: str, web: str) -> None:
+    await client.patch(web, {"spec": {"replicas": 4}})
+    await _complete(client, web, 4)
+    pods = [pod["metadata"]["name"] for pod in (await client.list(_pods(namespace)))["items"]]
+    for name in pods[1:]:
+        await client.patch(f"{_pods(namespace)}/{name}/status", {"status": {"conditions": [_unready()]}})
+    await _until(client, web, lambda found: found["status"].get("readyReplicas", 0) == 1)
+
+    await client.patch(web, {"spec": {"replicas": 1}})
+    await _complete(client, web, 1)
+
+    assert [pod["metadata"]["name"] for pod in (await client.list(_pods(namespace)))["items"]] == pods[:1]
 
 
 async def test_orphaned_pods_are_adopted_again(client: KubeClient, namespace: str, web: str) -> None:
@@ -459,14 +493,34 @@ async def test_unready_pod_is_listed_apart_unless_published(
     endpoints = await _service(client, namespace)
     pods = (await _until(client, endpoints, lambda found: _addresses(found) == 2))["subsets"]
     name = pods[0]["addresses"][0]["targetRef"]["name"]
-    unready = {"type": "Ready", "status": "False", "lastTransitionTime": format_time(utc_now())}
-    await client.patch(f"{_pods(namespace)}/{name}/status", {"status": {"conditions": [unready]}})
+    await client.patch(f"{_pods(namespace)}/{name}/status", {"status": {"conditions": [_unready()]}})
 
     await _until(client, endpoints, lambda found: _addresses(found, "notReadyAddresses") == 1)
     service = endpoints.replace("endpoints", "services")
     await client.patch(service, {"spec": {"publishNotReadyAddresses": True}})
 
     await _until(client, endpoints, lambda found: _addresses(found) == 2)
+    assert web
+
+
+async def test_pod_on_its_way_out_is_listed_no_more(client: KubeClient, namespace: str, web: str) -> None:
+    endpoints = await _service(client, namespace)
+    await _until(client, endpoints, lambda found: _addresses(found) == 2)
+    name = (await client.list(_pods(namespace)))["items"][0]["metadata"]["name"]
+    path = f"{_pods(namespace)}/{name}"
+    await client.patch(path, {"metadata": {"finalizers": ["example.com/wait"]}})
+
+    await client.delete(path)
+
+    await _until(client, endpoints, lambda found: str(found).count(name) == 0 and _addresses(found) == 2)
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    endings = [
+        item["conditions"]
+        for item in (await client.get(slices))["items"][0]["endpoints"]
+        if name in str(item)
+    ]
+    assert endings == [{"ready": False, "serving": True, "terminating": True}]
+    await client.patch(path, {"metadata": {"finalizers": None}})
     assert web
 
 
@@ -557,6 +611,20 @@ async def test_foreground_deletion_waits_for_dependents(client: KubeClient, conf
     await client.patch(f"{configs}/blocking", {"metadata": {"finalizers": None}})
 
     await _until_gone(client, f"{configs}/owner")
+
+
+async def test_deployment_deleted_in_the_foreground_goes_last(
+    client: KubeClient, namespace: str, web: str
+) -> None:
+    witness = Witness(client, namespace)
+    async with _running(witness.run):
+        await witness.at_rest()
+        await client.delete(web, {"propagationPolicy": "Foreground"})
+        await _until_gone(client, web)
+        events = await witness.at_rest()
+
+    gone = [event["kind"] for event in events if event["event"] == "DELETED"]
+    assert gone == ["Pod", "Pod", "ReplicaSet", "Deployment"]
 
 
 async def test_orphans_stay_and_lose_their_owner(client: KubeClient, configs: str) -> None:
