@@ -60,7 +60,11 @@ def lint(
     """Name every mistake in documents, without asking anyone."""
     from starter import apply, documents
 
-    apply.require_valid(documents.load(files, cluster))
+    loaded = documents.load(files, cluster)
+    for finding in loaded.findings:
+        print(finding)
+    if not apply.is_valid(loaded):
+        raise typer.Exit(Exit.USAGE)
 
 
 @app.command("apply")
@@ -79,7 +83,9 @@ def apply_documents(  # noqa: PLR0913 — the command's own options
     from starter import apply, commands, connection, documents, durations
 
     loaded = documents.load(files, cluster)
-    apply.require_valid(loaded)
+    apply.report(loaded.findings)
+    if not apply.is_valid(loaded):
+        raise typer.Exit(Exit.USAGE)
     patience = apply.Patience(is_waiting=is_waiting, limit=durations.parse(timeout))
     command = commands.command(who, "apply")
     color = context.ensure_object(Globals).color
@@ -208,7 +214,9 @@ def delete_objects(  # noqa: PLR0913 — the command's own options
 
     if files:
         loaded = documents.load(files, cluster)
-        apply.require_valid(loaded)
+        apply.report(loaded.findings)
+        if not apply.is_valid(loaded):
+            raise typer.Exit(Exit.USAGE)
         targets = delete.described(loaded)
     else:
         targets = [get.wanted(what or [], Scope(namespace, cluster), Output.TABLE)]

@@ -9,7 +9,7 @@ from temporalio.client import Client
 
 from starter import offer
 from starter.documents import Documents, Finding
-from starter.errors import Exit, UsageError
+from starter.errors import Exit
 from starter.offer import Offer
 from starter.settle import settle
 from workflows.contract import ApplyCanary, ApplyResult, Command
@@ -39,12 +39,9 @@ class Applied:
         return "configured" if self.result.changed else "unchanged"
 
 
-def require_valid(documents: Documents) -> None:
-    """Print every finding; anything but warnings ends the command before Temporal is asked."""
-    report(documents.findings)
-    errors = [finding for finding in documents.findings if not finding.is_warning]
-    if errors:
-        raise UsageError(f"{len(errors)} mistake{'s' if len(errors) > 1 else ''}; nothing was applied.")
+def is_valid(documents: Documents) -> bool:
+    """Whether nothing but warnings was found."""
+    return all(finding.is_warning for finding in documents.findings)
 
 
 async def apply(
@@ -85,6 +82,6 @@ def exit_code(results: Sequence[ApplyResult]) -> Exit:
 
 
 def report(findings: Iterable[Finding]) -> None:
-    """Print mistakes one by one, to standard error."""
+    """Print mistakes one by one, to standard error: what was done goes to standard output."""
     for finding in findings:
         print(finding, file=sys.stderr)

@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from starter.errors import StarterError
@@ -30,7 +30,7 @@ class Program:
     name: str
     arguments: Sequence[str]
     log: Path
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str]
     is_kept: bool = False
     patience: float = 15.0
     """Seconds it gets to end by itself when it is told to."""
@@ -52,7 +52,7 @@ class Child:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, **program.environment},
+                env=dict(program.environment),
                 start_new_session=True,
                 preexec_fn=None if program.is_kept else _die_with(os.getpid()),
             )

@@ -13,7 +13,7 @@ from temporalio.client import Client
 
 from starter import doctor
 from starter.connection import connect
-from starter.errors import RefusedError, UnreachableError
+from starter.errors import RefusedError, UnreachableError, UsageError
 from starter.options import Globals
 from starter.processes import Child, Program
 
@@ -26,6 +26,9 @@ LOOK = 0.05
 WORKER_PATIENCE = 2.0
 """Seconds; everything is over when the play is, and a rollout would survive a kill anyway."""
 WORKER_PID = "worker.pid"
+CLUSTERS_FILE = "clusters.yaml"
+MARK = ".canary-demo"
+"""Says that a folder is a demo's, and may be emptied by the next."""
 
 
 @dataclass(frozen=True)
@@ -90,6 +93,7 @@ class Stage:
                 "sandbox",
                 ["sandbox", "up", "--dir", str(folder), "--clusters", str(CLUSTERS)],
                 folder / "sandbox.log",
+                _surroundings(),
                 is_kept=self._place.is_kept,
             )
         )
@@ -97,8 +101,9 @@ class Stage:
             await self._look()
         self.endpoints = json.loads(await asyncio.to_thread((folder / "endpoints.json").read_text))
         environment = {
+            **_surroundings(),
             "TEMPORAL_ADDRESS": self.endpoints["temporal"],
-            "CANARY_CLUSTERS": str(folder / "clusters.yaml"),
+            "CANARY_CLUSTERS": str(folder / CLUSTERS_FILE),
             "CANARY_REPORTS": str(folder / "reports"),
             "CANARY_CACHE": str(folder / "cache"),
         }
@@ -132,14 +137,25 @@ class Stage:
             await asyncio.shield(child.stop())
 
 
+def _surroundings() -> dict[str, str]:
+    """Give our environment without what would lead elsewhere: everything here is local."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("TEMPORAL_", "CANARY_")) and not name.lower().endswith("_proxy")
+    }
+
+
 def _clear(folder: Path) -> None:
-    """Make an empty folder, unless something still runs in it."""
-    if (folder / "endpoints.json").exists() and _is_alive(
-        json.loads((folder / "endpoints.json").read_text())["pid"]
-    ):
+    """Make an empty folder, unless something still runs in it or it is somebody's."""
+    endpoints, mark = folder / "endpoints.json", folder / MARK
+    if endpoints.exists() and _is_alive(json.loads(endpoints.read_text())["pid"]):
         raise RefusedError(f"A demo runs in {folder}; end it: canary sandbox down --dir {folder}")
+    if folder.exists() and any(folder.iterdir()) and not mark.exists():
+        raise UsageError(f"{folder} holds other files; name a new folder with --dir.")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    mark.touch()
 
 
 def _is_alive(pid: int) -> bool:
@@ -151,8 +167,17 @@ def _is_alive(pid: int) -> bool:
 
 
 def end_worker(folder: Path) -> None:
-    """End the worker that a kept demo left in a folder."""
+    """End the worker that a kept demo left in a folder; its number may be another process's by now."""
     file = folder / WORKER_PID
-    if file.exists() and _is_alive(pid := int(file.read_text())):
+    if file.exists() and _serves(pid := int(file.read_text()), folder):
         os.kill(pid, signal.SIGTERM)
     file.unlink(missing_ok=True)
+
+
+def _serves(pid: int, folder: Path) -> bool:
+    """Whether a process was started with this folder's clusters."""
+    try:
+        environment = Path(f"/proc/{pid}/environ").read_bytes()
+    except OSError:
+        return False
+    return f"CANARY_CLUSTERS={folder / CLUSTERS_FILE}".encode() in environment.split(b"\0")

@@ -99,8 +99,9 @@ async def test_a_wrong_document_is_never_offered(tmp_path: Path) -> None:
     )
     ended = await canary("127.0.0.1:1", "apply", "-f", str(path), "--cluster", "one")
 
-    assert f"{path}:9: spec.analysis.stepWeight: " in ended.err
-    assert ended.err.endswith("error: 1 mistake; nothing was applied.\n")
+    (line,) = ended.err.splitlines()
+    assert line.startswith(f"{path}:9: spec.analysis.stepWeight: ")
+    assert ended.out == ""
     assert ended.code == Exit.USAGE
 
 
@@ -108,6 +109,23 @@ async def test_lint_asks_nobody(document: Any) -> None:
     ended = await canary("127.0.0.1:1", "lint", "-f", document("backend"), "--cluster", "one")
 
     assert (ended.code, ended.err) == (Exit.DONE, "")
+
+
+async def test_lint_names_mistakes_on_standard_output(tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").write_text("")
+    ended = await canary("127.0.0.1:1", "lint", "-f", str(tmp_path / "empty.yaml"))
+
+    assert ended.out.startswith(f"{tmp_path}/empty.yaml:")
+    assert (ended.code, ended.err) == (Exit.USAGE, "")
+
+
+async def test_delete_takes_documents_too(engine: Any, document: Any) -> None:
+    file = document("backend")
+    applied = await canary(engine.address, "apply", "-f", file, "--cluster", "one")
+    await engine.listed(applied.out.split()[0])
+    ended = await canary(engine.address, "delete", "-f", file, "--cluster", "one")
+
+    assert ended.out.splitlines()[-1] == "deleted for ada"
 
 
 async def test_apply_without_a_worker_starts_nothing(idle: Any, document: Any) -> None:

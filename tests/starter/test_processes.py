@@ -33,9 +33,8 @@ def module(tmp_path: Path) -> Any:
 
     def make(text: str, *, is_kept: bool = False) -> Program:
         (tmp_path / "playing.py").write_text(text)
-        return Program(
-            "player", ["playing"], tmp_path / "log", {"PYTHONPATH": str(tmp_path)}, is_kept=is_kept
-        )
+        environment = {"PYTHONPATH": str(tmp_path)}
+        return Program("player", ["playing"], tmp_path / "log", environment, is_kept=is_kept)
 
     return make
 
