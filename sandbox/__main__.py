@@ -42,6 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--no-temporal", action="store_true", help="start no Temporal server")
     up.add_argument("--temporal-port", type=int, default=0, help="default: a free port")
     up.add_argument("--ui-port", type=int, default=0, help="default: a free port")
+    up.add_argument(
+        "--propagation", type=float, default=0.0, help="seconds the mesh takes to hear of a change"
+    )
     up.add_argument("--detach", action="store_true", help="return when it is ready; end it with `down`")
     down = _command(commands, "down", _down, "end what `up` started")
     status = _command(commands, "status", _status, "show where the parts are")
@@ -78,6 +81,7 @@ def _up(options: argparse.Namespace) -> int:
         clusters=options.clusters,
         temporal=not options.no_temporal,
         ports=(options.temporal_port, options.ui_port),
+        propagation=options.propagation,
     )
 
     async def serve() -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
@@ -19,6 +20,15 @@ FAULTS = "/_sandbox/faults"
 # A pod goes on serving for so long after its end began: Envoy hears of it in milliseconds, but on a busy
 # machine those can be many.
 DRAIN = 1.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a cluster keeps its files and its pods, and how slow its mesh is (in seconds)."""
+
+    directory: Path
+    subnet: int
+    propagation: float = 0.0
 
 
 class ControlPlane(Protocol):
@@ -46,13 +56,11 @@ class Cluster:
         self._parts: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(
-        cls, name: str, directory: Path, subnet: int, control_plane: ControlPlane | None = None
-    ) -> Self:
+    async def start(cls, name: str, place: Place, control_plane: ControlPlane | None = None) -> Self:
         """Start everything around `control_plane`, or around an API server of ours with its controllers."""
         cluster = cls(name)
         try:
-            await cluster._start(directory, subnet, control_plane)
+            await cluster._start(place, control_plane)
         except BaseException:
             await cluster.stop()
             raise
@@ -80,7 +88,7 @@ class Cluster:
         """End every part, the last started first."""
         await self._running.aclose()
 
-    async def _start(self, directory: Path, subnet: int, control_plane: ControlPlane | None) -> None:
+    async def _start(self, place: Place, control_plane: ControlPlane | None) -> None:
         plane = control_plane or await ApiServer.start()
         self._running.push_async_callback(plane.stop)
         client = await self._running.enter_async_context(KubeClient(plane.url))
@@ -90,9 +98,11 @@ class Cluster:
         await install(client, metrics.url)
         if control_plane is None:
             self._run(manager.run(client))
-        node = kubelet.run(client, subnet=subnet, mesh_proxy=lambda: self.mesh_url or None, drain=DRAIN)
-        self._run(node)
-        mesh = await Mesh.start(client, directory, self.name)
+        drain = DRAIN + place.propagation
+        self._run(
+            kubelet.run(client, subnet=place.subnet, mesh_proxy=lambda: self.mesh_url or None, drain=drain)
+        )
+        mesh = await Mesh.start(client, place.directory, self.name, place.propagation)
         self._running.push_async_callback(mesh.stop)
         self._run(mesh.run())
         self.gateway_url, self.mesh_url, self.services_url = (

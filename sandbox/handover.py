@@ -8,7 +8,7 @@ from typing import Any
 Object = dict[str, Any]
 
 # Between taking traffic away and scaling down: this mesh hears of a change in milliseconds.
-SCALE_DOWN_DELAY = "1s"
+SCALE_DOWN_DELAY = 1.0
 
 
 def kubeconfig(servers: dict[str, str], current: str) -> str:
@@ -26,8 +26,9 @@ def kubeconfig(servers: dict[str, str], current: str) -> str:
     )
 
 
-def clusters_document(prometheus: dict[str, str]) -> str:
+def clusters_document(prometheus: dict[str, str], propagation: float) -> str:
     """Write what the engine needs to know of the clusters, given the Prometheus of each."""
+    delay = SCALE_DOWN_DELAY + propagation
     lines = ["clusters:"]
     for name, url in prometheus.items():
         lines += [
@@ -36,7 +37,7 @@ def clusters_document(prometheus: dict[str, str]) -> str:
             f"    context: {name}",
             f"    prometheus: {url}",
             "    reach: apiServer",
-            f"    scaleDownDelay: {SCALE_DOWN_DELAY}",
+            f"    scaleDownDelay: {delay:g}s",
         ]
     return "\n".join(lines) + "\n"
 

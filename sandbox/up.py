@@ -9,7 +9,7 @@ from typing import Self
 
 from sandbox import handover
 from sandbox.client import KubeClient
-from sandbox.cluster import Cluster
+from sandbox.cluster import Cluster, Place
 from sandbox.gitserver import GitServer
 from sandbox.installed import install_kubeconfig
 from sandbox.occupancy import claimed, locked
@@ -23,11 +23,18 @@ class Sandbox:
     """Everything in one process but Envoy and Temporal, its children; an asynchronous context.
 
     `clusters` is the number of members; the attribute holds the host and the members by name.
-    `ports` are those of Temporal and its UI, 0 for a free one.
+    `ports` are those of Temporal and its UI, 0 for a free one. `propagation` is how many seconds the mesh takes to
+    hear of a change: pods serve, and the engine waits before it scales down, for as much longer.
     """
 
     def __init__(
-        self, directory: Path, *, clusters: int = 2, temporal: bool = True, ports: tuple[int, int] = (0, 0)
+        self,
+        directory: Path,
+        *,
+        clusters: int = 2,
+        temporal: bool = True,
+        ports: tuple[int, int] = (0, 0),
+        propagation: float = 0.0,
     ) -> None:
         self.directory = directory.absolute()
         self.clusters: dict[str, Cluster] = {}
@@ -36,6 +43,7 @@ class Sandbox:
         self._names = [HOST, *(f"{MEMBER}{number}" for number in range(1, clusters + 1))]
         self._with_temporal = temporal
         self._ports = ports
+        self._propagation = propagation
         self._running = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -78,7 +86,7 @@ class Sandbox:
         await self._hand_over()
 
     async def _start_cluster(self, name: str, subnet: int) -> None:
-        cluster = await Cluster.start(name, self.directory / name, subnet)
+        cluster = await Cluster.start(name, Place(self.directory / name, subnet, self._propagation))
         self._running.push_async_callback(cluster.stop)
         self.clusters[name] = cluster
 
@@ -101,10 +109,9 @@ class Sandbox:
                 alone = handover.kubeconfig({one.name: one.api_url}, one.name)
                 await install_kubeconfig(client, one.name, alone)
         handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
-        handover.write(
-            self.directory / "clusters.yaml",
-            handover.clusters_document({one.name: one.prometheus_url for one in members}),
-        )
+        prometheus = {one.name: one.prometheus_url for one in members}
+        known = handover.clusters_document(prometheus, self._propagation)
+        handover.write(self.directory / "clusters.yaml", known)
         endpoints = {
             "pid": os.getpid(),
             "git": self.git_url,

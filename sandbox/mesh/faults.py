@@ -12,8 +12,8 @@ LONGEST_DELAY = 60.0
 class Faults:
     """`/_sandbox/faults`, on a port of its own: `{"propagationDelay": seconds}`."""
 
-    def __init__(self, on_change: Callable[[], None]) -> None:
-        self.propagation_delay = 0.0
+    def __init__(self, on_change: Callable[[], None], propagation_delay: float) -> None:
+        self.propagation_delay = propagation_delay
         self.url = ""
         self._on_change = on_change
         app = web.Application()

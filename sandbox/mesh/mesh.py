@@ -59,7 +59,7 @@ class Admitted:
 class Mesh:
     """An Envoy in front of one cluster, and what keeps its files current."""
 
-    def __init__(self, client: KubeClient, directory: Path) -> None:
+    def __init__(self, client: KubeClient, directory: Path, delay: float) -> None:
         self._changed = asyncio.Event()
         self._admitted = Admitted()
         self._reflectors = {
@@ -69,7 +69,7 @@ class Mesh:
             for name, path in PATHS.items()
         }
         self._files = Files(directory)
-        self._faults = Faults(self._changed.set)
+        self._faults = Faults(self._changed.set, delay)
         self._pushes: list[tuple[float, Snapshot]] = []
         self._pushed: Snapshot | None = None
         self._reported: set[str] = set()
@@ -77,13 +77,17 @@ class Mesh:
         self._envoy: Envoy | None = None
 
     @classmethod
-    async def start(cls, client: KubeClient, directory: Path, name: str = "mesh") -> Self:
-        """List the cluster's objects, write the first files and start an Envoy on them."""
-        mesh = cls(client, directory)
+    async def start(cls, client: KubeClient, directory: Path, name: str = "mesh", delay: float = 0.0) -> Self:
+        """List the cluster's objects, write the first files and start an Envoy on them.
+
+        `delay` is how long the control plane takes to push a change.
+        """
+        mesh = cls(client, directory, delay)
         try:
             await mesh._faults.start("127.0.0.1")
             mesh._tasks = [asyncio.create_task(one.run()) for one in mesh._reflectors.values()]
             await asyncio.gather(*(one.synced.wait() for one in mesh._reflectors.values()))
+            mesh._pushed = mesh._take()
             await mesh._publish()
             mesh._envoy = await Envoy.start(directory, name)
             mesh._tasks.append(asyncio.create_task(mesh._follow()))

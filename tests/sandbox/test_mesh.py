@@ -178,6 +178,18 @@ async def test_a_slow_control_plane_holds_back_routes_but_not_kube_proxy(town: T
     assert asyncio.get_running_loop().time() - began > 0.45
 
 
+async def test_a_mesh_that_starts_slow_serves_what_was_there_before(town: Town, tmp_path: Path) -> None:
+    mesh = await Mesh.start(town.client, tmp_path / "slow", "slow", delay=0.5)
+    try:
+        assert await town.who(proxy=mesh.mesh_url) == "app"
+        await town.route(to("app-canary"))
+        await becomes(town.who, "app-canary")
+        assert await town.who(proxy=mesh.mesh_url) == "app"
+        await becomes(lambda: town.who(proxy=mesh.mesh_url), "app-canary")
+    finally:
+        await mesh.stop()
+
+
 async def test_switching_the_delay_off_pushes_at_once(town: Town) -> None:
     await town.switch(propagationDelay=30)
     await town.route(to("app-canary"))
