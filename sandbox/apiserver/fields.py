@@ -144,6 +144,42 @@ def fields_of(value: Any, schema: Schema) -> FieldSet:
     return found
 
 
+def misfits(value: Any, schema: Schema, path: str = "") -> list[str]:
+    """Say what of an applied configuration cannot be owned: wrong types, items without keys or twice."""
+    if value is None or schema.kind == "any":
+        return []
+    if schema.kind == "list":
+        return _misfitting_items(value, schema, path)
+    if schema.kind == "scalar":
+        fits = not isinstance(value, dict | list) and (schema.scalar != "int" or isinstance(value, int))
+        return [] if fits else [f"{path}: expected {schema.scalar}, got {value!r}"]
+    if not isinstance(value, dict):
+        return [f"{path}: expected map, got {value!r}"]
+    return [
+        text for key, child in value.items() for text in misfits(child, schema.child(key), f"{path}.{key}")
+    ]
+
+
+def _misfitting_items(value: Any, schema: Schema, path: str) -> list[str]:
+    if not isinstance(value, list):
+        return [f"{path}: expected list, got {value!r}"]
+    found, seen = [], set[str]()
+    for i, item in enumerate(value):
+        where = f"{path}[{i}]"
+        if schema.keys and not isinstance(item, dict):
+            return [f"{where}: associative list with keys may not have non-map elements"]
+        missing = [key for key in schema.keys if key not in item and key not in schema.key_defaults]
+        found += [
+            f'{where}: associative list with keys has an element that omits key field "{k}"' for k in missing
+        ]
+        element = "" if schema.atomic else element_of(item, schema)
+        if element and element in seen:
+            found.append(f"{where}: duplicate entries for key {in_words((element,))}")
+        seen.add(element)
+        found += misfits(item, schema.item, where)
+    return found
+
+
 def with_named(fields: FieldSet, schema: Schema) -> FieldSet:
     """Add the structures that members lie below, so that removing them removes what is left empty."""
     found = {}

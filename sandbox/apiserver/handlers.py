@@ -35,7 +35,7 @@ class Handlers:
     """The verbs."""
 
     def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+        self.objects = objects
 
     def handle(self, method: str, target: Target, query: dict[str, str], body: Body) -> Reply:
         """Answer a request."""
@@ -57,8 +57,8 @@ class Handlers:
 
     def _get(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         del body
-        found = self._objects.get(_place(target))
-        listing.check_version(self._objects.store, query.get("resourceVersion", ""))
+        found = self.objects.get(_place(target))
+        listing.check_version(self.objects.store, query.get("resourceVersion", ""))
         if target.subresource == "scale":
             return Reply(scale.read(found, target.resource), is_object=False)
         return Reply(found)
@@ -66,14 +66,14 @@ class Handlers:
     def _list(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         del body
         page = options.of_list(query)
-        return Reply(listing.read(self._objects.store, _selection(target, query), page))
+        return Reply(listing.read(self.objects.store, _selection(target, query), page))
 
     def _post(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         if target.resource.namespaced and not target.namespace:
             raise errors.not_allowed()
         wanted = options.of_write("POST", query, body[2], subresource=target.subresource)
         sent = _read_body(body, target.resource)
-        return _written(self._objects.create(_place(target), sent, wanted))
+        return _written(self.objects.create(_place(target), sent, wanted))
 
     def _put(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         wanted = options.of_write("PUT", query, body[2], subresource=target.subresource)
@@ -81,7 +81,7 @@ class Handlers:
             sent = _read_body(body, scale.RESOURCE)
             return self._scaled(target, lambda obj: scale.write(obj, sent, target.resource), wanted)
         sent = _read_body(body, target.resource)
-        return _written(self._objects.update(_place(target), sent, wanted))
+        return _written(self.objects.update(_place(target), sent, wanted))
 
     def _patch(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         content, kind, agent = body
@@ -96,14 +96,14 @@ class Handlers:
         if target.subresource == "scale":
             return self._patch_scale(target, kind, content, wanted)
         change = _change(kind, _parse(content), target.resource)
-        return _written(self._objects.patch(_place(target), change, wanted))
+        return _written(self.objects.patch(_place(target), change, wanted))
 
     def _apply(self, target: Target, wanted: Options, applied: Any) -> Reply:
         if not isinstance(applied, dict):
             raise bad_request("error decoding YAML: an object is expected")
         if target.subresource != "scale":
-            return _written(self._objects.apply(_place(target), applied, wanted))
-        answer = self._objects.apply(_place(target), scale.applied(applied, target.resource), wanted)
+            return _written(self.objects.apply(_place(target), applied, wanted))
+        answer = self.objects.apply(_place(target), scale.applied(applied, target.resource), wanted)
         return Reply(scale.read(answer.object, target.resource), is_object=False)
 
     def _patch_scale(self, target: Target, kind: str, content: bytes, wanted: Options) -> Reply:
@@ -115,20 +115,20 @@ class Handlers:
         return self._scaled(target, scaled, wanted)
 
     def _scaled(self, target: Target, change: Callable[[Object], Object], wanted: Options) -> Reply:
-        answer = self._objects.patch(_place(target), change, wanted)
+        answer = self.objects.patch(_place(target), change, wanted)
         return Reply(scale.read(answer.object, target.resource), is_object=False)
 
     def _delete(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        found = deletion.delete(self._objects, _place(target), options.of_delete(query, _read_options(body)))
+        found = deletion.delete(self.objects, _place(target), options.of_delete(query, _read_options(body)))
         return Reply(found, is_object=found["kind"] != "Status")
 
     def _delete_collection(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         wanted = options.of_delete(query, _read_options(body))
-        found = listing.read(self._objects.store, _selection(target, query), Page())
+        found = listing.read(self.objects.store, _selection(target, query), Page())
         for item in found["items"]:
             meta = item["metadata"]
             place = Place(target.resource, meta.get("namespace", ""), meta["name"])
-            deletion.delete(self._objects, place, wanted)
+            deletion.delete(self.objects, place, wanted)
         return Reply(found)
 
     def _post_part(self, target: Target, query: dict[str, str], body: Body) -> Reply:
@@ -136,7 +136,7 @@ class Handlers:
         sent = _read_body(body, None)
         if target.subresource == "eviction":
             wanted = options.of_delete(query, sent.get("deleteOptions") or {})
-            deletion.delete(self._objects, _place(target), wanted)
+            deletion.delete(self.objects, _place(target), wanted)
         else:
             node = (sent.get("target") or {}).get("name", "")
             place = _place(target)
@@ -152,7 +152,7 @@ class Handlers:
                 bound = {**pod["spec"], "nodeName": node}
                 return {**pod, "metadata": metadata, "spec": bound, "status": status}
 
-            self._objects.patch(
+            self.objects.patch(
                 place, bind, options.of_write("POST", query, body[2], subresource=target.subresource)
             )
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}

@@ -129,6 +129,7 @@ class Objects:
     def apply(self, place: Place, applied: Object, options: Options) -> Answer:
         """Carry out a server-side apply."""
         resource = place.resource
+        _check_kind(resource, applied)
         meta = applied.get("metadata") or {}
         if meta.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")

@@ -139,11 +139,13 @@ def _patch_child(merged: Object, key: str, child: Any, schema: Schema, order: li
 def _patch_list(live: list[Any], patch: list[Any], schema: Schema, order: list[Any] | None) -> list[Any]:
     name = schema.patch_key
     if not name:
-        merged = list(dict.fromkeys([*live, *patch]))
+        merged = [*live, *(item for item in patch if item not in live)]
         return _in_order(merged, live, order or patch)
+    if not all(isinstance(item, dict) for item in [*live, *patch, *(order or [])]):
+        raise bad_request("invalid patch: a list that is merged by a key holds objects")
     if any(item.get("$patch") == "replace" for item in patch):
         return [item for item in patch if item.get("$patch") != "replace"]
-    if any(name not in item for item in patch):
+    if not all(isinstance(item.get(name), str | int) for item in patch):
         raise StatusError(500, "", f"map: {patch} does not contain declared merge key: {name}")
     found = {item.get(name): item for item in live}
     for item in patch:
@@ -159,7 +161,7 @@ def _patch_list(live: list[Any], patch: list[Any], schema: Schema, order: list[A
 
 def _in_order(keys: list[Any], live: list[Any], wanted: list[Any]) -> list[Any]:
     """Order by the patch; what only the server has goes before the first that followed it there."""
-    right = [key for key in dict.fromkeys(wanted) if key in keys]
+    right = [key for i, key in enumerate(wanted) if key in keys and key not in wanted[:i]]
     left = [key for key in live if key in keys and key not in right]
     out: list[Any] = []
     while left and right:

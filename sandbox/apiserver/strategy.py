@@ -178,7 +178,7 @@ def _count_template(obj: Object, old: Object) -> None:
 def _job(obj: Object) -> None:
     if obj["spec"].get("manualSelector"):
         return
-    uid, name = obj["metadata"]["uid"], obj["metadata"]["name"]
+    uid, name = obj["metadata"]["uid"], obj["metadata"].get("name", "")
     labels = obj["spec"]["template"]["metadata"].setdefault("labels", {})
     for prefix in ("batch.kubernetes.io/", ""):
         labels[f"{prefix}controller-uid"] = uid

@@ -1,12 +1,13 @@
 """Custom resources against the structural schema of their definition: pruned, defaulted, validated."""
 
+import contextlib
 import copy
 import json
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.apiserver import decode
+from sandbox.apiserver import decode, fields
 from sandbox.apiserver.builtin import METADATA
 from sandbox.apiserver.errors import Cause, CauseKind, StatusError
 from sandbox.apiserver.registry import Resource
@@ -123,15 +124,14 @@ def check_applied(applied: Object, resource: Resource, name: str) -> None:
         prune(applied, resource, unknown)
     else:
         decoder = decode.Decoder(resource.kind, resource.api_version, unknown)
-        try:
+        with contextlib.suppress(StatusError):  # wrong types are found below
             decoder.struct(applied, resource.schema)
-        except StatusError as error:
-            unknown.append(str(error))
-    if unknown:
-        texts = ", ".join(f".{path}: field not declared in schema" for path in unknown)
+    texts = [f".{path}: field not declared in schema" for path in unknown]
+    texts += fields.misfits(applied, resource.schema)
+    if texts:
         namespace = (applied.get("metadata") or {}).get("namespace", "")
         where = f"{namespace}/{name}; {resource.group}/{resource.version}, Kind={resource.kind}"
-        raise StatusError(500, "", f"failed to create typed patch object ({where}): {texts}")
+        raise StatusError(500, "", f"failed to create typed patch object ({where}): {', '.join(texts)}")
 
 
 def validate(obj: Object, resource: Resource) -> list[Cause]:
