@@ -6,6 +6,7 @@ clone is shallow: it holds the commits that were asked for, and nothing of their
 
 import fcntl
 import hashlib
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ DEFAULT_BRANCH = "master"
 # What git itself sends for "all of the past" when it unshallows a clone.
 WHOLE_PAST = 2**31 - 1
 COMMIT_LENGTH = 40
+# Each fetch brings a pack; a clone of that many is slow and mostly past, and quicker made anew.
+MOST_PACKS = 100
 
 T = TypeVar("T")
 
@@ -65,7 +68,8 @@ class Repository:
         """Name the revision that is to be delivered now, as Flux does: `<branch>@sha1:<commit>`."""
         source = self._source
         if source.commit:
-            self._fetch(ObjectID(source.commit.encode()))
+            with self._holding(ObjectID(source.commit.encode())):
+                pass
             return f"{source.branch}@sha1:{source.commit}" if source.branch else f"sha1:{source.commit}"
         refs = self._ask(lambda client, path: client.get_refs(path).refs)
         if source.tag:
@@ -80,27 +84,36 @@ class Repository:
     def export(self, revision: str, folder: Path) -> None:
         """Write the files of *revision* below *folder*, fetching the commit where the cache lacks it."""
         commit = ObjectID(commit_of(revision).encode())
-        self._fetch(commit)
-        with self._locked() as clone:
+        with self._holding(commit) as clone:
             write_tree(clone, _commit(clone, commit).tree, folder)
 
     @property
     def _branch(self) -> str:
         return self._source.branch or DEFAULT_BRANCH
 
-    def _fetch(self, commit: ObjectID) -> None:
+    @contextmanager
+    def _holding(self, commit: ObjectID) -> Iterator[Repo]:
+        """Lock the clone, with this commit in it."""
         if len(commit) != COMMIT_LENGTH:
             raise SourceError(f"Commit {commit.decode()} is not a full SHA-1 of 40 hexadecimal digits.")
-        with self._locked() as clone:
-            if commit in clone.object_store:
-                return
-            try:
-                self._want(clone, lambda _refs, depth=None: [commit], depth=1)  # noqa: ARG005 — dulwich passes it by name
-            except SourceError:
-                # Many servers give a commit only while a branch or tag points at it.
-                self._want(clone, lambda refs, depth=None: _tips(refs), depth=WHOLE_PAST)  # noqa: ARG005 — as above
-            if commit not in clone.object_store:
-                raise SourceError(f"Commit {commit.decode()} is not in git repository {self._shown}.")
+        with self._locked():
+            with closing(self._open()) as clone:
+                if commit in clone.object_store:
+                    yield clone
+                    return
+            self._make_room()
+            with closing(self._open()) as clone:
+                self._fetch(clone, commit)
+                yield clone
+
+    def _fetch(self, clone: Repo, commit: ObjectID) -> None:
+        try:
+            self._want(clone, lambda _refs, depth=None: [commit], depth=1)  # noqa: ARG005 — dulwich passes it by name
+        except SourceError:
+            # Many servers give a commit only while a branch or tag points at it.
+            self._want(clone, lambda refs, depth=None: _tips(refs), depth=WHOLE_PAST)  # noqa: ARG005 — as above
+        if commit not in clone.object_store:
+            raise SourceError(f"Commit {commit.decode()} is not in git repository {self._shown}.")
 
     def _want(self, clone: Repo, wants: Callable[..., list[ObjectID]], *, depth: int) -> None:
         self._ask(lambda client, path: client.fetch(path, clone, determine_wants=wants, depth=depth))
@@ -128,18 +141,21 @@ class Repository:
                 raise SourceError(f"Git repository {self._shown} does not answer.") from error
 
     @contextmanager
-    def _locked(self) -> Iterator[Repo]:
+    def _locked(self) -> Iterator[None]:
         self._clone.parent.mkdir(parents=True, exist_ok=True)
         with self._clone.with_suffix(".lock").open("w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
-            with closing(self._open()) as clone:
-                yield clone
+            yield
 
     def _open(self) -> Repo:
         if (self._clone / "HEAD").exists():
             return Repo(str(self._clone))
         self._clone.mkdir(exist_ok=True)
         return Repo.init_bare(str(self._clone))
+
+    def _make_room(self) -> None:
+        if len(list(self._clone.glob("objects/pack/*.pack"))) >= MOST_PACKS:
+            shutil.rmtree(self._clone)
 
 
 def commit_of(revision: str) -> str:

@@ -81,6 +81,19 @@ async def test_a_commit_in_the_cache_needs_no_server(origin: Any, cache: Path, t
     assert (tmp_path / "second" / "a").read_text() == "1"
 
 
+async def test_a_clone_does_not_grow_for_ever(
+    origin: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("activities.source.repository.MOST_PACKS", 2)
+    source = origin.source(branch="master")
+    for number in range(4):
+        origin.commit({"a": str(number)})
+        await export(source, cache, await resolve(source, cache), tmp_path / str(number))
+
+    assert await asyncio.to_thread(lambda: len(list(cache.glob("*.git/objects/pack/*.pack")))) == 2
+    assert (tmp_path / "3" / "a").read_text() == "3"
+
+
 async def test_several_workers_share_a_cache(origin: Any, cache: Path, tmp_path: Path) -> None:
     source = origin.source(branch="master")
     origin.commit({f"file{number}": str(number) for number in range(50)})
