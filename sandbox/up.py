@@ -23,8 +23,8 @@ class Sandbox:
     """Everything in one process but Envoy and Temporal, its children; an asynchronous context.
 
     `clusters` is the number of members; the attribute holds the host and the members by name.
-    `ports` are those of Temporal and its UI, 0 for a free one. `propagation` is how many seconds the mesh takes to
-    hear of a change: pods serve, and the engine waits before it scales down, for as much longer.
+    `ports` are those of Temporal and its UI, 0 for a free one. `propagation` is the seconds until the mesh
+    hears of a change: pods serve, and the engine waits before it scales down, for as much longer.
     """
 
     def __init__(
