@@ -9,6 +9,7 @@ from temporalio import workflow
 from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
+from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
 from canary.application import ApplicationSpec
 from canary.delivery import (
@@ -31,11 +32,13 @@ from workflows.contract import (
     ClusterProgress,
     DeleteCommand,
 )
-from workflows.delivering import HEARTBEAT, deliver
+from workflows.delivering import deliver
 from workflows.judging import judge
 
 PATIENCE = timedelta(seconds=10)
 """Beside the source's own timeout."""
+FIRST_SPEC = timedelta(minutes=10)
+"""Longer than any preflight: a workflow without a spec is of no use to anyone."""
 SHORTEST_WAIT = timedelta(seconds=1)
 LOOK_AGAIN_AFTER_BUG = timedelta(seconds=30)
 LOOK_AGAIN = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
@@ -72,7 +75,7 @@ class ApplicationWorkflow:
     @workflow.run
     async def run(self, _state: ApplicationState | None = None) -> None:
         """Serve the Application until it is deleted, or end at once if its first document is refused."""
-        await workflow.wait_condition(self._is_begun)
+        await self._begin()
         while self._state is not None and not self._is_over(self._state):
             self._collect()
             self._follow_source(self._state)
@@ -88,10 +91,12 @@ class ApplicationWorkflow:
     async def apply(self, request: ApplyApplication) -> ApplyResult:
         """Judge a spec and take it up; one that is refused leaves everything as it was."""
         async with self._judging:
+            self._is_refused = True
             problems = await judge(request.spec, is_new=self._state is None)
             if any(not problem.is_warning for problem in problems):
-                self._is_refused = self._state is None
                 return ApplyResult(accepted=False, problems=problems)
+            self._refuse_apply(request)  # it may have been deleted meanwhile
+            self._is_refused = False
             is_changed = self._state is None or self._state.spec != request.spec
             if is_changed:
                 self._take_up(request.spec)
@@ -143,6 +148,11 @@ class ApplicationWorkflow:
         if self._state is None:
             raise ApplicationError(f"{workflow.info().workflow_id} has no spec yet.")
         return self._state
+
+    async def _begin(self) -> None:
+        """Wait for the first spec; one that is refused, or never comes, ends the workflow."""
+        with contextlib.suppress(TimeoutError):
+            await workflow.wait_condition(self._is_begun, timeout=FIRST_SPEC, timeout_summary="first spec")
 
     def _is_begun(self) -> bool:
         is_closed = self._is_refused and workflow.all_handlers_finished()
@@ -207,7 +217,7 @@ class ApplicationWorkflow:
             ),
             task_queue=contract.CHECKS_QUEUE,
             start_to_close_timeout=state.spec.source.timeout + PATIENCE,
-            heartbeat_timeout=HEARTBEAT,
+            heartbeat_timeout=HEARTBEAT_TIMEOUT,
             retry_policy=LOOK_AGAIN,
             summary=f"follow {state.spec.source.branch or state.spec.source.tag or 'the source'}",
         )

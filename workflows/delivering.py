@@ -8,6 +8,7 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError
 
 from activities.entities import EntityActivities, EntityAnswer, EntityStart, EntityUpdate
+from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import RetireInput, SourceActivities, SyncInput, SyncResult
 from canary.application import ApplicationSpec
 from canary.delivery import Delivery
@@ -17,7 +18,6 @@ from workflows import contract
 from workflows.contract import ApplyCanary, ApplyResult, Command, DeleteCommand
 from workflows.options import ActivityOptions
 
-HEARTBEAT = timedelta(seconds=2)
 MARGIN = timedelta(seconds=60)
 """For the requests of a sync, beside its build and its fetch, which have limits of their own."""
 FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
@@ -26,13 +26,13 @@ WITHOUT_END = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interva
 HAND_OVER = ActivityOptions(
     task_queue=contract.QUEUE,
     start_to_close_timeout=timedelta(minutes=2),
-    heartbeat_timeout=HEARTBEAT,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=FEW,
 )
 WAY_OUT = ActivityOptions(
     task_queue=contract.QUEUE,
     start_to_close_timeout=timedelta(hours=1),
-    heartbeat_timeout=HEARTBEAT,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=WITHOUT_END,
 )
 """The canary's own workflow knows when to give up."""
@@ -69,7 +69,7 @@ async def _sync(spec: ApplicationSpec, delivery: Delivery, revision: str) -> Syn
         ),
         task_queue=contract.CHECKS_QUEUE,
         start_to_close_timeout=delivery.policy.timeout + spec.source.timeout + MARGIN,
-        heartbeat_timeout=HEARTBEAT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=FEW,
         summary=f"{delivery.key} {_short(revision)}",
     )
@@ -86,7 +86,7 @@ async def _retire(spec: ApplicationSpec, delivery: Delivery) -> Delivery | None:
         ),
         task_queue=contract.CHECKS_QUEUE,
         start_to_close_timeout=delivery.policy.timeout + MARGIN,
-        heartbeat_timeout=HEARTBEAT,
+        heartbeat_timeout=HEARTBEAT_TIMEOUT,
         retry_policy=FEW,
         summary=f"{delivery.key} taken back",
     )

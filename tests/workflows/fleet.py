@@ -70,8 +70,10 @@ class Fleet:
     results: dict[str, SyncResult] = field(default_factory=dict)
     """What a sync or retirement in a cluster comes to, if not to success."""
     held: dict[str, asyncio.Event] = field(default_factory=dict)
-    """What a sync in a cluster waits for."""
+    """What a sync or retirement in a cluster waits for."""
     canary_answer: ApplyResult = field(default_factory=lambda: ApplyResult(accepted=True))
+    is_blind: bool = False
+    """Whether the worker cannot even look at the clusters."""
     unreachable: dict[str, Problem] = field(default_factory=dict)
     found: Preflight = field(default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1)))
 
@@ -98,21 +100,21 @@ class Fleet:
 
     @activity.defn
     async def sync_policy(self, wanted: SyncInput) -> SyncResult:
-        if wanted.cluster in self.held:
-            while not self.held[wanted.cluster].is_set():
-                activity.heartbeat()
-                await asyncio.sleep(0.01)
+        await self._hold(wanted.cluster)
         self.log.append(f"sync {wanted.policy.name} {wanted.cluster} {wanted.revision[-1]}")
         done = SyncResult(is_done=True, inventory=("default_a__ConfigMap",))
         return self.results.get(wanted.cluster, done)
 
     @activity.defn
     async def retire_policy(self, wanted: RetireInput) -> SyncResult:
+        await self._hold(wanted.cluster)
         self.log.append(f"retire {wanted.policy} {wanted.cluster}{' prune' * wanted.prune}")
         return self.results.get(wanted.cluster, SyncResult(is_done=True))
 
     @activity.defn
     async def check_clusters(self, wanted: Members) -> Reachability:
+        if self.is_blind:
+            raise ApplicationError("out of files", non_retryable=True)
         names = [cluster.name for cluster in wanted.clusters]
         problems = {name: problem for name, problem in self.unreachable.items() if name in names}
         return Reachability(problems=problems)
@@ -130,3 +132,9 @@ class Fleet:
     async def update_entity(self, wanted: EntityUpdate) -> EntityAnswer:
         self.log.append(f"{wanted.update} {wanted.workflow}")
         return EntityAnswer(is_there=True)
+
+    async def _hold(self, cluster: str) -> None:
+        if cluster in self.held:
+            while not self.held[cluster].is_set():
+                activity.heartbeat()
+                await asyncio.sleep(0.01)

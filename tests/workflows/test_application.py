@@ -371,6 +371,32 @@ async def test_a_refused_first_apply_closes_the_workflow(serve: Serve, of: Any) 
     assert fleet.log == []
 
 
+async def test_a_first_apply_that_cannot_be_judged_closes_the_workflow(serve: Serve, of: Any) -> None:
+    fleet = Fleet(is_blind=True)
+    application = Application(await serve(fleet.activities()), of(BOTH))
+
+    with pytest.raises(WorkflowUpdateFailedError):
+        await application.apply(of(BOTH))
+
+    await application.handle.result()
+
+
+async def test_nothing_is_taken_up_while_it_is_deleted(begin: Any, of: Any) -> None:
+    fleet = Fleet(held={"one": asyncio.Event()})
+    application = await begin(fleet, BOTH)
+    deletion = asyncio.create_task(application.delete())
+
+    async def is_leaving() -> bool:
+        return (await application.row()).phase == "Terminating"
+
+    await eventually(is_leaving)
+    with pytest.raises(WorkflowUpdateFailedError):
+        await application.apply(of(BOTH, policy_of("extra", ONE)))
+    fleet.held["one"].set()
+
+    await deletion
+
+
 async def test_a_refused_later_apply_leaves_the_running_one(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH)
