@@ -55,15 +55,16 @@ class Kwok:
         elif meta["uid"] not in self._seen and not pod["spec"].get("nodeSelector"):
             self._seen.add(meta["uid"])
             self._count += 1
-            await self._make_ready(path, f"127.99.0.{self._count % 250 + 1}")
+            node = re.search(r"kwok-\d", str(pod["spec"].get("affinity")))
+            await self._make_ready(path, f"127.99.0.{self._count % 250 + 1}", node[0] if node else NODE)
 
-    async def _make_ready(self, path: str, address: str) -> None:
+    async def _make_ready(self, path: str, address: str, node: str) -> None:
         name = path.rpartition("/")[2]
         binding = {
             "apiVersion": "v1",
             "kind": "Binding",
             "metadata": {"name": name},
-            "target": {"name": NODE},
+            "target": {"name": node},
         }
         await self._client.create(f"{path}/binding", binding)
         ready = {"type": "Ready", "status": "True", "lastTransitionTime": format_time(utc_now())}
@@ -461,6 +462,24 @@ async def test_orphaned_pods_are_adopted_again(client: KubeClient, namespace: st
     assert after == before
 
 
+async def test_daemon_set_is_replaced_node_by_node(client: KubeClient, namespace: str) -> None:
+    for number in (1, 2):
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": f"kwok-{number}"}}
+        await client.create("/api/v1/nodes", node)
+    collection = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
+    await client.create(collection, DAEMON_SET)
+    await _until(client, f"{collection}/ds", lambda found: found["status"].get("numberAvailable") == 3)
+
+    witness = Witness(client, namespace)
+    async with _running(witness.run):
+        await witness.at_rest()
+        await client.patch(f"{collection}/ds", {"spec": _spec("podinfo:2")}, kind="strategic")
+        events = [event["status"] for event in await witness.at_rest() if event["kind"] == "DaemonSet"]
+
+    assert events[-1]["updatedNumberScheduled"] == 3
+    assert min(status.get("numberAvailable", 0) for status in events) == 2
+
+
 # Endpoints
 
 
@@ -587,12 +606,19 @@ async def test_dependent_goes_with_its_last_owner(client: KubeClient, configs: s
     await _until_gone(client, f"{configs}/dependent")
 
 
-@pytest.mark.parametrize("uid", ["0", None], ids=["another uid", "another namespace"])
+@pytest.mark.parametrize(
+    ("namespace_of_owner", "change"),
+    [
+        pytest.param("default", {}, id="another namespace"),
+        pytest.param(NAMESPACE, {"uid": "0"}, id="another uid"),
+        pytest.param(NAMESPACE, {"name": "nobody"}, id="another name"),
+    ],
+)
 async def test_dependent_of_an_owner_that_is_not_there_is_deleted(
-    client: KubeClient, configs: str, uid: str | None
+    client: KubeClient, configs: str, namespace_of_owner: str, change: Object
 ) -> None:
-    owner = await client.create("/api/v1/namespaces/default/configmaps", _config_map("owner"))
-    reference = _owner(owner) | ({"uid": uid} if uid else {})
+    path = f"/api/v1/namespaces/{namespace_of_owner}/configmaps"
+    reference = _owner(await client.create(path, _config_map("owner"))) | change
 
     await client.create(configs, _config_map("dependent", [reference]))
 
