@@ -1,15 +1,22 @@
 """The rules of pods and of the workloads that make them."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
 from sandbox.apiserver import names, selectors
 from sandbox.apiserver.causes import duplicate, forbidden, negative, not_supported, required, wrong
 from sandbox.apiserver.errors import Cause
+from sandbox.apiserver.quantity import amount
 
 Object = dict[str, Any]
 HIGHEST_PORT = 65535
 _PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+_PERCENT = re.compile(r"^[0-9]+%$")
+_PERCENT_TEXT = (
+    "a valid percent string must be a numeric string followed by an ending '%' (e.g. '1%',  or '93%', regex "
+    "used for validation is '[0-9]+%')"
+)
 _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
@@ -69,10 +76,23 @@ def _strategy(strategy: Object, choices: tuple[str, ...], path: str) -> Iterator
     elif kind != "RollingUpdate" and rolling is not None:
         yield forbidden(f"{path}.rollingUpdate", f"may not be specified when strategy `type` is '{kind}'")
     elif rolling:
-        sizes = [str(rolling.get(name, 0)) for name in ("maxUnavailable", "maxSurge")]
-        if all(size in ("0", "0%") for size in sizes):
+        missing, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
+        yield from _share(missing, f"{path}.rollingUpdate.maxUnavailable", highest=100)
+        yield from _share(surge, f"{path}.rollingUpdate.maxSurge")
+        if {str(missing), str(surge)} <= {"0", "0%"}:
             text = "may not be 0 when `maxSurge` is 0"
-            yield wrong(f"{path}.rollingUpdate.maxUnavailable", rolling.get("maxUnavailable"), text)
+            yield wrong(f"{path}.rollingUpdate.maxUnavailable", missing, text)
+
+
+def _share(value: Any, path: str, highest: int | None = None) -> Iterator[Cause]:
+    """Check a number of pods, or a percentage of them."""
+    if isinstance(value, int):
+        if value < 0:
+            yield wrong(path, value, "must be greater than or equal to 0")
+    elif not _PERCENT.match(value):
+        yield wrong(path, value, _PERCENT_TEXT)
+    elif highest is not None and int(value[:-1]) > highest:
+        yield wrong(path, value, f"must not be greater than {highest}%")
 
 
 def _pod_spec(spec: Object, path: str) -> Iterator[Cause]:
@@ -94,21 +114,38 @@ def _pod_spec(spec: Object, path: str) -> Iterator[Cause]:
 
 
 def _container(container: Object, path: str, volumes: list[str]) -> Iterator[Cause]:
-    name = container.get("name", "")
-    if not name:
-        yield required(f"{path}.name")
-    elif not names.LABEL.match(name):
+    for key in ("name", "image"):
+        if not container.get(key):
+            yield required(f"{path}.{key}")
+    if (name := container.get("name")) and not names.LABEL.match(name):
         yield wrong(f"{path}.name", name, names.LABEL_TEXT)
-    if not container.get("image"):
-        yield required(f"{path}.image")
     if (policy := container.get("imagePullPolicy")) not in _PULL_POLICIES:
         yield not_supported(f"{path}.imagePullPolicy", policy, _PULL_POLICIES)
-    for i, port in enumerate(container.get("ports") or []):
-        yield from _port(port, f"{path}.ports[{i}]")
-    for i, variable in enumerate(container.get("env") or []):
-        yield from _variable(variable, f"{path}.env[{i}]")
+    for group, rule in (("ports", _port), ("env", _variable)):
+        for i, item in enumerate(container.get(group) or []):
+            yield from rule(item, f"{path}.{group}[{i}]")
     for i, mount in enumerate(container.get("volumeMounts") or []):
         yield from _mount(mount, f"{path}.volumeMounts[{i}]", volumes)
+    yield from _probes(container, path)
+    yield from _resources(container["resources"], f"{path}.resources")
+
+
+def _probes(container: Object, path: str) -> Iterator[Cause]:
+    for name in ("livenessProbe", "readinessProbe", "startupProbe"):
+        probe = container.get(name)
+        ways = [way for way in ("exec", "httpGet", "tcpSocket", "grpc") if probe and way in probe]
+        if probe is not None and not ways:
+            yield required(f"{path}.{name}", "must specify a handler type")
+        for way in ways[1:]:
+            yield forbidden(f"{path}.{name}.{way}", "may not specify more than 1 handler type")
+
+
+def _resources(resources: Object, path: str) -> Iterator[Cause]:
+    limits = resources.get("limits") or {}
+    for name, wanted in (resources.get("requests") or {}).items():
+        if name in limits and amount(wanted) > amount(limits[name]):
+            text = f"must be less than or equal to {name} limit of {limits[name]}"
+            yield wrong(f"{path}.requests", wanted, text)
 
 
 def _port(port: Object, path: str) -> Iterator[Cause]:

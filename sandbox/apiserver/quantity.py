@@ -10,35 +10,48 @@ _DECIMAL = {"n": -9, "u": -6, "m": -3, "": 0, "k": 3, "M": 6, "G": 9, "T": 12, "
 _STEP, _BINARY_STEP, _SMALLEST = 1000, 1024, -9
 
 
+def _parts(value: Any) -> tuple[Decimal, str]:
+    match = _FORM.match(str(value).strip())
+    if not match:
+        raise ValueError("quantities must match the regular expression " + _FORM.pattern)
+    return Decimal(match[1]), match[2] or ""
+
+
+def amount(value: Any) -> Decimal:
+    """Give what a quantity amounts to.
+
+    Raises:
+        ValueError: it is no quantity.
+    """
+    number, suffix = _parts(value)
+    if suffix in _BINARY[1:]:
+        return number * Decimal(_BINARY_STEP) ** _BINARY.index(suffix)
+    return number.scaleb(_DECIMAL[suffix] if suffix in _DECIMAL else int(suffix[1:]))
+
+
 def canonical(value: Any) -> str:
     """Write a quantity as the server does: in the largest unit that leaves no fraction.
 
     Raises:
         ValueError: it is no quantity.
     """
-    text = str(value).strip()
-    match = _FORM.match(text)
-    if not match:
-        raise ValueError("quantities must match the regular expression " + _FORM.pattern)
-    number, suffix = Decimal(match[1]), match[2] or ""
+    suffix = _parts(value)[1]
     if suffix in _BINARY[1:]:
-        return _binary(number * Decimal(_BINARY_STEP) ** _BINARY.index(suffix))
-    if suffix[:1] in ("e", "E") and suffix[1:]:
-        return text
-    return _decimal(number.scaleb(_DECIMAL[suffix]))
+        return _binary(amount(value))
+    return _decimal(amount(value)) if suffix in _DECIMAL else str(value).strip()
 
 
-def _binary(amount: Decimal) -> str:
-    if amount != amount.to_integral_value():
-        return _decimal(amount)
+def _binary(found: Decimal) -> str:
+    if found != found.to_integral_value():
+        return _decimal(found)
     unit = 0
-    while amount and amount % _BINARY_STEP == 0 and unit < len(_BINARY) - 1:
-        amount, unit = amount / _BINARY_STEP, unit + 1
-    return f"{int(amount)}{_BINARY[unit]}"
+    while found and found % _BINARY_STEP == 0 and unit < len(_BINARY) - 1:
+        found, unit = found / _BINARY_STEP, unit + 1
+    return f"{int(found)}{_BINARY[unit]}"
 
 
-def _decimal(amount: Decimal) -> str:
-    nano = int(amount.scaleb(-_SMALLEST).to_integral_value(ROUND_UP))
+def _decimal(found: Decimal) -> str:
+    nano = int(found.scaleb(-_SMALLEST).to_integral_value(ROUND_UP))
     unit = _SMALLEST
     while nano and nano % _STEP == 0 and unit < _DECIMAL["E"]:
         nano, unit = nano // _STEP, unit + 3

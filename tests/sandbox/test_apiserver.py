@@ -282,3 +282,79 @@ async def test_reset_managed_fields(client: KubeClient) -> None:
     found = await client.patch(f"{CORE}/configmaps/a", {"metadata": {"managedFields": [{}]}})
 
     assert "managedFields" not in found["metadata"]
+
+
+async def test_pages_show_the_collection_as_it_was_at_the_first(client: KubeClient) -> None:
+    for name in ("a", "b", "c"):
+        await client.create(f"{CORE}/configmaps", {"metadata": {"name": name}})
+    first = await client.list(f"{CORE}/configmaps", limit="1")
+    await client.delete(f"{CORE}/configmaps/b")
+    await client.create(f"{CORE}/configmaps", {"metadata": {"name": "d"}})
+    rest = await client.list(f"{CORE}/configmaps", **{"continue": first["metadata"]["continue"]})
+
+    assert [item["metadata"]["name"] for item in rest["items"]] == ["b", "c"]
+    assert rest["metadata"]["resourceVersion"] == first["metadata"]["resourceVersion"]
+
+
+@pytest.mark.parametrize(
+    ("query", "field"),
+    [
+        pytest.param({"dryRun": "Some"}, "dryRun", id="dry run"),
+        pytest.param({"fieldValidation": "Lenient"}, "fieldValidation", id="validation"),
+        pytest.param({"fieldManager": "x" * 129}, "fieldManager", id="manager"),
+        pytest.param({"force": "true"}, "force", id="force without apply"),
+    ],
+)
+async def test_options_are_checked(client: KubeClient, query: dict[str, str], field: str) -> None:
+    await client.create(f"{CORE}/configmaps", {"metadata": {"name": "a"}})
+    with pytest.raises(ApiError) as failure:
+        await client.patch(f"{CORE}/configmaps/a", {"data": {}}, **query)
+
+    assert (failure.value.status, fields(failure.value)) == (422, [field])
+
+
+@pytest.mark.parametrize("name", ["uid", "creationTimestamp", "deletionTimestamp"])
+async def test_identity_cannot_be_patched(client: KubeClient, name: str) -> None:
+    await client.create(f"{CORE}/configmaps", {"metadata": {"name": "a"}})
+    with pytest.raises(ApiError) as failure:
+        await client.patch(f"{CORE}/configmaps/a", {"metadata": {name: "2020-01-01T00:00:00Z"}})
+
+    assert (failure.value.status, fields(failure.value)) == (422, [f"metadata.{name}"])
+
+
+async def test_a_scale_is_checked_as_a_scale(client: KubeClient) -> None:
+    await client.create(f"{APPS}/deployments", workload())
+    with pytest.raises(ApiError) as failure:
+        await client.patch(f"{APPS}/deployments/web/scale", {"spec": {"replicas": -1}})
+
+    assert failure.value.body["details"]["kind"] == "Scale"
+    assert fields(failure.value) == ["spec.replicas"]
+
+
+async def test_the_default_namespace_stays(client: KubeClient) -> None:
+    with pytest.raises(ApiError) as failure:
+        await client.delete("/api/v1/namespaces/default")
+
+    assert failure.value.status == 403
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param({"metadata": {"name": "a"}, "data": {"x": "not base64!"}}, id="base64"),
+        pytest.param({"metadata": {"name": "a", "deletionTimestamp": "yesterday"}}, id="a time"),
+        pytest.param({"metadata": {"name": "a", "labels": {"x": 1}}}, id="a label that is a number"),
+    ],
+)
+async def test_what_cannot_be_read_is_a_bad_request(client: KubeClient, body: dict[str, Any]) -> None:
+    error = await refused(client, f"{CORE}/secrets", body)
+
+    assert (error.status, error.reason) == (400, "BadRequest")
+
+
+async def test_times_are_written_in_one_form(client: KubeClient) -> None:
+    spec = {"holderIdentity": "x", "renewTime": "2026-01-01T01:00:00.5+01:00"}
+    body = {"metadata": {"name": "l"}, "spec": spec}
+    lease = await client.create("/apis/coordination.k8s.io/v1/namespaces/default/leases", body)
+
+    assert lease["spec"]["renewTime"] == "2026-01-01T00:00:00.500000Z"
