@@ -2,7 +2,7 @@
 
 import asyncio
 import contextlib
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -12,28 +12,18 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
 from canary.application import ApplicationSpec
-from canary.delivery import (
-    ApplicationPhase,
-    Delivery,
-    merged,
-    next_due,
-    phase_of,
-    revised,
-    summary_of,
-)
-from canary.status import ListRow
-from canary.stored import Stored
-from workflows import contract
+from canary.delivery import Delivery, merged, next_due, revised
+from workflows import contract, standing
 from workflows.contract import (
     Answer,
     ApplicationStatus,
     ApplyApplication,
     ApplyResult,
-    ClusterProgress,
     DeleteCommand,
 )
 from workflows.delivering import deliver
 from workflows.judging import judge
+from workflows.standing import ApplicationState
 
 PATIENCE = timedelta(seconds=10)
 """Beside the source's own timeout."""
@@ -43,18 +33,6 @@ SHORTEST_WAIT = timedelta(seconds=1)
 LOOK_AGAIN_AFTER_BUG = timedelta(seconds=30)
 LOOK_AGAIN = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
 """After a worker that died; a look without news says itself when the next one is."""
-
-
-class ApplicationState(Stored):
-    """What continue-as-new carries."""
-
-    spec: ApplicationSpec
-    deliveries: tuple[Delivery, ...] = ()
-    revision: str = ""
-    source_message: str = ""
-    last_fetched: datetime | None = None
-    row: ListRow | None = None
-    """As it was last shown."""
 
 
 @workflow.defn(name=contract.APPLICATION_WORKFLOW)
@@ -80,7 +58,7 @@ class ApplicationWorkflow:
             self._collect()
             self._follow_source(self._state)
             self._begin_deliveries(self._state)
-            self._show(self._state)
+            self._state = standing.show(self._state, workflow.now(), is_leaving=self._is_leaving)
             if self._can_continue_as_new():
                 workflow.continue_as_new(self._state)
             await self._wait(self._state)
@@ -133,15 +111,7 @@ class ApplicationWorkflow:
     @workflow.query(name=contract.STATUS)
     def status(self) -> ApplicationStatus:
         """Tell how the Application stands."""
-        state = self._known
-        return ApplicationStatus(
-            spec=state.spec,
-            revision=state.revision,
-            message=summary_of(state.deliveries, state.revision, state.source_message),
-            source_message=state.source_message,
-            last_fetched=state.last_fetched,
-            progress=tuple(_progress(delivery, state.revision) for delivery in state.deliveries),
-        )
+        return standing.status_of(self._known)
 
     @property
     def _known(self) -> ApplicationState:
@@ -264,53 +234,3 @@ class ApplicationWorkflow:
         timeout = max(due - workflow.now(), SHORTEST_WAIT) if due else None
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(self._has_news, timeout=timeout, timeout_summary="next delivery")
-
-    # What is shown.
-
-    def _show(self, state: ApplicationState) -> None:
-        shown = state.row
-        phase = phase_of(state.deliveries, state.revision, state.source_message)
-        row = ListRow(
-            application=f"{state.spec.namespace}/{state.spec.name}",
-            cluster="",
-            namespace=state.spec.namespace,
-            name=state.spec.name,
-            phase=ApplicationPhase.TERMINATING if self._is_leaving else phase,
-            revision=state.revision,
-            message=summary_of(state.deliveries, state.revision, state.source_message),
-        )
-        is_transition = shown is None or (shown.phase, shown.revision) != (row.phase, row.revision)
-        since = workflow.now() if is_transition or shown is None else shown.last_transition_time
-        row = row.model_copy(update={"last_transition_time": since})
-        if row == shown:
-            return
-        self._state = state.model_copy(update={"row": row})
-        workflow.upsert_memo({contract.ROW: row.model_dump(mode="json")})
-        workflow.upsert_search_attributes(
-            [contract.PHASE.value_set(row.phase), contract.REVISION.value_set(row.revision)]
-        )
-        workflow.set_current_details(_details(state, row))
-
-
-def _progress(delivery: Delivery, revision: str) -> ClusterProgress:
-    is_ready = delivery.is_current(revision)
-    return ClusterProgress(
-        name=delivery.key,
-        policy=delivery.policy.name,
-        cluster=delivery.cluster.name,
-        last_applied_revision=delivery.applied_revision,
-        last_attempted_revision=delivery.attempted_revision,
-        message=delivery.message or (f"Applied revision: {delivery.applied_revision}" if is_ready else ""),
-        is_ready=is_ready,
-        inventory=delivery.inventory,
-        canary=contract.canary_id(delivery.canary.tail) if delivery.canary else "",
-    )
-
-
-def _details(state: ApplicationState, row: ListRow) -> str:
-    lines = [f"**{row.phase}** {row.revision}", "", row.message, ""]
-    for delivery in state.deliveries:
-        progress = _progress(delivery, state.revision)
-        mark = "ready" if progress.is_ready else "not ready"
-        lines.append(f"- {progress.name}: {mark}, {progress.message or 'waiting'}")
-    return "\n".join(lines)
