@@ -12,6 +12,7 @@ from starter.documents import Documents, Finding
 from starter.errors import Exit
 from starter.offer import Offer
 from starter.settle import settle
+from starter.workers import require_worker
 from workflows.contract import ApplyCanary, ApplyResult, Command
 
 
@@ -48,7 +49,7 @@ async def apply(
     client: Client, documents: Documents, command: Command, patience: Patience, *, color: bool
 ) -> int:
     """Offer every document, print what became of it, and wait where that is wished."""
-    await offer.require_worker(client)
+    await require_worker(client)
     applied: list[Applied] = []
     for index, each in offers(documents, command):
         result = await offer.make(client, each)

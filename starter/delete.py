@@ -22,8 +22,8 @@ from starter.get import Wanted
 from starter.listing import Listed, Scope
 from starter.lists import Kind
 from starter.names import Reference, find_application, find_canary
-from starter.offer import START_A_WORKER, require_worker
 from starter.options import Output
+from starter.workers import START_ONE, require_worker
 from workflows.contract import DELETE, Answer, Command, DeleteCommand
 
 ACCEPTED_WITHIN = timedelta(seconds=10)
@@ -105,7 +105,7 @@ async def _ask(client: Client, removal: Removal) -> WorkflowUpdateHandle[Answer]
                 result_type=Answer,
             )
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
-        raise UnreachableError(f"No worker took the deletion of {removal.id}; {START_A_WORKER}.") from error
+        raise UnreachableError(f"No worker took the deletion of {removal.id}; {START_ONE}.") from error
     except RPCError as error:
         if error.status == RPCStatusCode.NOT_FOUND:
             raise RefusedError(f"{removal.id} is not there.") from error

@@ -2,17 +2,17 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 
-from temporalio.api.enums.v1 import IndexedValueType, TaskQueueType
+from temporalio.api.enums.v1 import IndexedValueType
 from temporalio.api.operatorservice.v1 import AddSearchAttributesRequest, ListSearchAttributesRequest
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest, DescribeTaskQueueRequest
+from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
 
 from starter.errors import Exit
-from starter.offer import START_A_WORKER
+from starter.tables import stamp
+from starter.workers import QUEUES, START_ONE, pollers
 from workflows import contract
 
 RETENTION = timedelta(days=30)
@@ -27,11 +27,6 @@ KEYS: tuple[SearchAttributeKey[str] | SearchAttributeKey[int], ...] = (
     contract.REVISION,
     contract.WEIGHT,
 )
-QUEUES = {
-    contract.QUEUE: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    contract.CHECKS_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-    contract.WATCH_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
-}
 
 
 @dataclass(frozen=True)
@@ -64,8 +59,8 @@ async def findings(client: Client) -> AsyncIterator[Finding]:
     yield Finding("Temporal", f"{client.service_client.config.target_host}, namespace {client.namespace}")
     yield await _retention(client)
     yield await _attributes(client)
-    for queue, kind in QUEUES.items():
-        yield await _workers(client, queue, kind)
+    for queue in QUEUES:
+        yield await _workers(client, queue)
     yield Finding("clusters", "not looked at: an `apply` checks those it names")
 
 
@@ -104,24 +99,13 @@ async def _attributes(client: Client) -> Finding:
     return Finding("search attributes", f"{names} missing", "run: canary doctor --fix")
 
 
-async def has_workers(client: Client) -> bool:
-    """Whether every queue is polled."""
-    found = [await pollers(client, queue, kind) for queue, kind in QUEUES.items()]
-    return all(found)
-
-
-async def pollers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> set[str]:
-    """Give who polls a queue."""
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
-    )
-    answer = await client.workflow_service.describe_task_queue(request)
-    return {poller.identity for poller in answer.pollers}
-
-
-async def _workers(client: Client, queue: str, kind: TaskQueueType.ValueType) -> Finding:
-    found = await pollers(client, queue, kind)
-    return Finding(f"workers of {queue}", f"{len(found)} polling", "" if found else START_A_WORKER)
+async def _workers(client: Client, queue: str) -> Finding:
+    found = await pollers(client, queue)
+    if not found:
+        return Finding(f"workers of {queue}", "none", START_ONE)
+    last = max(poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in found)
+    workers = len({poller.identity for poller in found})
+    return Finding(f"workers of {queue}", f"{workers}, which last polled at {stamp(last)}")
 
 
 def _type(key: SearchAttributeKey[str] | SearchAttributeKey[int]) -> IndexedValueType.ValueType:

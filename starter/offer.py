@@ -5,9 +5,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
-from temporalio.api.enums.v1 import TaskQueueType
-from temporalio.api.taskqueue.v1 import TaskQueue
-from temporalio.api.workflowservice.v1 import DescribeTaskQueueRequest
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -27,6 +24,7 @@ from canary.application import ApplicationSpec
 from canary.status import ListRow, Phase
 from starter.errors import RefusedError, UnreachableError
 from starter.failures import sentence
+from starter.workers import START_ONE
 from workflows.contract import (
     APPLICATION,
     APPLICATION_WORKFLOW,
@@ -45,7 +43,6 @@ from workflows.contract import (
     canary_id,
 )
 
-START_A_WORKER = "start one with `canary-worker`"
 ACCEPTED_WITHIN = timedelta(seconds=10)
 """A worker that polls answers in milliseconds; one that was killed is listed as polling for minutes."""
 JUDGED_WITHIN = timedelta(seconds=120)
@@ -95,18 +92,6 @@ def of_canary(request: ApplyCanary) -> Offer:
     )
 
 
-async def require_worker(client: Client) -> None:
-    """Refuse to start anything while nobody polls for it."""
-    request = DescribeTaskQueueRequest(
-        namespace=client.namespace,
-        task_queue=TaskQueue(name=QUEUE),
-        task_queue_type=TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
-    )
-    answer = await client.workflow_service.describe_task_queue(request)
-    if not answer.pollers:
-        raise UnreachableError(f"No worker is running, so nothing was applied; {START_A_WORKER}.")
-
-
 async def make(client: Client, offer: Offer) -> ApplyResult:
     """Hand a spec over and give what the engine says to it."""
     try:
@@ -115,7 +100,7 @@ async def make(client: Client, offer: Offer) -> ApplyResult:
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:
         await _withdraw(client, offer)
         limit = f"{ACCEPTED_WITHIN.seconds} s"
-        text = f"No worker took {offer.id} within {limit}, so nothing was applied; {START_A_WORKER}."
+        text = f"No worker took {offer.id} within {limit}, so nothing was applied; {START_ONE}."
         raise UnreachableError(text) from error
     try:
         async with asyncio.timeout(JUDGED_WITHIN.total_seconds()):

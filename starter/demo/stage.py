@@ -11,11 +11,11 @@ from typing import Any, Self
 
 from temporalio.client import Client
 
-from starter import doctor
 from starter.connection import connect
 from starter.errors import RefusedError, UnreachableError, UsageError
 from starter.options import Globals
 from starter.processes import Child, Program
+from starter.workers import has_workers
 
 CLUSTERS = 2
 HOST = "host"
@@ -103,7 +103,7 @@ class Stage:
         environment = {
             **_surroundings(),
             "TEMPORAL_ADDRESS": self.endpoints["temporal"],
-            "CANARY_CLUSTERS": str(folder / CLUSTERS_FILE),
+            "CANARY_CLUSTERS": str((folder / CLUSTERS_FILE).resolve()),
             "CANARY_REPORTS": str(folder / "reports"),
             "CANARY_CACHE": str(folder / "cache"),
         }
@@ -119,7 +119,7 @@ class Stage:
         )
         await asyncio.to_thread((folder / WORKER_PID).write_text, f"{worker.pid}\n")
         self.client = await connect(Globals(sandbox=folder))
-        while not await doctor.has_workers(self.client):
+        while not await has_workers(self.client):
             await self._look()
 
     async def _start(self, program: Program) -> Child:
@@ -180,4 +180,4 @@ def _serves(pid: int, folder: Path) -> bool:
         environment = Path(f"/proc/{pid}/environ").read_bytes()
     except OSError:
         return False
-    return f"CANARY_CLUSTERS={folder / CLUSTERS_FILE}".encode() in environment.split(b"\0")
+    return f"CANARY_CLUSTERS={(folder / CLUSTERS_FILE).resolve()}".encode() in environment.split(b"\0")
