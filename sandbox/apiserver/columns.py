@@ -2,14 +2,13 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.apiserver import selectors
+from sandbox.apiserver.ages import UNKNOWN, age
 
 Object = dict[str, Any]
-_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "y": 31536000}
-_UNKNOWN, _NONE = "<unknown>", "<none>"
+_NONE = "<none>"
 _MOST_ENDPOINTS = 3
 
 
@@ -23,34 +22,6 @@ class Column:
     type: str = "string"
     format: str = ""
     priority: int = 0
-
-
-def duration(seconds: float) -> str:
-    """Write a duration as kubectl shows ages: two units at most, the finer ones while it is short."""
-    total = max(0, int(seconds))
-    if total < 2 * _SECONDS["m"]:
-        return f"{total}s"
-    for small, big, both_until, alone_until in (
-        ("s", "m", 10, 180),
-        ("m", "h", 8, 48),
-        ("h", "d", 8, 730),
-        ("d", "y", 8, 0),
-    ):
-        amount, rest = divmod(total, _SECONDS[big])
-        if amount < both_until:
-            rest //= _SECONDS[small]
-            return f"{amount}{big}{rest}{small}" if rest else f"{amount}{big}"
-        if amount < alone_until:
-            return f"{amount}{big}"
-    return f"{total // _SECONDS['y']}y"
-
-
-def age(stamp: str | None) -> str:
-    """Write how long ago a time was."""
-    if not stamp:
-        return _UNKNOWN
-    moment = datetime.fromisoformat(stamp)
-    return duration((datetime.now(UTC) - moment).total_seconds())
 
 
 def at(path: str, default: Any = _NONE) -> Callable[[Object], Any]:
@@ -261,7 +232,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     "HorizontalPodAutoscaler": (
         NAME,
         Column("Reference", _target, "The resource whose replicas are scaled."),
-        Column("Targets", lambda _: _UNKNOWN, "V2HorizontalPodAutoscalerSpec.metrics"),
+        Column("Targets", lambda _: UNKNOWN, "V2HorizontalPodAutoscalerSpec.metrics"),
         Column("MinPods", at("spec.minReplicas"), "V2HorizontalPodAutoscalerSpec.minReplicas"),
         Column("MaxPods", at("spec.maxReplicas"), "V2HorizontalPodAutoscalerSpec.maxReplicas"),
         Column(

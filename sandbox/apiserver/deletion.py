@@ -5,8 +5,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sandbox.apiserver import crd, errors
-from sandbox.apiserver.objects import Objects, Place, is_held
+from sandbox.apiserver.objects import Objects, is_held
 from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.request import Place
 
 Object = dict[str, Any]
 _IMMORTAL = ("default", "kube-system", "kube-public")

@@ -8,8 +8,9 @@ from typing import Any
 from sandbox.apiserver import deletion, errors, listing, options, patch, scale
 from sandbox.apiserver.errors import StatusError, bad_request
 from sandbox.apiserver.listing import Page, Selection
-from sandbox.apiserver.objects import Answer, Objects, Options, Place, timestamp
+from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.request import Answer, Options, Place, timestamp
 from sandbox.apiserver.routes import Target
 from sandbox.apiserver.yamltext import read_yaml
 

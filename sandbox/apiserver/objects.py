@@ -3,8 +3,6 @@
 import random
 import uuid
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any
 
 from sandbox.apiserver import conversion, decode, defaults, errors, managers, strategy, structural, validation
@@ -12,51 +10,12 @@ from sandbox.apiserver.builtin import METADATA
 from sandbox.apiserver.errors import Cause, bad_request
 from sandbox.apiserver.managers import Manager, Managers, Writer
 from sandbox.apiserver.registry import Registry, Resource
+from sandbox.apiserver.request import Answer, Options, Place, check_kind, timestamp
 from sandbox.apiserver.store import Store
 
 Object = dict[str, Any]
 _SUFFIX_LETTERS = "bcdfghjklmnpqrstvwxz2456789"
-_SUFFIX_LENGTH, MANAGER_LENGTH = 5, 128
-
-
-@dataclass(frozen=True)
-class Options:
-    """What a request says beside its body."""
-
-    manager: str = ""
-    user_agent: str = ""
-    dry_run: bool = False
-    validation: str = "Warn"
-    force: bool = False
-    subresource: str = ""
-
-    @property
-    def owner(self) -> str:
-        """Who owns what the request writes."""
-        return self.manager or self.user_agent.partition("/")[0][:MANAGER_LENGTH] or "unknown"
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where an object is."""
-
-    resource: Resource
-    namespace: str
-    name: str = ""
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a write gives back."""
-
-    object: Object
-    warnings: tuple[str, ...] = ()
-    is_new: bool = False
-
-
-def timestamp() -> str:
-    """Give the time as objects carry it."""
-    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+_SUFFIX_LENGTH = 5
 
 
 class Objects:
@@ -129,7 +88,7 @@ class Objects:
     def apply(self, place: Place, applied: Object, options: Options) -> Answer:
         """Carry out a server-side apply."""
         resource = place.resource
-        _check_kind(resource, applied)
+        check_kind(resource, applied)
         meta = applied.get("metadata") or {}
         if meta.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
@@ -157,7 +116,7 @@ class Objects:
 
     def _read(self, resource: Resource, body: Any, options: Options) -> tuple[Object, tuple[str, ...]]:
         """Decode a body; fields that the kind does not have are warned of or refused."""
-        _check_kind(resource, body)
+        check_kind(resource, body)
         if resource.is_custom:
             decoder = decode.Decoder(resource.kind, resource.api_version)
             meta = decoder.struct(body.get("metadata") or {}, METADATA, "metadata")
@@ -305,20 +264,3 @@ def is_held(obj: Object) -> bool:
 
 def _unmanaged(obj: Object) -> Object:
     return {**obj, "metadata": {k: v for k, v in obj["metadata"].items() if k != "managedFields"}}
-
-
-def _check_kind(resource: Resource, body: Any) -> None:
-    if not isinstance(body, dict):
-        raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
-    kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
-    if (kind, version) != (resource.kind, resource.api_version):
-        outer, inner = version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
-        raise bad_request(
-            f'{kind} in version "{outer}" cannot be handled as a {resource.kind}: '
-            f"converting ({outer}.{kind}) to ({inner}.{resource.kind}): unknown conversion"
-        )
-    meta = body.get("metadata")
-    if meta is not None and not isinstance(meta, dict):
-        raise bad_request(
-            f"{resource.kind} cannot be handled: json: cannot unmarshal metadata into ObjectMeta"
-        )

@@ -9,8 +9,8 @@ from sandbox.apiserver.causes import forbidden, not_supported, required, wrong
 from sandbox.apiserver.deletion import DeleteOptions
 from sandbox.apiserver.errors import Cause, bad_request
 from sandbox.apiserver.listing import Page
-from sandbox.apiserver.objects import MANAGER_LENGTH, Options
 from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.request import MANAGER_LENGTH, Options
 
 Object = dict[str, Any]
 Query = dict[str, str]

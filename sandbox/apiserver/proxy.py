@@ -7,8 +7,9 @@ import aiohttp
 from aiohttp import web
 
 from sandbox.apiserver import errors
-from sandbox.apiserver.objects import Objects, Place
+from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.request import Place
 
 Object = dict[str, Any]
 _NOT_PASSED_ON = {

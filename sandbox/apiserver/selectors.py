@@ -66,13 +66,13 @@ class _Parser:
         if operator in ("", ","):
             return lambda labels: key in labels
         self._next()
-        if operator in ("in", "notin"):
+        if operator in ("in", "notin"):  # codespell:ignore notin
             values = self._values()
             wanted = operator == "in"
             return lambda labels: (labels.get(key) in values) is wanted
         if operator not in ("=", "==", "!="):
             raise bad_request(
-                f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt"
+                f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt"  # codespell:ignore notin
             )
         value = "" if self._tokens[0] in ("", ",") else self._identifier()
         if operator == "!=":
@@ -140,7 +140,7 @@ def _meets(expression: Object, labels: dict[str, str]) -> bool:
     key, values = expression.get("key"), expression.get("values") or []
     answers = {
         "In": labels.get(str(key)) in values,
-        "NotIn": labels.get(str(key)) not in values,
+        "NotIn": labels.get(str(key)) not in values,  # codespell:ignore notin
         "Exists": key in labels,
         "DoesNotExist": key not in labels,
     }
@@ -155,7 +155,7 @@ def in_words(selector: Object | None) -> str:
         words.append(
             {
                 "In": f"{key} in ({values})",
-                "NotIn": f"{key} notin ({values})",
+                "NotIn": f"{key} notin ({values})",  # codespell:ignore notin
                 "Exists": f"{key}",
                 "DoesNotExist": f"!{key}",
             }[expression["operator"]]

@@ -12,9 +12,10 @@ from sandbox.apiserver import crd, discovery, errors, listing, options, routes, 
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.faults import Faults, RequestLog, as_json
 from sandbox.apiserver.handlers import Handlers
-from sandbox.apiserver.objects import Objects, Options, Place, timestamp
+from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.proxy import Proxy, is_proxied
 from sandbox.apiserver.registry import Registry
+from sandbox.apiserver.request import Options, Place, timestamp
 from sandbox.apiserver.routes import NoSuchPath, Target
 from sandbox.apiserver.store import Event, Store
 from sandbox.apiserver.watch import Watch, WatchOptions

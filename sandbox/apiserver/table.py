@@ -5,7 +5,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sandbox.apiserver.columns import COLUMNS, DEFAULT, NAME, Column, age
+from sandbox.apiserver.ages import age
+from sandbox.apiserver.columns import COLUMNS, DEFAULT, NAME, Column
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.registry import Resource
 

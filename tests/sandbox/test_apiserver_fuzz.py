@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from sandbox.apiserver import crd, routes
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.handlers import Handlers
-from sandbox.apiserver.objects import Objects, Options, Place
+from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.registry import Registry
+from sandbox.apiserver.request import Options, Place
 from sandbox.apiserver.store import Store
 
 LABELS = {"app": "web"}
