@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import functools
 import logging
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,12 +10,13 @@ from typing import Any, Self
 
 from sandbox.client import KubeClient, Reflector
 from sandbox.mesh import tables
+from sandbox.mesh.admission import Admitted
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
 from sandbox.mesh.envoy import Envoy
 from sandbox.mesh.faults import Faults
 from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
-from sandbox.mesh.validation import mistakes, omissions
+from sandbox.mesh.validation import mistakes, mistakes_of_rule
 
 Object = dict[str, Any]
 
@@ -34,38 +36,17 @@ REST = 2.0
 logger = logging.getLogger(__name__)
 
 
-class Admitted:
-    """The last valid version of each VirtualService."""
-
-    def __init__(self) -> None:
-        self.objects: dict[str, Object] = {}
-
-    async def take(self, kind: str, virtual_service: Object) -> None:
-        """Take a change, if it is a valid one."""
-        meta = virtual_service["metadata"]
-        key = f"{meta['namespace']}/{meta['name']}"
-        if kind == "DELETED":
-            self.objects.pop(key, None)
-            return
-        found = mistakes(virtual_service)
-        if found:
-            logger.error("virtual service refused", extra={"virtual_service": key, "mistakes": found})
-            return
-        for text in omissions(virtual_service):
-            logger.warning("virtual service served in part", extra={"virtual_service": key, "what": text})
-        self.objects[key] = virtual_service
-
-
 class Mesh:
     """An Envoy in front of one cluster, and what keeps its files current."""
 
     def __init__(self, client: KubeClient, directory: Path, delay: float) -> None:
         self._changed = asyncio.Event()
-        self._admitted = Admitted()
+        self._admitted = {
+            "virtual_services": Admitted(mistakes),
+            "destination_rules": Admitted(mistakes_of_rule),
+        }
         self._reflectors = {
-            name: Reflector(
-                client, path, self._on_virtual_service if name == "virtual_services" else self._on_change
-            )
+            name: Reflector(client, path, functools.partial(self._on_change, name))
             for name, path in PATHS.items()
         }
         self._files = Files(directory)
@@ -143,11 +124,9 @@ class Mesh:
             raise RuntimeError("The mesh has no address before it is started.")
         return self._envoy.urls[listener]
 
-    async def _on_change(self, _kind: str, _obj: Object) -> None:
-        self._changed.set()
-
-    async def _on_virtual_service(self, kind: str, obj: Object) -> None:
-        await self._admitted.take(kind, obj)
+    async def _on_change(self, name: str, kind: str, obj: Object) -> None:
+        if name in self._admitted:
+            self._admitted[name].take(kind, obj)
         self._changed.set()
 
     async def _follow(self) -> None:
@@ -183,7 +162,8 @@ class Mesh:
         found: dict[str, Mapping[str, Object]] = {
             name: dict(one.objects) for name, one in self._reflectors.items()
         }
-        return Snapshot(**found | {"virtual_services": dict(self._admitted.objects)})
+        valid = {name: dict(one.objects) for name, one in self._admitted.items()}
+        return Snapshot(**found | valid)
 
     def _write(self, current: Snapshot, pushed: Snapshot) -> None:
         """Write what kube-proxy knows at once, and what the control plane has pushed so far."""

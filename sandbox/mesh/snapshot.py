@@ -43,9 +43,8 @@ def spellings(key: str) -> list[str]:
 
 
 def ports_of(service: Object) -> list[Object]:
-    """List the ports of a Service."""
-    ports: list[Object] = service["spec"].get("ports") or []
-    return ports
+    """List the ports of a Service that HTTP can arrive at; a UDP port may have the same number."""
+    return [one for one in service["spec"].get("ports") or [] if one.get("protocol", "TCP") == "TCP"]
 
 
 def by_age(objects: Mapping[str, Object]) -> Iterator[tuple[str, Object]]:

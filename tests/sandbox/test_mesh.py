@@ -13,7 +13,7 @@ from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from sandbox.installed import install
 from sandbox.mesh.mesh import Mesh
-from sandbox.mesh.validation import mistakes
+from sandbox.mesh.validation import mistakes, mistakes_of_rule
 
 Object = dict[str, Any]
 
@@ -137,7 +137,7 @@ async def test_an_invalid_virtual_service_leaves_the_last_valid_one(
     await becomes(lambda: town.who("later.default"), "later")
 
     assert await town.who() == "app-canary"
-    assert "virtual service refused" in caplog.messages
+    assert "object refused by the mesh" in caplog.messages
 
 
 @pytest.mark.parametrize(
@@ -155,12 +155,25 @@ async def test_an_invalid_virtual_service_leaves_the_last_valid_one(
         ),
         pytest.param({"route": [to("a")], "match": [{"uri": {"regex": "("}}]}, "no regular", id="regex"),
         pytest.param({"route": "a"}, "cannot be read", id="wrong type"),
+        pytest.param({"redirect": {"redirectCode": 299}}, "cannot be read", id="redirect code"),
+        pytest.param(
+            {"route": [to("a")], "fault": {"abort": {}}}, "cannot be read", id="abort without status"
+        ),
     ],
 )
 def test_mistakes_are_named_with_their_place(rule: Object, text: str) -> None:
     found = mistakes({"spec": {"hosts": ["app"], "http": [rule]}})
 
     assert any(text in one for one in found), found
+
+
+def test_mistakes_of_a_policy_are_named() -> None:
+    pool = {"tcp": {"connectTimeout": "1 second"}}
+    found = mistakes_of_rule({"spec": {"host": "app", "trafficPolicy": {"connectionPool": pool}}})
+
+    assert found[0].startswith(
+        "trafficPolicy.connectionPool.tcp.connectTimeout: '1 second' is not a duration"
+    )
 
 
 async def test_a_slow_control_plane_holds_back_routes_but_not_kube_proxy(town: Town) -> None:

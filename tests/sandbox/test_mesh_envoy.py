@@ -248,6 +248,14 @@ async def test_pods_are_replaced_without_a_failed_request(plane: Plane) -> None:
     assert answers == {"backend"}
 
 
+async def test_a_udp_port_of_the_same_number_is_no_route(plane: Plane) -> None:
+    udp = {"name": "udp", "port": 9898, "protocol": "UDP"}
+    plane.kinds["services"]["webapp/backend"]["spec"]["ports"].append(udp)
+    await plane.start()
+
+    assert await plane.who() == "backend"
+
+
 @pytest.mark.parametrize("host", ["backend.webapp", "backend.webapp.svc.cluster.local", "app.example.com"])
 async def test_the_gateway_routes_by_host(plane: Plane, host: str) -> None:
     plane.virtual_service(
