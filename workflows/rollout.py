@@ -111,7 +111,7 @@ class RolloutWorkflow:
     async def _look(self) -> Situation:
         """Carry out the check that is due; without one, or when something rings meanwhile, just look."""
         due = next_check(self._spec, self._status, workflow.now())
-        if due is not None and self._check is None:
+        if due is not None and self._check is None and self._wishes.abort is None:
             self._check = asyncio.create_task(self._analyse(due))
         if self._check is not None:
             task = self._check

@@ -12,6 +12,7 @@ from activities.cluster.primary import ConcludeRequest, PromoteRequest
 from activities.cluster.removal import RemovalRequest
 from activities.cluster.scaling import ScaleRequest
 from activities.cluster.traffic import ShiftRequest, Written
+from activities.heartbeat import heartbeating
 from activities.reports import StoredReport
 from activities.runs import Abandoned, SignalWithStart
 from canary.analysis import AnalyseRequest, Check, Measurement
@@ -95,7 +96,8 @@ class Cluster:
 
     async def _enter(self, name: str) -> None:
         if name in self.hangs:
-            await self.hangs[name].wait()
+            async with heartbeating():
+                await self.hangs[name].wait()
 
     def activities(self) -> list[Callable[..., Awaitable[Any]]]:  # noqa: C901, PLR0915 — one function an activity
         """The fakes, under the names of the real ones."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
@@ -30,6 +30,7 @@ from workflows.contract import (
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 SEARCH_ATTRIBUTES = (APPLICATION, CLUSTER, NAMESPACE, PHASE, REVISION, TARGET, WEIGHT)
+REPLAYED: set[str] = set()
 FLAGS = [
     "--dynamic-config-value",
     "frontend.WorkflowTimeSkippingEnabled=true",
@@ -52,11 +53,12 @@ async def environment() -> AsyncIterator[WorkflowEnvironment]:
 
 
 Acts = list[Callable[..., Awaitable[Any]]]
+Serve = Callable[[Acts], Awaitable[Client]]
 
 
 @pytest.fixture
-async def serve(environment: WorkflowEnvironment) -> AsyncIterator[Callable[[Acts], Awaitable[Client]]]:
-    """Serve the real workflows with the given activities on all three queues; histories are replayed after."""
+async def serve(environment: WorkflowEnvironment) -> AsyncIterator[Serve]:
+    """Serve the real workflows with the given activities on all queues; histories are replayed after."""
     async with AsyncExitStack() as stack:
 
         async def start(acts: Acts) -> Client:
@@ -77,13 +79,16 @@ async def serve(environment: WorkflowEnvironment) -> AsyncIterator[Callable[[Act
 
 
 async def replay_all(client: Client) -> None:
-    """Replay every history of the server, as a worker of a later version would."""
+    """Replay every history that has come to its end since, as a worker of a later version would."""
     replayer = Replayer(
         workflows=WORKFLOWS, workflow_runner=build_runner(), data_converter=pydantic_data_converter
     )
     folder = os.environ.get("RECORD_HISTORIES")
     async for execution in client.list_workflows():
+        if execution.run_id in REPLAYED or execution.status is WorkflowExecutionStatus.RUNNING:
+            continue
+        REPLAYED.add(execution.run_id)
         history = await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
         if folder:
-            Path(folder, f"{execution.id.replace('/', '_')}.json").write_text(history.to_json())
+            Path(folder, f"{execution.id.replace('/', '_')}.json").write_text(history.to_json())  # noqa: ASYNC240 — once, by hand
         await replayer.replay_workflow(history)

@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from canary.spec import CanarySpec
 from canary.status import Outcome, Phase, RolloutStatus
 from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
+from tests.workflows.conftest import Serve
 from workflows.contract import QUEUE, ROW, STATUS, Command, RolloutStart, RolloutView, Verb
 from workflows.rollout import RolloutWorkflow
 
@@ -54,7 +55,7 @@ async def rows(handle: WorkflowHandle[RolloutWorkflow, RolloutStatus]) -> list[t
     return [((when - begun).total_seconds(), phase, weight) for when, phase, weight in found]
 
 
-async def test_gives_the_seeds_timeline(serve) -> None:
+async def test_gives_the_seeds_timeline(serve: Serve) -> None:
     """Phases, weights and their order, each within 2 s; the first check has no data and counts."""
     cluster = Cluster(values=[None])
     handle = await start(await serve(cluster.activities()), seed_spec())
@@ -68,7 +69,7 @@ async def test_gives_the_seeds_timeline(serve) -> None:
     assert status.outcome is Outcome.PROMOTED
 
 
-async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve) -> None:
+async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve: Serve) -> None:
     cluster = Cluster(values=[98.0, 98.0])
     handle = await start(await serve(cluster.activities()), seed_spec())
 
@@ -81,7 +82,7 @@ async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve) ->
     assert [check.verdict.result for check in view.checks] == ["Failed", "Failed"]
 
 
-async def test_abort_moves_traffic_before_pods(serve) -> None:
+async def test_abort_moves_traffic_before_pods(serve: Serve) -> None:
     cluster = Cluster()
     client = await serve(cluster.activities())
     handle = await start(client, seed_spec())

@@ -1,0 +1,341 @@
+"""One canary from its first `apply` to its deletion, under a clock that skips."""
+
+import asyncio
+import uuid
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowHandle,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
+
+from activities.cluster.preflight import Preflight
+from canary.problem import Problem
+from canary.spec import CanarySpec
+from canary.status import CanaryStatus, Outcome, Phase
+from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
+from tests.workflows.conftest import Serve
+from workflows.canary import CanaryWorkflow
+from workflows.contract import (
+    APPLY,
+    BELL,
+    DELETE,
+    QUEUE,
+    STATUS,
+    ApplyCanary,
+    ApplyResult,
+    CanaryView,
+    Command,
+    DeleteCommand,
+    Verb,
+    canary_id,
+    rollout_id,
+)
+
+Handle = WorkflowHandle[Any, Any]
+PATIENCE = 30
+
+
+def a_spec(**changes: Any) -> CanarySpec:
+    """The seed's canary on a target of its own, so that tests do not meet."""
+    spec = seed_spec(**changes)
+    return spec.model_copy(update={"namespace": f"ns-{uuid.uuid4().hex[:8]}"})
+
+
+async def apply(client: Client, spec: CanarySpec) -> tuple[Handle, ApplyResult]:
+    start = WithStartWorkflowOperation(
+        CanaryWorkflow.run,
+        id=canary_id(spec.tail),
+        task_queue=QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    result = await client.execute_update_with_start_workflow(
+        APPLY,
+        ApplyCanary(spec=spec).model_dump(mode="json"),
+        start_workflow_operation=start,
+        result_type=ApplyResult,
+    )
+    return await start.workflow_handle(), result
+
+
+async def status(handle: Handle) -> CanaryStatus:
+    view = await handle.query(STATUS, result_type=CanaryView)
+    assert isinstance(view, CanaryView)
+    return view.status
+
+
+async def until(handle: Handle, holds: Callable[[CanaryStatus], bool]) -> CanaryStatus:
+    """Wait for a status; the server tells no one of changes, so it is asked again and again."""
+    async with asyncio.timeout(PATIENCE):
+        while not holds(found := await status(handle)):  # noqa: ASYNC110 — the state of a server, not of this process
+            await asyncio.sleep(0.05)
+    return found
+
+
+async def in_phase(handle: Handle, phase: Phase) -> CanaryStatus:
+    return await until(handle, lambda found: found.phase is phase)
+
+
+def settled() -> Cluster:
+    """A cluster whose target runs what was promoted."""
+    return Cluster(target=OLD, target_replicas=2, primary=None)
+
+
+async def initialised(serve: Serve, cluster: Cluster) -> tuple[Client, Handle, CanarySpec]:
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, result = await apply(client, spec)
+    assert result.accepted
+    await in_phase(handle, Phase.INITIALIZED)
+    return client, handle, spec
+
+
+async def leave(handle: Handle) -> None:
+    """End a canary, so that its history is whole."""
+    await handle.execute_update(DELETE, DeleteCommand(), result_type=dict)
+    await handle.result()
+
+
+async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+
+    assert cluster.log == ["end orphan", "load tester", "create primary", "routes", "target 0"]
+    found = await status(handle)
+    assert (found.last_promoted, found.last_applied) == (OLD, OLD)
+    await leave(handle)
+
+
+async def test_waits_for_a_target_that_the_source_has_yet_to_bring(serve: Serve) -> None:
+    cluster = settled()
+    looks = asyncio.Event()
+    target_there = cluster.seen
+
+    def nothing_yet():  # noqa: ANN202 — an observation
+        looks.set()
+        return target_there().model_copy(update={"target": None})
+
+    cluster.seen = nothing_yet  # type: ignore[method-assign]
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await looks.wait()
+
+    waiting = await until(handle, lambda found: "to be there" in found.message)
+    cluster.seen = target_there  # type: ignore[method-assign]
+    await handle.signal(BELL)
+
+    assert waiting.phase is Phase.INITIALIZING
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_a_change_is_rolled_out_and_promoted(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.target = NEW
+
+    await handle.signal(BELL)
+
+    found = await in_phase(handle, Phase.SUCCEEDED)
+    assert (found.outcome, found.last_promoted) == (Outcome.PROMOTED, NEW)
+    rollout = await client.get_workflow_handle(rollout_id(spec.tail)).describe()
+    assert rollout.status is WorkflowExecutionStatus.COMPLETED
+    await leave(handle)
+
+
+async def test_a_failed_revision_is_not_tried_again_unasked(serve: Serve) -> None:
+    cluster = settled()
+    cluster.values = [90.0, 90.0]
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    failed = await in_phase(handle, Phase.FAILED)
+
+    await handle.signal(BELL)
+    rested = await status(handle)
+    answer = await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    assert (failed.outcome, rested.phase) == (Outcome.ROLLED_BACK, Phase.FAILED)
+    assert "restart recorded" in answer["message"]
+    assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
+    await leave(handle)
+
+
+async def test_a_terminated_rollout_loses_its_traffic(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+
+    await client.get_workflow_handle(rollout_id(spec.tail)).terminate("by hand")
+
+    found = await in_phase(handle, Phase.FAILED)
+    cluster.hangs.pop("analyse").set()
+    assert found.outcome is Outcome.ABORTED
+    assert (cluster.weight, cluster.target_replicas) == (0, 0)
+    await leave(handle)
+
+
+async def test_a_promotion_that_is_cut_off_holds_and_asks(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+    cluster.promoting = "new"
+
+    await client.get_workflow_handle(rollout_id(spec.tail)).terminate("by hand")
+
+    found = await in_phase(handle, Phase.FAILED)
+    cluster.hangs.pop("analyse").set()
+    assert found.outcome is Outcome.HALTED
+    assert cluster.weight == 10
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    given_up = await until(handle, lambda status: status.outcome is Outcome.ABORTED)
+    assert given_up.traffic_weight == 0
+    assert cluster.log[-3:] == ["restore primary", "weight 0", "target 0"]
+    await leave(handle)
+
+
+async def until_weight(cluster: Cluster, weight: int) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while cluster.weight != weight:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0.05)
+
+
+async def test_abort_while_initialising_leaves_the_target_serving(serve: Serve) -> None:
+    cluster = settled()
+    cluster.primary_ready = False
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await until(handle, lambda found: "not ready" in found.message)
+
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+
+    found = await in_phase(handle, Phase.FAILED)
+    assert found.outcome is Outcome.ABORTED
+    assert "routes" not in cluster.log
+    assert "target 0" not in cluster.log
+    cluster.primary_ready = True
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_a_refused_first_apply_closes_the_workflow(serve: Serve) -> None:
+    cluster = settled()
+    problem = Problem(path="spec.targetRef.name", message="Deployment backend not found")
+    cluster.preflight_result = Preflight(problems=(problem,))
+
+    handle, result = await apply(await serve(cluster.activities()), a_spec())
+
+    assert result == ApplyResult(accepted=False, problems=(problem,))
+    await handle.result()
+    assert cluster.log == []
+
+
+async def test_a_refused_document_leaves_the_running_one(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.preflight_result = Preflight(problems=(Problem(path="x", message="no"),))
+
+    _, result = await apply(client, spec.model_copy(update={"skip_analysis": True}))
+
+    view = await handle.query(STATUS, result_type=CanaryView)
+    assert not result.accepted
+    assert isinstance(view, CanaryView)
+    assert view.spec == spec
+    await leave(handle)
+
+
+async def test_a_warning_refuses_nothing(serve: Serve) -> None:
+    cluster = settled()
+    warning = Problem(path="x", message="careful", is_warning=True)
+    cluster.preflight_result = Preflight(problems=(warning,), scale_down_delay=timedelta(seconds=1))
+
+    handle, result = await apply(await serve(cluster.activities()), a_spec())
+
+    assert result.accepted
+    assert result.problems == (warning,)
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_deletes_in_the_order_that_loses_no_request(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.log.clear()
+
+    answer = await handle.execute_update(DELETE, DeleteCommand(), result_type=dict)
+
+    assert cluster.log == ["restore target", "restore routes", "remove objects"]
+    assert answer["message"] == "Taken out; the workload is as it was"
+    assert (await handle.result()).phase is Phase.TERMINATING
+
+
+async def test_deleting_in_mid_rollout_ends_the_rollout_first(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+    cluster.log.clear()
+
+    await leave(handle)
+
+    cluster.hangs.pop("analyse").set()
+    assert cluster.log == ["weight 0", "target 0", "restore target", "restore routes", "remove objects"]
+
+
+async def test_nothing_to_abort_is_said_so(serve: Serve) -> None:
+    _, handle, _ = await initialised(serve, settled())
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+
+    assert "Nothing is running" in str(refused.value.cause)
+    await leave(handle)
+
+
+async def test_tells_the_watch_which_objects_concern_it(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, spec = await initialised(serve, cluster)
+    await leave(handle)
+
+    first, last = cluster.registrations[0].argument, cluster.registrations[-1].argument
+    assert first["canary"] == spec.tail
+    assert first["objects"] == [
+        "Deployment/backend",
+        "Deployment/backend-primary",
+        "VirtualService/backend",
+        "Service/backend",
+    ]
+    assert last["remove"] is True
+
+
+@pytest.mark.parametrize("argument", [(), ("stop it",), ({"who": "ada"},), ([1, 2],)])
+async def test_a_signal_aborts_whatever_it_brings(serve: Serve, argument: tuple[Any, ...]) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+
+    await client.get_workflow_handle(rollout_id(spec.tail)).signal(Verb.ABORT, args=list(argument))
+
+    found = await in_phase(handle, Phase.FAILED)
+    cluster.hangs.pop("analyse").set()
+    assert found.outcome is Outcome.ABORTED
+    assert cluster.weight == 0
+    await leave(handle)
