@@ -254,6 +254,13 @@ def test_finds_a_metric_without_a_query_among_the_metric_templates(
     assert metric.template.query == "vector(1)"
 
 
+def test_a_built_in_metric_needs_no_template_of_its_name(application: Object, fleet: list[Object]) -> None:
+    template = read("metric-template.yaml")[0]
+    template["metadata"]["name"] = "request-duration"
+
+    assert canary_of(application, *fleet, template).analysis.metrics[1].template is None
+
+
 def test_a_policys_fleet_comes_before_the_applications(application: Object, fleet: list[Object]) -> None:
     for policy in application["spec"]["syncPolicies"]:
         del policy["destination"]

@@ -106,6 +106,14 @@ KURATOR = [
     ("spec.syncPolicies[0].kustomization", GONE, "spec.syncPolicies[0]: kustomization is required"),
     ("spec.syncPolicies[0].helm", {"chart": {}}, "spec.syncPolicies[0].helm: not supported yet"),
     (
+        "spec.syncPolicies[1].kustomization.targetNamespace",
+        "Web",
+        (
+            "spec.syncPolicies[1].kustomization.targetNamespace: Web is no name of a namespace: allowed are "
+            "lower-case letters, digits and '-', with a letter or digit first and last"
+        ),
+    ),
+    (
         "spec.syncPolicies[0].kustomization.force",
         True,
         "spec.syncPolicies[0].kustomization.force: not supported yet",
