@@ -15,7 +15,9 @@ import aiohttp
 import pytest
 from ruamel.yaml import YAML
 
+from sandbox.apiserver.server import ApiServer
 from sandbox.client import ApiError, KubeClient
+from sandbox.handover import kubeconfig
 from sandbox.occupancy import AlreadyRunningError, claimed
 from sandbox.up import Sandbox
 
@@ -223,6 +225,18 @@ async def test_a_killed_sandbox_leaves_no_process(process: "subprocess.Popen[byt
     await no_child_is_left(tmp_path)
 
 
+async def test_the_end_of_a_part_ends_the_sandbox(
+    process: "subprocess.Popen[bytes]", tmp_path: Path, session: aiohttp.ClientSession
+) -> None:
+    await ready(process, tmp_path)
+    admin = (tmp_path / "kurator-member1/admin").read_text()
+    async with session.post(f"http://{admin}/quitquitquit") as answer:
+        assert answer.ok
+
+    assert await asyncio.to_thread(process.wait, 15) == 1
+    await no_child_is_left(tmp_path)
+
+
 @pytest.mark.parametrize("moment", [0.0, 0.3, 0.6, None], ids=["at once", "early", "midway", "ready"])
 async def test_a_signal_ends_everything_at_any_moment(
     process: "subprocess.Popen[bytes]", tmp_path: Path, moment: float | None
@@ -278,3 +292,59 @@ async def test_the_mesh_runs_alone_in_front_of_an_api_server(
 
     assert status == 200
     await no_child_is_left(tmp_path)
+
+
+async def test_controllers_node_and_metrics_run_alone(session: aiohttp.ClientSession, tmp_path: Path) -> None:
+    server = await ApiServer.start()
+    (tmp_path / "kubeconfig").write_text(kubeconfig({"bare": server.url}, "bare"))
+    deployment = yaml_of("kustomize/deployment.yaml")
+    with claimed(1) as subnets:
+        parts = [
+            await start_part(tmp_path, *arguments)
+            for arguments in (["controllers"], ["node", "--subnet", str(subnets[0])], ["metrics"])
+        ]
+        async with KubeClient(server.url) as client:
+            await client.create("/apis/apps/v1/namespaces/default/deployments", deployment)
+            async with asyncio.timeout(20):
+                while not await is_available(client):  # noqa: ASYNC110 — other processes work on it
+                    await asyncio.sleep(0.05)
+        assert parts[2].stdout
+        url = (await parts[2].stdout.readline()).decode().split()[1]
+        async with asyncio.timeout(10):
+            while await measured(session, url, "sum(up)") < 1:  # noqa: ASYNC110 — scraped by the second
+                await asyncio.sleep(0.05)
+        for part in parts:
+            part.terminate()
+        await asyncio.gather(*(part.wait() for part in parts))
+    await server.stop()
+
+    assert [part.returncode for part in parts] == [0, 0, 0]
+
+
+async def start_part(directory: Path, *arguments: str) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *(*COMMAND, *arguments, "--kubeconfig", f"{directory}/kubeconfig"), stdout=asyncio.subprocess.PIPE
+    )
+
+
+async def is_available(client: KubeClient) -> bool:
+    found = await client.get("/apis/apps/v1/namespaces/default/deployments/podinfo")
+    return bool(found.get("status", {}).get("availableReplicas"))
+
+
+def yaml_of(name: str) -> Object:
+    found: Object = YAML(typ="safe").load((WEBAPP.parents[1] / name).read_text())
+    return found
+
+
+async def test_a_server_that_needs_credentials_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(kubeconfig({"real": "https://10.0.0.1:6443"}, "real"))
+    child = await asyncio.create_subprocess_exec(
+        *(*COMMAND, "node", "--kubeconfig", f"{tmp_path}/kubeconfig"), stderr=asyncio.subprocess.PIPE
+    )
+    _, errors = await child.communicate()
+
+    assert child.returncode == 1
+    assert (
+        errors.decode() == "https://10.0.0.1:6443 needs TLS or credentials; put `kubectl proxy` before it.\n"
+    )
