@@ -71,9 +71,8 @@ class _Parser:
             wanted = operator == "in"
             return lambda labels: (labels.get(key) in values) is wanted
         if operator not in ("=", "==", "!="):
-            raise bad_request(
-                f"unable to parse requirement: found '{operator}', expected: in, notin, =, ==, !=, gt, lt"  # codespell:ignore notin
-            )
+            words = "in, notin, =, ==, !=, gt, lt"  # codespell:ignore notin
+            raise bad_request(f"unable to parse requirement: found '{operator}', expected: {words}")
         value = "" if self._tokens[0] in ("", ",") else self._identifier()
         if operator == "!=":
             return lambda labels: labels.get(key) != value
