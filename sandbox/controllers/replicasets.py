@@ -22,8 +22,9 @@ from sandbox.controllers.selectors import is_subset, matches
 from sandbox.controllers.workqueue import WorkQueue
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
-# Pods change in bursts; one look a burst spares a Deployment a dozen passing states.
-SETTLE = 0.03
+# Pods change in bursts: one look a burst spares a Deployment a dozen passing states, and a pod that is to end
+# may be gone the next moment.
+SETTLE, SETTLE_ENDING = 0.03, 0.1
 PHASES = ("Pending", "Unknown", "Running")
 
 
@@ -48,7 +49,7 @@ class ReplicaSetController:
             if kind == "ADDED" and self._control.is_settled(key):
                 self._queue.add(key)
             else:
-                self._queue.add_after(key, SETTLE)
+                self._queue.add_after(key, SETTLE_ENDING if is_terminating(pod) else SETTLE)
         if not controller_of(pod) and kind != "DELETED":
             self._orphan_appeared(pod)
 

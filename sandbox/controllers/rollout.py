@@ -84,6 +84,15 @@ def removable(deployment: Object, old: Iterable[Object], new: Object) -> int:
     return total_replicas(old) + replicas_of(new) - least - new_unavailable
 
 
+def surplus(deployment: Object, sets: Iterable[Object]) -> int:
+    """Return how many available replicas there are beyond those that must stay.
+
+    The status of a ReplicaSet made smaller just now still counts pods about to go: they are no surplus.
+    """
+    available = sum(min(counter(item, "availableReplicas"), replicas_of(item)) for item in sets)
+    return available - (replicas_of(deployment) - max_unavailable(deployment))
+
+
 def proportional(deployment: Object, sets: Iterable[Object]) -> dict[str, int]:
     """Spread a change of size over ReplicaSets in mid-rollout, by name."""
     wanted = replicas_of(deployment)

@@ -23,8 +23,7 @@ class Scaler:
             return False
         running = revisions.by_age(running)
         removed = await self._remove_unhealthy(deployment, running, most)
-        least = rollout.replicas_of(deployment) - rollout.max_unavailable(deployment)
-        surplus = rollout.total([*running, new], "availableReplicas") - least
+        surplus = rollout.surplus(deployment, [*running, new])
         for item in running:
             down = min(rollout.replicas_of(item), surplus)
             if down > 0:

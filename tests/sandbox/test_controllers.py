@@ -26,6 +26,8 @@ NODE = "kwok-0"
 QUIET = 0.3
 # How often a change is looked for before a test gives up.
 PATIENCE = 800
+# Said by a `Recreate` only if its old pods take a moment to go, which a busy machine gives them.
+BETWEEN_SETS = 'Deployment "web" is progressing.'
 # One of the Deployment, two of its ReplicaSet.
 EVENTS_OF_WEB = 3
 PLURALS = {"Deployment": "deployments", "ReplicaSet": "replicasets", "DaemonSet": "daemonsets"}
@@ -89,13 +91,6 @@ class Witness:
             for path in [*paths, f"{core}/endpoints", f"{core}/pods"]:
                 group.create_task(Reflector(self._client, path, self._changed).run())
 
-    async def next_change(self) -> list[Object]:
-        """Wait until something changes; return what did."""
-        self._change.clear()
-        await self._change.wait()
-        events, self.events = self.events, []
-        return events
-
     async def at_rest(self) -> list[Object]:
         """Wait until nothing changes any more; return what did since the last time."""
         changed = True
@@ -126,6 +121,8 @@ class Witness:
             noted["revision"] = obj["metadata"].get("annotations", {}).get(REVISION)
         if kind == "ReplicaSet":
             noted["annotations"] = obj["metadata"]["annotations"]
+            # In how many waves it was resized is a matter of milliseconds too.
+            noted["status"].pop("observedGeneration", None)
         if kind in ("Deployment", "ReplicaSet"):
             noted["specReplicas"] = obj["spec"]["replicas"]
         self.events.append(noted)
@@ -151,6 +148,8 @@ def _recorded() -> dict[str, list[Object]]:
             status = event["status"]
             event["conditions"] = status.pop("conditions", [])
             event["status"] = {name: value for name, value in status.items() if value}
+        if event["kind"] == "ReplicaSet":
+            event["status"].pop("observedGeneration", None)
         steps.setdefault(event["step"], []).append(event)
     return steps
 
@@ -164,6 +163,8 @@ def _conditions(events: list[Object], kind: str) -> dict[str, list[Object]]:
     for event in events:
         if event["kind"] == kind and event["event"] != "DELETED":
             for item in event["conditions"]:
+                if item["message"] == BETWEEN_SETS:
+                    continue
                 said = {name: item[name] for name in ("status", "reason", "message")}
                 sequence = sequences.setdefault(item["type"], [])
                 if sequence[-1:] != [said]:
@@ -311,13 +312,19 @@ async def test_every_recorded_step_goes_as_in_a_real_cluster(client: KubeClient,
         for step, act in steps.actions.items():
             await act()
             expected, seen = recorded[step], await witness.at_rest()
-            if "deadline" in step:
-                # It passes in silence.
-                seen += await witness.next_change() + await witness.at_rest()
+            for _ in range(PATIENCE // 20):
+                if _is_at_rest_alike(seen, expected):
+                    break
+                # On a busy machine something pauses for longer; and a deadline passes in silence.
+                seen += await witness.at_rest()
             for kind in PLURALS:
                 assert _conditions(seen, kind) == _conditions(expected, kind), (step, kind)
             for kind in (*PLURALS, "Endpoints"):
                 assert _at_rest(seen, kind) == _at_rest(expected, kind), (step, kind)
+
+
+def _is_at_rest_alike(seen: list[Object], expected: list[Object]) -> bool:
+    return all(_at_rest(seen, kind) == _at_rest(expected, kind) for kind in (*PLURALS, "Endpoints"))
 
 
 # Single rules
@@ -396,6 +403,17 @@ async def test_pod_that_is_deleted_is_replaced(client: KubeClient, namespace: st
     await _until(client, _pods(namespace), lambda found: len(found["items"]) == 2)
 
     await _complete(client, web)
+
+
+async def test_condition_that_says_the_same_keeps_its_times(client: KubeClient, web: str) -> None:
+    before = (await client.get(web))["status"]["conditions"]
+    # Times are kept in whole seconds.
+    await asyncio.sleep(1.1)
+
+    await client.patch(web, {"metadata": {"annotations": {"a": "b"}}})
+    found = await _complete(client, web)
+
+    assert found["status"]["conditions"] == before
 
 
 async def test_what_is_at_rest_costs_no_request(client: KubeClient, web: str) -> None:

@@ -56,6 +56,13 @@ def test_old_replicas_wait_for_new_ones_to_be_available() -> None:
     assert rollout.removable(deployment, [old], _set("new", 1, available=1)) == 1
 
 
+def test_pods_about_to_go_are_no_surplus() -> None:
+    deployment = _deployment(4, maxSurge=1, maxUnavailable=1)
+    just_made_smaller = _set("old", 3, available=4)
+
+    assert rollout.surplus(deployment, [just_made_smaller, _set("new", 2, available=1)]) == 1
+
+
 @pytest.mark.parametrize(
     ("replicas", "old", "new", "expected"),
     [
