@@ -103,16 +103,45 @@ def wanted_by(spec: ApplicationSpec) -> list[Delivery]:
 def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: datetime) -> tuple[Delivery, ...]:
     """Turn the deliveries to another spec: what stays keeps its state, what is gone is retired.
 
-    Without a spec all are retired. The retired come first, since a cluster is served in this order.
+    Without a spec all are retired.
     """
     before = {delivery.key: delivery for delivery in known}
     wanted = {delivery.key: delivery for delivery in (wanted_by(spec) if spec else ())}
-    gone = [_retired(delivery, now) for key, delivery in before.items() if key not in wanted]
     stay = [_revised(before.get(key), delivery) for key, delivery in wanted.items()]
-    return (*gone, *stay)
+    gone = [_retired(delivery, now) for key, delivery in before.items() if key not in wanted]
+    return tuple(_with_canaries_moved([*stay, *gone]))
 
 
-def merged(begun: Delivery, current: Delivery, outcome: Delivery | None) -> Delivery | None:
+def next_to_serve(deliveries: list[Delivery], revision: str, now: datetime) -> Delivery | None:
+    """Choose what is to be done next of all that is wanted of one cluster.
+
+    Canaries that are too many go first, so that no source takes a field from a rollout that still serves by
+    it; what is no longer wanted goes last, so that another policy can take its objects over before they are
+    pruned.
+    """
+    waiting = (delivery for delivery in _unblocked(deliveries, revision) if delivery.is_due(revision, now))
+    return next(waiting, None)
+
+
+def next_due(deliveries: list[Delivery], revision: str) -> datetime | None:
+    """When one cluster is to be looked at again without any news."""
+    times = (delivery.due for delivery in _unblocked(deliveries, revision))
+    return min((due for due in times if due), default=None)
+
+
+def concluded(
+    deliveries: Iterable[Delivery], begun: Delivery, outcome: Delivery | None
+) -> tuple[Delivery, ...]:
+    """Put what came of a delivery in its place."""
+    after = [
+        _merged(begun, delivery, outcome) if delivery.key == begun.key else delivery
+        for delivery in deliveries
+    ]
+    # It may have started a canary that another policy wants by now.
+    return tuple(_with_canaries_moved([delivery for delivery in after if delivery is not None]))
+
+
+def _merged(begun: Delivery, current: Delivery, outcome: Delivery | None) -> Delivery | None:
     """Bring together what came of a delivery and what has been wanted of it meanwhile."""
     is_same = (begun.policy, begun.cluster, begun.retired_at) == (
         current.policy,
@@ -125,11 +154,6 @@ def merged(begun: Delivery, current: Delivery, outcome: Delivery | None) -> Deli
         return Delivery(policy=current.policy, cluster=current.cluster)
     wanted = {"policy": current.policy, "cluster": current.cluster, "retired_at": current.retired_at}
     return outcome.model_copy(update={**wanted, "is_stale": True, "failures": 0, "due": current.due})
-
-
-def next_due(deliveries: Iterable[Delivery]) -> datetime | None:
-    """When the next of them is to be looked at without any news."""
-    return min((delivery.due for delivery in deliveries if delivery.due), default=None)
 
 
 def phase_of(deliveries: Iterable[Delivery], revision: str, source_message: str) -> ApplicationPhase:
@@ -154,6 +178,34 @@ def summary_of(deliveries: Iterable[Delivery], revision: str, source_message: st
     if failed:
         return f"{failed[0].key}: {failed[0].message}"
     return f"Applied to {current} of {len(all_of_them)}." if revision else "Looking for the source."
+
+
+def _unblocked(deliveries: list[Delivery], revision: str) -> list[Delivery]:
+    if too_many := [delivery for delivery in deliveries if delivery.has_canary_too_many]:
+        return too_many
+    wanted = [delivery for delivery in deliveries if delivery.retired_at is None]
+    is_settled = all(delivery.is_current(revision) for delivery in wanted)
+    return deliveries if is_settled else wanted
+
+
+def _with_canaries_moved(deliveries: list[Delivery]) -> list[Delivery]:
+    """Give a canary to the policy that wants it now, so that a renamed policy does not end its canary."""
+    spare = {
+        delivery.canary.tail: delivery.canary
+        for delivery in deliveries
+        if delivery.canary and delivery.has_canary_too_many
+    }
+    wanted = {delivery.wanted_canary.tail for delivery in deliveries if delivery.wanted_canary}
+    return [_with_canary_moved(delivery, spare, wanted) for delivery in deliveries]
+
+
+def _with_canary_moved(delivery: Delivery, spare: dict[str, CanarySpec], wanted: set[str]) -> Delivery:
+    own = delivery.canary
+    if own and delivery.has_canary_too_many and own.tail in wanted:
+        own = None
+    if own is None and delivery.wanted_canary:
+        own = spare.get(delivery.wanted_canary.tail)
+    return delivery.model_copy(update={"canary": own})
 
 
 def _narrowed(policy: SyncPolicy, cluster: ClusterRef) -> SyncPolicy:

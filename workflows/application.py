@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
 from canary.application import ApplicationSpec
-from canary.delivery import Delivery, merged, next_due, revised
+from canary.delivery import Delivery, concluded, next_due, next_to_serve, revised
 from workflows import contract, standing
 from workflows.contract import (
     Answer,
@@ -197,19 +197,22 @@ class ApplicationWorkflow:
     def _begin_deliveries(self, state: ApplicationState) -> None:
         if self._is_draining():
             return
-        now = workflow.now()
+        for cluster, deliveries in self._waiting(state).items():
+            chosen = next_to_serve(deliveries, state.revision, workflow.now())
+            if chosen is not None:
+                self._under_way[cluster] = asyncio.create_task(self._deliver(state, chosen))
+
+    def _waiting(self, state: ApplicationState) -> dict[str, list[Delivery]]:
+        """The deliveries of each cluster that nothing is done in."""
+        idle: dict[str, list[Delivery]] = {}
         for delivery in state.deliveries:
-            cluster = delivery.cluster.name
-            if cluster not in self._under_way and delivery.is_due(state.revision, now):
-                self._under_way[cluster] = asyncio.create_task(self._deliver(state, delivery))
+            if delivery.cluster.name not in self._under_way:
+                idle.setdefault(delivery.cluster.name, []).append(delivery)
+        return idle
 
     async def _deliver(self, state: ApplicationState, begun: Delivery) -> None:
         outcome = await deliver(state.spec, begun, state.revision)
-        after = [
-            merged(begun, delivery, outcome) if delivery.key == begun.key else delivery
-            for delivery in self._known.deliveries
-        ]
-        self._change(deliveries=tuple(delivery for delivery in after if delivery is not None))
+        self._change(deliveries=concluded(self._known.deliveries, begun, outcome))
 
     def _collect(self) -> None:
         """Forget the deliveries that have ended; one that broke breaks the workflow, so that it is seen."""
@@ -229,8 +232,9 @@ class ApplicationWorkflow:
         return self._is_rung or is_ended or self._can_continue_as_new()
 
     async def _wait(self, state: ApplicationState) -> None:
-        waiting = [each for each in state.deliveries if each.cluster.name not in self._under_way]
-        due = None if self._is_draining() else next_due(waiting)
+        waiting = {} if self._is_draining() else self._waiting(state)
+        times = [next_due(deliveries, state.revision) for deliveries in waiting.values()]
+        due = min((time for time in times if time), default=None)
         timeout = max(due - workflow.now(), SHORTEST_WAIT) if due else None
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(self._has_news, timeout=timeout, timeout_summary="next delivery")

@@ -39,12 +39,12 @@ WAY_OUT = ActivityOptions(
 
 
 async def deliver(spec: ApplicationSpec, delivery: Delivery, revision: str) -> Delivery | None:
-    """Do what a delivery has to do now; nothing is left of it once it has been taken back."""
+    """Take the next step of a delivery; nothing is left of it once it has been taken back."""
     now = workflow.now
     try:
         if delivery.has_canary_too_many:
             await _delete_canary(delivery)
-            delivery = delivery.model_copy(update={"canary": None})
+            return delivery.model_copy(update={"canary": None, "failures": 0})
         if delivery.retired_at is not None:
             return await _retire(spec, delivery)
         result = await _sync(spec, delivery, revision)

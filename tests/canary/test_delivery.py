@@ -10,8 +10,9 @@ from canary.delivery import (
     LONGEST_BACK_OFF,
     ApplicationPhase,
     Delivery,
-    merged,
+    concluded,
     next_due,
+    next_to_serve,
     phase_of,
     revised,
     summary_of,
@@ -80,12 +81,40 @@ def test_a_changed_policy_is_stale_and_tried_at_once() -> None:
     assert changed.is_due("r2", LATER)
 
 
-def test_what_is_gone_is_taken_back_before_the_rest_is_brought() -> None:
+def test_what_is_gone_is_retired() -> None:
     turned = revised((DONE,), spec(policy("extra", clusters=(ONE,))), LATER)
 
-    assert [(each.key, each.retired_at) for each in turned] == [("web-one", LATER), ("extra-one", None)]
-    assert turned[0].is_due("r1", LATER)
-    assert turned[0].wanted_canary is None
+    assert [(each.key, each.retired_at) for each in turned] == [("extra-one", None), ("web-one", LATER)]
+    assert turned[1].is_due("r1", LATER)
+    assert turned[1].wanted_canary is None
+
+
+def test_a_canary_that_is_too_many_goes_first() -> None:
+    held = DONE.model_copy(update={"canary": canary("one")})
+
+    turned = list(revised((held,), spec(policy("extra", clusters=(ONE,))), LATER))
+
+    assert next_to_serve(turned, "r1", LATER) == turned[1]
+
+
+def test_what_is_retired_waits_until_the_rest_is_current() -> None:
+    extra, web = revised((DONE,), spec(policy("extra", clusters=(ONE,))), LATER)
+    failed = extra.failed("r1", "no", LATER)
+
+    assert next_to_serve([extra, web], "r1", LATER) == extra
+    assert next_to_serve([failed, web], "r1", LATER) is None
+    assert next_due([failed, web], "r1") == failed.due
+    assert next_to_serve([extra.succeeded("r1", LATER), web], "r1", LATER) == web
+
+
+def test_a_renamed_policy_keeps_its_canary() -> None:
+    held = DONE.model_copy(update={"canary": canary("one")})
+
+    site, web = revised((held,), spec(policy("site", target="backend", clusters=(ONE,))), LATER)
+
+    assert (site.key, site.canary) == ("site-one", canary("one"))
+    assert (web.key, web.canary) == ("web-one", None)
+    assert not web.has_canary_too_many
 
 
 def test_the_time_of_retirement_is_the_first() -> None:
@@ -163,15 +192,16 @@ def test_an_unreachable_cluster_is_given_up_after_a_while() -> None:
 
 
 def test_an_outcome_stands_if_nothing_else_was_wanted_meanwhile() -> None:
-    assert merged(delivery(), delivery(), DONE) == DONE
+    other = delivery(cluster=TWO)
+
+    assert concluded((delivery(), other), delivery(), DONE) == (DONE, other)
 
 
 def test_what_was_wanted_meanwhile_is_still_to_be_done() -> None:
     other = delivery(policy=policy(prune=True))
 
-    after = merged(delivery(), other, DONE)
+    (after,) = concluded((other,), delivery(), DONE)
 
-    assert after
     assert after.policy == other.policy
     assert after.applied_revision == "r1"
     assert after.is_due("r1", NOW)
@@ -180,13 +210,24 @@ def test_what_was_wanted_meanwhile_is_still_to_be_done() -> None:
 def test_what_is_wanted_again_after_it_was_taken_back_begins_anew() -> None:
     retired = revised((DONE,), None, NOW)[0]
 
-    assert merged(retired, DONE, None) == Delivery(policy=DONE.policy, cluster=ONE)
-    assert merged(retired, retired, None) is None
+    assert concluded((DONE,), retired, None) == (Delivery(policy=DONE.policy, cluster=ONE),)
+    assert concluded((retired,), retired, None) == ()
+
+
+def test_a_canary_started_while_its_policy_was_renamed_goes_with_the_name() -> None:
+    begun = delivery()
+    renamed = revised((begun,), spec(policy("site", target="backend", clusters=(ONE,))), LATER)
+
+    site, web = concluded(renamed, begun, DONE.model_copy(update={"canary": canary("one")}))
+
+    assert (site.key, site.canary) == ("site-one", canary("one"))
+    assert (web.key, web.canary) == ("web-one", None)
 
 
 def test_the_next_is_the_earliest_that_waits() -> None:
-    assert next_due((DONE, delivery(due=LATER), delivery(due=NOW))) == NOW
-    assert next_due((DONE,)) is None
+    assert next_due([DONE, delivery(due=LATER), delivery(due=NOW)], "r1") == NOW
+    assert next_due([DONE], "r1") is None
+    assert next_to_serve([DONE], "r1", NOW) is None
 
 
 @pytest.mark.parametrize(

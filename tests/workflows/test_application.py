@@ -323,6 +323,22 @@ async def test_a_policy_taken_out_is_taken_back_from_its_clusters(begin: Any, of
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
 
 
+async def test_a_renamed_policy_disturbs_nothing(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("site", ONE, rollout=True)))
+    await application.until(lambda status: [each.name for each in status.progress] == ["site-one"])
+
+    assert fleet.log == [
+        "sync site one 1",
+        "apply canary/one/webapp/Deployment/backend",
+        "retire web one prune",
+    ]
+
+
 async def test_the_same_spec_again_changes_nothing(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH)
