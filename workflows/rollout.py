@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any, assert_never
 
@@ -103,7 +104,7 @@ class RolloutWorkflow:
         decision = decide(case)
         if not isinstance(decision, Wait | Measure):
             self._drop_check()
-        if await self._carry_out(decision):
+        if await self._unless_aborted(decision):
             self._become(after(case, decision, workflow.now()))
         if isinstance(decision, Wait):
             await self._rest(decision)
@@ -123,6 +124,25 @@ class RolloutWorkflow:
                 return self._situation(check.observation, check)
         self._has_news = False
         return self._situation(await self._observe())
+
+    async def _unless_aborted(self, decision: Decision) -> bool:
+        """Carry a decision out; an abort does not wait for a write of weights that hangs.
+
+        Such a write is fenced: should it arrive after the abort's own, it changes nothing.
+        """
+        if not isinstance(decision, Advance | ShiftBack | Correct):
+            return await self._carry_out(decision)
+        known = self._wishes.abort
+        write = asyncio.create_task(self._carry_out(decision))
+        try:
+            await workflow.wait_condition(lambda: write.done() or self._wishes.abort is not known)
+        finally:
+            is_done = not write.cancel()
+        if is_done:
+            return await write
+        with suppress(ActivityError, asyncio.CancelledError):
+            await write
+        return False
 
     async def _carry_out(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that mypy names a missing one
         self, decision: Decision

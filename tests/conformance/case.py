@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
+import aiohttp
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
-from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, RolloutStatus
@@ -16,6 +17,7 @@ from starter import offer
 from starter.commands import command
 from starter.evidence import Checked, Moved, evidence
 from tests.conformance import workload
+from tests.conformance.faults import ENGINE
 from tests.conformance.load import Load, Way
 from tests.conformance.workload import NAME, PORT
 from tests.conformance.world import Cluster, World, until
@@ -28,6 +30,7 @@ from workflows.contract import (
     CanaryView,
     DeleteCommand,
     RolloutView,
+    Verb,
     canary_id,
     rollout_id,
 )
@@ -100,12 +103,13 @@ class Case:
         await self.cluster.api.apply(self.path(kind, body["metadata"]["name"]), body, manager="kubectl")
 
     async def deploy(self, **changes: Any) -> None:
-        """Bring the workload into a namespace of its own, and wait until it serves."""
+        """Bring the workload into a namespace of its own, with routes at the gateway, until it serves."""
         body = workload.namespace(self.namespace)
         await self.cluster.api.apply(f"{CORE}/namespaces/{self.namespace}", body, manager="kubectl")
         await self.apply_object("services", workload.service(self.namespace))
         await self.apply_object("deployments", workload.deployment(self.namespace, **changes))
-        await self.is_ready(NAME)
+        if "envFrom" not in changes:  # what is named there may be yet to come
+            await self.is_ready(NAME)
 
     async def is_ready(self, name: str) -> None:
         async def ready() -> bool:
@@ -116,14 +120,65 @@ class Case:
 
         await until(ready, READY_WITHIN, f"{name} in {self.namespace} is ready")
 
+    async def is_routed(self) -> None:
+        """Wait until the workload's users are served at the gateway."""
+        way = self.ways()[0]
+
+        async def served() -> bool:
+            async with Load([way]) as load:
+                await asyncio.sleep(0.1)
+            return bool(load.tallies[way.name].served and not load.failures)
+
+        await until(served, READY_WITHIN, f"{way.host} is routed")
+
     async def release(self, tag: str) -> None:
         """Write another image into the target, as `kubectl set image` does."""
         container = {"name": "podinfod", "image": workload.image(tag)}
         body = {"spec": {"template": {"spec": {"containers": [container]}}}}
         await self.cluster.api.patch(self.path("deployments"), body, kind="strategic")
 
+    async def image(self, name: str) -> str:
+        template = (await self.get("deployments", name))["spec"]["template"]
+        return str(template["spec"]["containers"][0]["image"])
+
+    async def is_away(self, name: str) -> bool:
+        """Whether a Deployment has no pod that serves."""
+        return not (await self.get("deployments", name))["status"].get("readyReplicas")
+
+    async def pods(self, app: str) -> list[str]:
+        """The pods of an app, by name."""
+        found = await self.cluster.api.list(
+            f"{CORE}/namespaces/{self.namespace}/pods", labelSelector=f"app={app}"
+        )
+        return [pod["metadata"]["name"] for pod in found["items"]]
+
+    async def tell_pod(self, pod: str, path: str) -> None:
+        """Post something to a pod, by its own address."""
+        address = (await self.get("pods", pod))["status"]["podIP"]
+        url = f"http://{address}:{PORT}{path}"
+        async with aiohttp.ClientSession() as session, session.post(url) as answer:
+            assert answer.ok, answer
+
     async def replicas(self, name: str = NAME) -> int:
         return int((await self.get("deployments", name))["spec"]["replicas"])
+
+    async def asked(self, since: int) -> list[dict[str, Any]]:
+        """What the engine asked of this namespace's objects; watches and lists of many are not counted."""
+        place = f"/namespaces/{self.namespace}/"
+        return [
+            entry
+            for entry in await self.cluster.requests(since)
+            if entry["userAgent"] == ENGINE and place in entry["path"] and "watch=" not in entry["path"]
+        ]
+
+    async def writes(self, since: int) -> list[str]:
+        """The objects that the engine wrote, as `plural/name`, a collection for what was created in it."""
+        place = f"/namespaces/{self.namespace}/"
+        return [
+            entry["path"].partition(place)[2].partition("?")[0]
+            for entry in await self.asked(since)
+            if entry["method"] != "GET" and entry["status"] < 300
+        ]
 
     def ways(self) -> list[Way]:
         """How users come: by the gateway, in the mesh by the apex host, and past the mesh."""
@@ -135,9 +190,9 @@ class Case:
             Way("service", urls["services"], host),
         ]
 
-    def load(self, rate: float = 40) -> Load:
-        """Users on all three ways."""
-        return Load(self.ways(), rate)
+    def load(self, *, rate: float = 25, is_routed: bool = True) -> Load:
+        """Users on all three ways, or on those that need no routes at the gateway."""
+        return Load(self.ways()[0 if is_routed else 1 :], rate)
 
     def canary_load(self, rate: float = 25) -> Load:
         """Requests that reach the canary whatever its weight, as a load tester sends them."""
@@ -189,8 +244,6 @@ class Case:
         return run
 
     async def _latest_rollout(self) -> str | None:
-        from temporalio.service import RPCError, RPCStatusCode
-
         try:
             return (await self.rollout.describe()).run_id
         except RPCError as error:
@@ -209,6 +262,14 @@ class Case:
 
         return await until(fulfilled, within, what)
 
+    async def weight_is(self, weight: int, within: float) -> None:
+        """Wait until the routes in the cluster give the canary this weight."""
+
+        async def stands() -> bool:
+            return self.weights[-1:] == [weight]
+
+        await until(stands, within, f"weight {weight} in {self.namespace}, after {self.weights}")
+
     async def has_weight(self, weight: int, within: float = ENDED_WITHIN) -> RolloutStatus:
         return await self.rollout_is(
             lambda status: status.traffic_weight >= weight, f"weight {weight} is reached", within
@@ -222,8 +283,8 @@ class Case:
             async with asyncio.timeout(within):
                 await handle.result()
         except WorkflowFailureError as error:
-            assert isinstance(error.cause, ApplicationError), error.cause
-            outcome, message = error.cause.type or "", error.cause.message
+            outcome = getattr(error.cause, "type", None) or type(error.cause).__name__
+            message = getattr(error.cause, "message", str(error.cause))
         except TimeoutError:
             raise AssertionError(f"not over within {within:g} s: {(await self.view()).status}") from None
         rows: list[tuple[str, int]] = []
@@ -241,10 +302,17 @@ class Case:
         await self.release(tag)
         return await self.rollout_ends(await self.rollout_begins(), within)
 
+    async def wish(self, verb: Verb, workflow: WorkflowHandle[Any, Any] | None = None) -> Answer:
+        """Give a command as the command line does, by an Update."""
+        handle = workflow or self.rollout
+        wanted = command("test", "because")
+        answer: Answer = await handle.execute_update(str(verb), wanted, id=wanted.id, result_type=Answer)
+        return answer
+
     async def delete(self) -> None:
         """Take the canary out, as `canary delete` does."""
         async with asyncio.timeout(ENDED_WITHIN):
-            await self.canary.execute_update(
+            answer: Answer = await self.canary.execute_update(
                 DELETE, DeleteCommand(command=command("test", "over")), result_type=Answer
             )
-            await self.canary.result()
+        assert "as it was" in answer.message, answer

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
+import pytest
+
 from tests.conformance.world import World
 
 AT_ONCE = 8
@@ -41,6 +43,7 @@ class Chorus:
 def together(story: Story) -> Callable[[Chorus], Awaitable[None]]:
     """Make a test of a story that may run beside others: it keeps to a namespace of its own."""
 
+    @pytest.mark.timeout(PATIENCE + 60)  # the first one heard waits for the world as well
     async def test(chorus: Chorus) -> None:
         await chorus.hear(story)
 

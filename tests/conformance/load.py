@@ -37,6 +37,7 @@ class Load:
         self._ways = ways
         self._pause = 1 / rate
         self._users: list[asyncio.Task[None]] = []
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(timeout=TIMEOUT, connector=aiohttp.TCPConnector(limit=0))
@@ -47,6 +48,7 @@ class Load:
         for user in self._users:
             user.cancel()
         await asyncio.gather(*self._users, return_exceptions=True)
+        await asyncio.gather(*self._asking)
         await self._session.close()
 
     @property
@@ -55,11 +57,10 @@ class Load:
         return {name: tally.failures for name, tally in self.tallies.items() if tally.failures}
 
     async def _use(self, way: Way) -> None:
-        pending: set[asyncio.Task[None]] = set()
         while True:
             task = asyncio.create_task(self._ask(way, self.tallies[way.name]))
-            pending.add(task)
-            task.add_done_callback(pending.discard)
+            self._asking.add(task)
+            task.add_done_callback(self._asking.discard)
             await asyncio.sleep(self._pause)
 
     async def _ask(self, way: Way, tally: Tally) -> None:

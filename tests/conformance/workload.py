@@ -58,6 +58,20 @@ def service(place: str) -> Object:
     }
 
 
+def routes(place: str) -> Object:
+    """Routes at the gateway as a workload has them without a canary."""
+    return {
+        "apiVersion": "networking.istio.io/v1beta1",
+        "kind": "VirtualService",
+        "metadata": {"name": NAME, "namespace": place},
+        "spec": {
+            "hosts": [f"{place}.example.com"],
+            "gateways": ["istio-system/public-gateway"],
+            "http": [{"route": [{"destination": {"host": NAME, "port": {"number": PORT}}}]}],
+        },
+    }
+
+
 def image(tag: str) -> str:
     return f"ghcr.io/stefanprodan/podinfo:{tag}"
 

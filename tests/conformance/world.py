@@ -1,10 +1,7 @@
 """The world of a whole rollout: a sandbox with two clusters, a worker, and Temporal, as processes."""
 
 import asyncio
-import contextlib
 import json
-import os
-import signal
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -14,9 +11,8 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sandbox.client import KubeClient
-from starter import doctor
-from starter.processes import Child, Program
 from tests.conformance.faults import Faults
+from tests.conformance.process import Process
 from tests.conformance.trail import Trail
 
 UP_WITHIN = 30.0
@@ -31,7 +27,7 @@ async def until(condition: Callable[[], Awaitable[Any]], within: float, what: st
     last: Any = None
     try:
         async with asyncio.timeout(within):
-            while not (last := await condition()):
+            while not (last := await condition()):  # noqa: ASYNC110 — other processes tell no event
                 await asyncio.sleep(LOOK)
     except TimeoutError:
         raise AssertionError(f"not within {within:g} s: {what} (last: {last!r})") from None
@@ -53,6 +49,11 @@ class Cluster:
         found: list[dict[str, Any]] = (await self.api.get("/_sandbox/requests", since=str(since)))["requests"]
         return found
 
+    async def is_held(self, path: str) -> bool:
+        """Whether a fault holds a request for *path* right now."""
+        held = (await self.api.get("/_sandbox/requests", since=str(1 << 60)))["held"]
+        return any(path in entry["path"] for entry in held)
+
     async def asked_so_far(self) -> int:
         """The number of the newest entry of the log."""
         found = await self.requests()
@@ -68,8 +69,8 @@ class World:
         self.folder = folder
         self.endpoints: dict[str, Any] = {}
         self.clusters: dict[str, Cluster] = {}
-        self.worker: Child | None = None
-        self._sandbox: Child | None = None
+        self.worker: Process | None = None
+        self._sandbox: Process | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -87,9 +88,10 @@ class World:
     async def close(self) -> None:
         """End the worker, then the sandbox."""
         await self._open.aclose()
-        for child in (self.worker, self._sandbox):
-            if child is not None:
-                await child.stop()
+        if self.worker is not None:
+            await self.worker.kill()  # it would wait for its watches to end
+        if self._sandbox is not None:
+            await self._sandbox.stop()
 
     async def start_worker(self) -> None:
         """Start a worker and wait until it serves; its log goes on where the last one's ended."""
@@ -100,16 +102,13 @@ class World:
             "CANARY_REPORTS": str(self.folder / "reports"),
             "CANARY_CACHE": str(self.folder / "cache"),
         }
-        program = Program("worker", ["worker"], log, environment, patience=2.0)
-        self.worker = await Child.start(program)
+        self.worker = await Process.start("worker", log=log, environment=environment)
         await until(lambda: self._is_serving(log), UP_WITHIN, "the worker is ready")
 
     async def kill_worker(self) -> None:
         """End the worker as a power cut does."""
         assert self.worker is not None
-        os.kill(self.worker.pid, signal.SIGKILL)
-        with contextlib.suppress(ProcessLookupError):  # it may be gone by now
-            await self.worker.stop()
+        await self.worker.kill()
 
     def worker_logs(self) -> str:
         """What all the workers have logged."""
@@ -121,7 +120,7 @@ class World:
 
     async def _start(self) -> None:
         arguments = ["sandbox", "up", "--dir", str(self.folder), "--clusters", str(len(MEMBERS))]
-        self._sandbox = await Child.start(Program("sandbox", arguments, self.folder / "sandbox.log"))
+        self._sandbox = await Process.start(*arguments, log=self.folder / "sandbox.log")
         await until(self._is_up, UP_WITHIN, "the sandbox is up")
         self.endpoints = json.loads((self.folder / "endpoints.json").read_text())
         for name in MEMBERS:
@@ -141,4 +140,4 @@ class World:
     async def _is_serving(self, log: Path) -> bool:
         assert self.worker is not None
         self.worker.require_alive()
-        return "INFO worker ready" in log.read_text() and await doctor.has_workers(self.client)
+        return "INFO worker ready" in await asyncio.to_thread(log.read_text)

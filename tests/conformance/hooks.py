@@ -1,0 +1,48 @@
+"""A webhook of the test's own, which passes, fails or hangs as it is told."""
+
+import asyncio
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from aiohttp import web
+
+
+class Hook:
+    """Answers 200, or holds every call while `hold` is in force."""
+
+    def __init__(self) -> None:
+        self.calls: list[dict[str, Any]] = []
+        self.url = ""
+        self.called = asyncio.Event()
+        self._open = asyncio.Event()
+        self._open.set()
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_post("/", self._answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}/"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._open.set()
+        await self._stack.aclose()
+
+    def hang(self) -> None:
+        """Answer no call from now on."""
+        self._open.clear()
+        self.called.clear()
+
+    def document(self, timeout: str = "30s") -> dict[str, Any]:
+        """The hook as a Canary names it."""
+        return {"name": "check", "type": "rollout", "url": self.url, "timeout": timeout}
+
+    async def _answer(self, request: web.Request) -> web.Response:
+        self.calls.append(await request.json())
+        self.called.set()
+        await self._open.wait()
+        return web.Response(text="passed")

@@ -1,0 +1,80 @@
+"""Changes of a target in mid-run, of its configs, and back again."""
+
+from typing import Any
+
+from tests.conformance import workload
+from tests.conformance.case import Case
+from tests.conformance.chorus import together
+from tests.conformance.workload import BETTER, GOOD, NAME
+from tests.conformance.world import World
+
+BEST = "6.4.0"
+
+
+@together
+async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
+    case = Case(world, "kurator-member1", "change")
+    await case.deploy()
+    await case.initialise(interval="2s", stepWeight=25)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(25, within=20)
+    await case.release(BEST)
+    await case.weight_is(0, within=5)
+    ended = await case.rollout_ends(run)
+
+    assert ended.outcome == "Promoted"
+    assert ended.view.status.restarts == 1
+    assert case.weights == [0, 25, 0, 25, 50, 0]
+    assert await case.image(f"{NAME}-primary") == workload.image(BEST)
+
+
+@together
+async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: World) -> None:
+    case = Case(world, "kurator-member2", "revert")
+    await case.deploy()
+    await case.initialise(interval="3s", stepWeight=25)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(25, within=20)
+    await case.release(GOOD)
+    ended = await case.rollout_ends(run, within=10)
+
+    assert ended.outcome == "Reverted"
+    assert case.weights == [0, 25, 0]
+    assert await case.replicas() == 0
+
+
+@together
+async def test_a_changed_config_is_a_new_revision(world: World) -> None:
+    case = Case(world, "kurator-member1", "config")
+    settings: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": {"name": "settings"},
+        "data": {"PODINFO_UI_MESSAGE": "one"},
+    }
+    await case.deploy(envFrom=[{"configMapRef": {"name": "settings"}}])
+    await case.apply_object("configmaps", settings)
+    await case.initialise(stepWeight=50)
+    await case.apply_object("configmaps", {**settings, "data": {"PODINFO_UI_MESSAGE": "two"}})
+    ended = await case.rollout_ends(await case.rollout_begins())
+
+    assert ended.outcome == "Promoted"
+    assert (await case.get("configmaps", "settings-primary"))["data"] == {"PODINFO_UI_MESSAGE": "two"}
+
+
+@together
+async def test_what_is_pushed_during_a_promotion_is_rolled_out_right_after(world: World) -> None:
+    case = Case(world, "kurator-member2", "push-in-promotion")
+    await case.deploy()
+    await case.initialise(interval="2s", stepWeight=50)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.rollout_is(lambda status: status.phase == "Promoting", "it is promoted")
+    await case.release(BEST)
+    first = await case.rollout_ends(run)
+    second = await case.rollout_ends(await case.rollout_begins())
+
+    assert (first.outcome, second.outcome) == ("Promoted", "Promoted")
+    assert await case.image(f"{NAME}-primary") == workload.image(BEST)
