@@ -40,7 +40,6 @@ class ServiceSpec(Stored):
     target_port: int | str | None = None
     """None: as the Service in the cluster has it for `port`; Kurator's documents do not say."""
     app_protocol: str | None = None
-    port_discovery: bool = False
     gateways: tuple[str, ...] = ()
     hosts: tuple[str, ...] = ()
     timeout: str | None = None
@@ -169,7 +168,6 @@ class CanarySpec(Stored):
     """The target's HorizontalPodAutoscaler, where the document names it."""
     progress_deadline: timedelta = timedelta(seconds=600)
     skip_analysis: bool = False
-    revert_on_deletion: bool = True
     suspend: bool = False
 
     @property

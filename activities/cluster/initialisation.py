@@ -42,12 +42,26 @@ class InitialisationActivities:
         """
         api = await self._clusters.get(spec.cluster)
         kind = spec.target.kind
+        spec = await _with_target_port(api, spec)
         primary = await api.get(paths.one(kind, spec.namespace, spec.primary))
         target = await api.get(paths.one(kind, spec.namespace, spec.target.name))
         await asyncio.gather(*_services_and_rules(api, spec, target, primary))
         await wait_for_endpoints(api, spec, spec.service.primary)
         await _virtual_service(api, spec)
         await _apex(api, spec, target, primary)
+
+
+async def _with_target_port(api: ClusterApi, spec: CanarySpec) -> CanarySpec:
+    """Where the document names no target port it is the live Service's, as Kurator reads it."""
+    if spec.service.target_port is not None:
+        return spec
+    found = await api.find(paths.one("Service", spec.namespace, spec.service.name))
+    ports = found["spec"].get("ports") or [] if found else []
+    for port in ports:
+        if port["port"] == spec.service.port:
+            service = spec.service.model_copy(update={"target_port": port.get("targetPort")})
+            return spec.model_copy(update={"service": service})
+    return spec
 
 
 def _services_and_rules(api: ClusterApi, spec: CanarySpec, target: Object, primary: Object) -> list[Any]:

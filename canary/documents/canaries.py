@@ -11,6 +11,7 @@ from canary.documents.mistake import Mistake, Path, show, under
 from canary.documents.reading import Key
 from canary.documents.rules import (
     address_mistakes,
+    deletion_mistakes,
     interval_mistakes,
     object_name_mistakes,
     service_name_mistakes,
@@ -46,7 +47,6 @@ def canary_spec(canary: Canary, cluster: str, given: Catalogue) -> CanarySpec:
         autoscaler=body.autoscaler_ref.name if body.autoscaler_ref else None,
         progress_deadline=timedelta(seconds=body.progress_deadline_seconds),
         skip_analysis=body.skip_analysis,
-        revert_on_deletion=body.revert_on_deletion is not False,
         suspend=body.suspend,
     )
 
@@ -59,7 +59,6 @@ def _service(service: Service, target: str) -> ServiceSpec:
         port_name=service.port_name,
         target_port=service.port if unset else service.target_port,
         app_protocol=service.app_protocol,
-        port_discovery=service.port_discovery,
         gateways=tuple(service.gateways),
         hosts=tuple(service.hosts),
         timeout=service.timeout,
@@ -136,6 +135,7 @@ def canary_mistakes(canary: Canary) -> Iterator[Mistake]:
         yield from service_name_mistakes(("spec", "service", "name"), body.service.name)
     if (body.service.app_protocol or "").lower() == "tcp":
         yield Mistake(("spec", "service", "appProtocol"), "tcp is not supported yet")
+    yield from deletion_mistakes(("spec", "revertOnDeletion"), body.revert_on_deletion)
     yield from under(_ANALYSIS, _analysis_mistakes(body.analysis))
 
 

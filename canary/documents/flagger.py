@@ -54,7 +54,7 @@ class Service(Document):
     port_name: Text = "http"
     target_port: PortOrName | None = None
     app_protocol: Text | None = None
-    port_discovery: bool = False
+    port_discovery: Annotated[bool, NOT_YET] = False
     gateways: list[Text] = Field(default_factory=list)
     hosts: list[Text] = Field(default_factory=list)
     timeout: Text | None = None

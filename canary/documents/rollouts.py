@@ -11,6 +11,7 @@ from canary.documents.metrics import provider_mistakes
 from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.reading import Key
 from canary.documents.rules import (
+    deletion_mistakes,
     interval_mistakes,
     namespace_mistakes,
     object_name_mistakes,
@@ -52,7 +53,6 @@ def rollout_spec(rollout: Rollout, cluster: str, given: Catalogue) -> CanarySpec
         test_loader=TestLoader(name=_private_loader(rollout)) if rollout.test_loader else None,
         progress_deadline=timedelta(seconds=policy.rollout_timeout_seconds),
         skip_analysis=policy.skip_traffic_analysis,
-        revert_on_deletion=policy.revert_on_deletion is not False,
         suspend=policy.suspend,
     )
 
@@ -138,6 +138,9 @@ def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     yield from service_name_mistakes(("serviceName",), rollout.service_name)
     if rollout.test_loader:
         yield from service_name_mistakes(("workload", "name"), rollout.workload.name, "-testloader")
+    yield from deletion_mistakes(
+        ("rolloutPolicy", "revertOnDeletion"), rollout.rollout_policy.revert_on_deletion
+    )
     if not rollout.rollout_policy.skip_traffic_analysis:
         yield from under(_ROUTING, _strategy_mistakes(rollout.rollout_policy.traffic_routing))
     yield from under(_ANALYSIS, _analysis_mistakes(rollout.rollout_policy.traffic_analysis))

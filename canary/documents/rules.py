@@ -82,6 +82,12 @@ def interval_mistakes(path: Path, interval: timedelta) -> Iterator[Mistake]:
         )
 
 
+def deletion_mistakes(path: Path, revert: bool | None) -> Iterator[Mistake]:  # noqa: FBT001 — a field's value
+    """Warn of a wish to be left at zero pods (D13)."""
+    if revert is False:
+        yield warning(path, "false is not heeded: deletion always brings the workload back as it was")
+
+
 def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Iterator[Mistake]:
     """Warn of a metric that looks further back than the step it judges."""
     if window > interval:

@@ -111,7 +111,6 @@ def test_passes_service_options_on(canary: Object, template: Object) -> None:
         "name": "front",
         "portName": "grpc",
         "appProtocol": "grpc",
-        "portDiscovery": True,
         "match": [{"uri": {"prefix": "/api"}}],
         "rewrite": {"uri": "/"},
         "headers": {"response": {"remove": ["server"]}},
@@ -121,7 +120,7 @@ def test_passes_service_options_on(canary: Object, template: Object) -> None:
     service = spec_of(canary, template).service
 
     assert (service.name, service.port, service.target_port) == ("front", 9898, "http")
-    assert (service.port_name, service.app_protocol, service.port_discovery) == ("grpc", "grpc", True)
+    assert (service.port_name, service.app_protocol) == ("grpc", "grpc")
     assert (service.match, service.rewrite) == (({"uri": {"prefix": "/api"}},), {"uri": "/"})
     assert service.retries == canary["spec"]["service"]["retries"]
     assert service.headers == {"response": {"remove": ["server"]}}

@@ -321,8 +321,6 @@ def test_reads_what_kubectl_prints_of_an_application(application: Object, fleet:
 @pytest.mark.parametrize(
     ("policy", "expected"),
     [
-        pytest.param({}, {"revert_on_deletion": True}, id="reverts unless told otherwise"),
-        pytest.param({"revertOnDeletion": False}, {"revert_on_deletion": False}, id="does not revert"),
         pytest.param({"skipTrafficAnalysis": True}, {"skip_analysis": True}, id="skips the analysis"),
         pytest.param({"suspend": True}, {"suspend": True}, id="is suspended"),
         pytest.param(

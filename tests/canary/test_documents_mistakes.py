@@ -14,6 +14,7 @@ Object = dict[str, Any]
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GONE = object()
 ROLLOUT = "spec.syncPolicies[0].rollout"
+POLICY = f"{ROLLOUT}.rolloutPolicy"
 ROUTING = f"{ROLLOUT}.rolloutPolicy.trafficRouting"
 ANALYSIS = f"{ROLLOUT}.rolloutPolicy.trafficAnalysis"
 NO_OBJECT_NAME = (
@@ -265,6 +266,14 @@ KURATOR = [
     ),
     (f"{ANALYSIS}.checkIntervalSeconds", 0, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is 0"),
     (f"{ANALYSIS}.checkIntervalSeconds", -90, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is -90"),
+    (
+        f"{POLICY}.revertOnDeletion",
+        False,
+        (
+            f"{POLICY}.revertOnDeletion: warning: false is not heeded: "
+            "deletion always brings the workload back as it was"
+        ),
+    ),
     (f"{ANALYSIS}.checkFailedTimes", GONE, f"{ANALYSIS}.checkFailedTimes: is required"),
     (f"{ANALYSIS}.checkFailedTimes", -1, f"{ANALYSIS}.checkFailedTimes: must be at least 0, is -1"),
     (
