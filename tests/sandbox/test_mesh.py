@@ -29,9 +29,9 @@ class Town:
         self.session = session
         self._runners: list[web.AppRunner] = []
 
-    async def serve(self, name: str) -> None:
-        """Let a pod answer with `name`, behind the Service of that name."""
-        runner = web.AppRunner(_answering(name), shutdown_timeout=0.1)
+    async def serve(self, name: str, answer: str = "") -> None:
+        """Let a pod answer with `answer` (or its Service's name), the only one behind the Service `name`."""
+        runner = web.AppRunner(_answering(answer or name), shutdown_timeout=0.1)
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         self._runners.append(runner)
@@ -189,6 +189,15 @@ async def test_a_slow_control_plane_holds_back_routes_but_not_kube_proxy(town: T
     assert await town.who("late.default") == "502"
     await becomes(town.who, "app-canary")
     assert asyncio.get_running_loop().time() - began > 0.45
+
+
+async def test_a_slow_control_plane_holds_back_the_addresses_of_pods(town: Town) -> None:
+    await town.switch(propagationDelay=0.5)
+    await town.serve("app", "app-new")
+    await becomes(lambda: town.who(proxy=town.mesh.services_url), "app-new")
+
+    assert await town.who() == "app"
+    await becomes(town.who, "app-new")
 
 
 async def test_a_mesh_that_starts_slow_serves_what_was_there_before(town: Town, tmp_path: Path) -> None:

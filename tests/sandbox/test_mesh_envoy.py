@@ -11,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from sandbox.mesh import tables
+from sandbox.mesh.actions import Scope, route_action
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
 from sandbox.mesh.envoy import Envoy
 from sandbox.mesh.files import Files
@@ -215,6 +216,12 @@ async def test_a_destination_without_weight_gets_nothing(
     await plane.start()
 
     assert (await plane.count(50)).keys() == answers
+
+
+def test_a_single_destination_goes_out_without_weights() -> None:
+    scope = Scope(Snapshot({}, {}, {}, {}, {}, {}), "webapp", 80)
+
+    assert route_action(split(0)[0], scope)["route"]["cluster"] == "outbound|80||backend-primary"
 
 
 async def test_a_change_of_weights_fails_no_request(plane: Plane) -> None:
