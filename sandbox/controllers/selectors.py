@@ -6,7 +6,7 @@ from sandbox.client import Object
 
 _OPERATORS: dict[str, Callable[[str | None, list[str]], bool]] = {
     "In": lambda value, values: value in values,
-    "NotIn": lambda value, values: value not in values,
+    "NotIn": lambda value, values: value not in values,  # codespell:ignore
     "Exists": lambda value, _: value is not None,
     "DoesNotExist": lambda value, _: value is None,
 }

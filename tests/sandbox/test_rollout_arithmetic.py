@@ -100,7 +100,9 @@ def test_what_is_left_over_goes_to_the_largest() -> None:
             {"matchExpressions": [{"key": "app", "operator": "In", "values": ["web"]}]}, True, id="in"
         ),
         pytest.param(
-            {"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]}, True, id="not in"
+            {"matchExpressions": [{"key": "x", "operator": "NotIn", "values": ["y"]}]},  # codespell:ignore
+            True,
+            id="not in",
         ),
         pytest.param({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, True, id="exists"),
         pytest.param({"matchExpressions": [{"key": "app", "operator": "DoesNotExist"}]}, False, id="absent"),
