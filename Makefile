@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 
-.PHONY: demo test bench lock format lint types unit clean help
+.PHONY: demo test bench histories lock format lint types unit clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -33,6 +33,9 @@ types: .venv/.installed
 
 unit: .venv/.installed
 	$(BIN)/pytest
+
+histories: .venv/.installed ## record the histories that are replayed for ever
+	RECORD_HISTORIES=tests/workflows/histories $(BIN)/pytest tests/workflows/test_rollout.py tests/workflows/test_canary.py tests/workflows/test_application.py tests/workflows/test_cluster_watch.py
 
 bench: .venv/.installed ## print the figures and write build/bench.json
 	$(BIN)/python -m bench

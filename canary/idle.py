@@ -29,6 +29,17 @@ class Resume(Stored):
 IdleDecision = Rest | Roll | Resume
 
 
+def noticed_idle(status: CanaryStatus, seen: Observation) -> CanaryStatus:
+    """The status after a look: what the applied revision hashes to, and at which generation."""
+    target, applied = seen.target, status.last_applied
+    if target is None or applied is None or not target.is_still(applied, status.generation):
+        return status
+    changes = {"last_applied": target.revision, "generation": target.generation}
+    if status.last_promoted == applied:
+        changes["last_promoted"] = target.revision
+    return status.model_copy(update=changes)
+
+
 def decide_idle(spec: CanarySpec, status: CanaryStatus, seen: Observation, wishes: Wishes) -> IdleDecision:
     """Say whether a rollout begins; a revision that has failed is not tried again unasked."""
     target = seen.target

@@ -31,6 +31,16 @@ class Workload(Stored):
     last_applied: str = ""
     """Of a primary: the checksum of the revision that was rolled out last."""
 
+    def is_still(self, revision: Revision, generation: int) -> bool:
+        """Whether it runs *revision*, last seen at *generation*.
+
+        A template that hashes otherwise although nobody wrote the object is the same revision: the API
+        server was upgraded and fills in another default.
+        """
+        if self.revision.configs != revision.configs:
+            return False
+        return self.revision == revision or (self.generation == generation != 0)
+
     @property
     def is_serving(self) -> bool:
         """Whether at least one pod answers: what traffic may retreat to."""

@@ -103,6 +103,8 @@ class RolloutStatus(Stored):
     """How often someone else undid our weights in this rollout."""
     next_revision: bool = False
     """A newer revision was seen while this one was being promoted."""
+    generation: int = 0
+    """The target's `metadata.generation` when its revision was last seen to be this one."""
     is_restoring: bool = False
     """Aborted in mid-promotion: the primary is getting its last promoted template back."""
     traffic_changed_at: datetime | None = None
@@ -123,6 +125,8 @@ class CanaryStatus(Stored):
     last_transition_time: datetime | None = None
     message: str = ""
     outcome: Outcome | None = None
+    generation: int = 0
+    """The target's `metadata.generation` when its revision was last seen to be the applied one."""
 
 
 class ListRow(Stored):

@@ -23,7 +23,7 @@ from activities.cluster.primary import PrimaryActivities
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.runs import Abandoned, RunActivities, SignalWithStart
-from canary.idle import IdleDecision, Rest, Resume, Roll, decide_idle
+from canary.idle import IdleDecision, Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.revision import checksum
@@ -109,6 +109,7 @@ class CanaryWorkflow:
             await self._renew()
         seen = await self._observe()
         await self._register(seen)
+        self._status = noticed_idle(self._status, seen)
         await self._carry_out(decide_idle(self.spec, self._status, seen, self._wishes), seen)
         return None
 

@@ -6,7 +6,7 @@ import pytest
 
 from canary.analysis import AnalysisResult, Check, HookAnswer, Measurement, judge_check, window
 from canary.errors import TemplateError
-from canary.idle import Rest, Resume, Roll, decide_idle
+from canary.idle import Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation, Routes
 from canary.queries import duration_text, render_query, render_sample_size
 from canary.readiness import Readiness, judge_readiness
@@ -17,6 +17,7 @@ from tests.canary.rollouts import (
     ABORT,
     ADA,
     NEW,
+    NEWER,
     NOW,
     OLD,
     RESTART,
@@ -269,6 +270,27 @@ def look(revision=NEW, weight=0, manager="") -> Observation:  # noqa: ANN001 —
 )
 def test_idle(status, seen, wishes, expected) -> None:  # noqa: ANN001 — a table's row
     assert decide_idle(a_spec(), status, seen, wishes) == expected
+
+
+def test_an_upgraded_api_server_brings_no_new_revision() -> None:
+    status = SETTLED.model_copy(update={"generation": 7})
+    same = look(NEW).model_copy(update={"target": a_workload(revision=NEW, generation=7)})
+    written = look(NEW).model_copy(update={"target": a_workload(revision=NEW, generation=8)})
+
+    known = noticed_idle(status, same)
+
+    assert (known.last_applied, known.last_promoted) == (NEW, NEW)
+    assert noticed_idle(status, written) == status
+    assert noticed_idle(status, look(None)) == status
+
+
+def test_what_failed_is_still_not_what_was_promoted() -> None:
+    status = FAILED.model_copy(update={"generation": 7})
+    rehashed = look().model_copy(update={"target": a_workload(revision=NEWER, generation=7)})
+
+    known = noticed_idle(status, rehashed)
+
+    assert (known.last_applied, known.last_promoted) == (NEWER, OLD)
 
 
 def test_a_suspended_canary_starts_nothing() -> None:

@@ -227,6 +227,20 @@ def test_notices_since_when_a_workload_is_unready() -> None:
     assert (again.canary_unready_since, again.primary_unready_since) == (None, None)
 
 
+def test_notices_that_the_same_revision_hashes_otherwise() -> None:
+    status = a_status(generation=7)
+    rehashed = noticed(a_case(status=status, target=a_workload(revision=NEWER, generation=7)))
+    written = noticed(a_case(status=status, target=a_workload(revision=NEWER, generation=8)))
+    other_configs = a_workload(
+        revision=NEW.model_copy(update={"configs": {"configmap/a": "x"}}), generation=7
+    )
+
+    assert rehashed.revision == NEWER
+    assert (written.revision, written.generation) == (NEW, 7)
+    assert noticed(a_case(status=status, target=other_configs)).revision == NEW
+    assert noticed(a_case(status=status, target=a_workload(generation=9))).generation == 9
+
+
 def test_goes_on_where_another_was_cut_off() -> None:
     begun = begin(a_spec(), NEW, OLD, 2, NOW)
 
