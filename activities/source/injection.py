@@ -1,20 +1,20 @@
 """The sidecars of a workload: its namespace's label for Istio."""
 
 from activities.cluster import paths
-from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi, Patch
+from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi, Object, Patch
 
 LABEL = "istio-injection"
 _DECIDED_BY = (LABEL, "istio.io/rev", "istio.io/dataplane-mode")
 
 
-async def ask_for_sidecars(api: ClusterApi, namespace: str) -> str:
-    """Label the namespace of a workload for injection, if nobody decided that and nothing runs there yet.
+async def ask_for_sidecars(api: ClusterApi, found: Object) -> str:
+    """Label the Namespace of a workload for injection, if nobody decided that and nothing runs there yet.
 
     Returns:
         What a person has to do, empty if nothing: pods that run already are never changed by a label.
     """
-    path = paths.namespace_path(namespace)
-    labels = (await api.get(path))["metadata"].get("labels") or {}
+    namespace = found["metadata"]["name"]
+    labels = found["metadata"].get("labels") or {}
     if labels.get(LABEL) == "disabled":
         return (
             f"Namespace {namespace} has sidecars disabled: kubectl label namespace {namespace}"
@@ -28,5 +28,5 @@ async def ask_for_sidecars(api: ClusterApi, namespace: str) -> str:
             f" {LABEL}=enabled && kubectl rollout restart deployment,daemonset -n {namespace}"
         )
     body = {"metadata": {"labels": {LABEL: "enabled"}}}
-    await api.patch(path, body, kind=Patch.MERGE, manager=ROLLOUT_MANAGER)
+    await api.patch(paths.namespace_path(namespace), body, kind=Patch.MERGE, manager=ROLLOUT_MANAGER)
     return ""

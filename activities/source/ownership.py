@@ -9,6 +9,7 @@ back to its default.
 import copy
 from typing import Any
 
+from activities.cluster import marks
 from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER, Object
 from activities.source.manifest import Key, Manifest
 from canary.spec import CanarySpec, WorkloadKind
@@ -17,6 +18,7 @@ OWNER = "durable-canary.dev/source"
 """The annotation that says which policy of which Application brought an object."""
 SCALE_TO_ZERO = "flagger.app/scale-to-zero"
 
+_SHARED = ("Deployment", "DaemonSet", "Service", "VirtualService")
 ISTIO_GROUP = "networking.istio.io"
 _FILLED_IN_BY_SERVER = ("managedFields", "resourceVersion", "uid", "creationTimestamp", "generation")
 
@@ -24,6 +26,24 @@ _FILLED_IN_BY_SERVER = ("managedFields", "resourceVersion", "uid", "creationTime
 def is_claimed(key: Key, canaries: tuple[CanarySpec, ...]) -> bool:
     """Whether a canary has this object as its target, apex Service or apex VirtualService."""
     return any(_is_target(key, canary) or _is_apex(key, canary) for canary in canaries)
+
+
+def is_shared(key: Key, live: Object, canaries: tuple[CanarySpec, ...]) -> bool:
+    """Whether an object in a cluster is one that a canary works on, be it a canary of this source or not."""
+    return is_claimed(key, canaries) or is_marked(key, live)
+
+
+def is_marked(key: Key, live: Object) -> bool:
+    """Whether a canary has left its mark on a target, apex Service or apex VirtualService."""
+    meta = live["metadata"]
+    notes = meta.get("annotations") or {}
+    is_noted = marks.DECIDED_AT in notes or marks.ORIGINAL in notes
+    return key.kind in _SHARED and (is_noted or marks.CANARY in (meta.get("labels") or {}))
+
+
+def is_same(live: Object, tried: Object) -> bool:
+    """Whether a dry run would leave an object, and who owns what of it, as they are."""
+    return _comparable(live) == _comparable(tried)
 
 
 def wanted(manifest: Manifest, owner: str) -> Manifest:
@@ -37,13 +57,11 @@ def wanted(manifest: Manifest, owner: str) -> Manifest:
     return manifest.with_body(body)
 
 
-def left_to_source(manifest: Manifest, live: Object | None) -> Manifest | None:
-    """Take out of a claimed object what the rollout owns in the cluster; nothing if that is all of it.
+def left_to_source(manifest: Manifest, live: Object) -> Manifest | None:
+    """Take out of a shared object what the rollout owns in the cluster; nothing if that is all of it.
 
     The rest names the version that was looked at, so that it is refused if a rollout takes over meanwhile.
     """
-    if live is None:
-        return manifest
     key = manifest.key
     if key.kind == "VirtualService" and owns(live, ROLLOUT_MANAGER, "spec"):
         return None
@@ -75,6 +93,15 @@ def owns(live: Object, manager: str, *path: str) -> bool:
 def is_ours(live: Object, owner: str) -> bool:
     """Whether an object still carries our manager and the mark of this policy."""
     return owns(live, SOURCE_MANAGER) and (live["metadata"].get("annotations") or {}).get(OWNER) == owner
+
+
+def _comparable(found: Object) -> Object:
+    meta = {name: value for name, value in found["metadata"].items() if name not in _FILLED_IN_BY_SERVER}
+    owners = [
+        {name: value for name, value in entry.items() if name != "time"}
+        for entry in found["metadata"].get("managedFields") or ()
+    ]
+    return {**found, "metadata": {**meta, "owners": owners}}
 
 
 def _is_target(key: Key, canary: CanarySpec) -> bool:

@@ -3,7 +3,7 @@
 from activities.cluster.api import ClusterApi, Object
 from activities.source.discovery import Discovery, Resource
 from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, rank
-from activities.source.ownership import is_claimed, is_ours
+from activities.source.ownership import is_ours, is_shared
 from canary.spec import CanarySpec
 
 # What Kubernetes and Istio put into every namespace, and what follows its owner by itself.
@@ -23,16 +23,10 @@ class Pruning:
 
     async def remove(self, keys: list[Key], canaries: tuple[CanarySpec, ...]) -> list[Key]:
         """Delete what can go, last applied first, and return what has to wait."""
-        waiting = []
-        for key in sorted(keys, key=lambda key: rank(key.kind), reverse=True):
-            if is_claimed(key, canaries):
-                self.notes.append(f"{key.shown} stays until its canary is deleted.")
-                waiting.append(key)
-            elif not await self._try(key):
-                waiting.append(key)
-        return waiting
+        backwards = sorted(keys, key=lambda key: rank(key.kind), reverse=True)
+        return [key for key in backwards if not await self._try(key, canaries)]
 
-    async def _try(self, key: Key) -> bool:
+    async def _try(self, key: Key, canaries: tuple[CanarySpec, ...]) -> bool:
         resource = await self._discovery.find_any_version(key)
         if resource is None:
             return True
@@ -40,6 +34,9 @@ class Pruning:
         live = await self._api.find(path)
         if live is None or not is_ours(live, self._owner):
             return True
+        if is_shared(key, live, canaries):
+            self.notes.append(f"{key.shown} stays until its canary is deleted.")
+            return False
         if left := await self._what_others_keep_in(key, live):
             self.notes.append(f"{key.shown} stays: it holds {left}.")
             return False

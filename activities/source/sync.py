@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from activities.cluster import paths
-from activities.cluster.api import SOURCE_MANAGER, ApiError, ClusterApi
+from activities.cluster.api import SOURCE_MANAGER, ApiError, ClusterApi, Object
 from activities.source.discovery import Discovery, Resource
 from activities.source.errors import SourceError
 from activities.source.injection import ask_for_sidecars
 from activities.source.inventory import Inventory, InventoryStore
 from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, Manifest, in_order
-from activities.source.ownership import is_claimed, left_to_source, wanted
+from activities.source.ownership import is_same, is_shared, left_to_source, wanted
 from activities.source.pruning import Pruning
 from canary.spec import CanarySpec
 
@@ -57,6 +57,8 @@ class ClusterSync:
         self._canaries = canaries
         self._discovery = Discovery(api)
         self._store = InventoryStore(api, owner)
+        self._settled: set[Key] = set()
+        """What a dry run would not change."""
 
     async def apply(self, revision: str, manifests: list[Manifest], *, prune: bool) -> Synced:
         """Bring the cluster to a build.
@@ -85,7 +87,7 @@ class ClusterSync:
         gone = [key for key in before.keys if key not in after.keys]
         kept = await self._prune(gone, notes) if prune else []
         synced = Inventory(revision, _union(after.keys, kept))
-        await self._store.save(synced)
+        await self._save(before, synced)
         return Synced(synced, notes)
 
     async def retire(self, *, prune: bool) -> Synced:
@@ -123,10 +125,12 @@ class ClusterSync:
         notes = [await self._prepare(namespace) for namespace in self._workload_namespaces]
         return [note for note in notes if note]
 
-    async def _prepare(self, namespace: str) -> str:
-        if await self._is_missing(namespace):
-            body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
-            await self._api.apply(paths.namespace_path(namespace), body, manager=SOURCE_MANAGER)
+    async def _prepare(self, name: str) -> str:
+        path = paths.namespace_path(name)
+        namespace = await self._api.find(path)
+        if namespace is None:
+            body = {"apiVersion": "v1", "kind": NAMESPACE, "metadata": {"name": name}}
+            namespace = await self._api.apply(path, body, manager=SOURCE_MANAGER)
         return await ask_for_sidecars(self._api, namespace)
 
     @property
@@ -147,7 +151,7 @@ class ClusterSync:
                 if manifest.key.namespace in missing:
                     await self._try_elsewhere(manifest)
                 else:
-                    await self._apply(manifest, dry_run=True)
+                    await self._try_in_place(manifest)
 
         refusals = await asyncio.gather(*map(attempt, manifests), return_exceptions=True)
         _raise(refusals)
@@ -155,29 +159,41 @@ class ClusterSync:
     async def _try_elsewhere(self, manifest: Manifest) -> None:
         stand_in = _stand_in(manifest)
         try:
-            await self._apply(stand_in, dry_run=True)
+            await self._send(stand_in, dry_run=True)
         except SourceError as error:
             said = str(error).replace(stand_in.key.shown, manifest.key.shown)
             raise SourceError(said.replace(stand_in.key.name, manifest.key.name)) from error
 
-    async def _apply(self, manifest: Manifest, *, dry_run: bool = False) -> None:
+    async def _try_in_place(self, manifest: Manifest) -> None:
+        live, tried = await self._send(manifest, dry_run=True)
+        if live is not None and (tried is None or is_same(live, tried)):
+            self._settled.add(manifest.key)
+
+    async def _apply(self, manifest: Manifest) -> None:
+        if manifest.key not in self._settled:
+            await self._send(manifest)
+
+    async def _send(
+        self, manifest: Manifest, *, dry_run: bool = False, looks: int = LOOKS
+    ) -> tuple[Object | None, Object | None]:
+        """Apply what is the source's of an object, and return it as it was before and as it is."""
         path = await self._path(manifest)
-        for look in range(LOOKS):
-            shared = manifest
-            if is_claimed(manifest.key, self._canaries):
-                left = left_to_source(manifest, await self._api.find(path))
-                if left is None:
-                    return
-                shared = left
-            try:
-                await self._api.apply(path, shared.body, manager=SOURCE_MANAGER, force=True, dry_run=dry_run)
-            except ApiError as error:
-                if error.status == HTTPStatus.CONFLICT and look < LOOKS - 1 and shared is not manifest:
-                    continue
-                if error.is_permanent:
-                    raise SourceError(_refusal(manifest.key, error)) from error
-                raise
-            return
+        live = await self._api.find(path)
+        own: Manifest | None = manifest
+        if live is not None and is_shared(manifest.key, live, self._canaries):
+            own = left_to_source(manifest, live)
+        if own is None:
+            return live, None
+        try:
+            return live, await self._api.apply(
+                path, own.body, manager=SOURCE_MANAGER, force=True, dry_run=dry_run
+            )
+        except ApiError as error:
+            if error.status == HTTPStatus.CONFLICT and own is not manifest and looks > 1:
+                return await self._send(manifest, dry_run=dry_run, looks=looks - 1)
+            if error.is_permanent:
+                raise SourceError(_refusal(manifest.key, error)) from error
+            raise
 
     async def _path(self, manifest: Manifest) -> str:
         resource = await self._find(manifest)

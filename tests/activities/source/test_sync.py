@@ -1,16 +1,20 @@
 import copy
+from collections.abc import Awaitable
 from datetime import timedelta
 from typing import Any
 
+import aiohttp
 import pytest
 
 from activities.cluster.api import ROLLOUT_MANAGER, ApiError, ClusterApi
+from activities.cluster.marks import CANARY, DECIDED_AT
 from activities.source.errors import SourceError
 from activities.source.inventory import InventoryStore
 from activities.source.manifest import Manifest
 from activities.source.ownership import OWNER, SCALE_TO_ZERO
 from activities.source.sync import ClusterSync, Synced
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef, WorkloadKind
+from sandbox.apiserver.server import ApiServer
 
 Object = dict[str, Any]
 
@@ -425,6 +429,57 @@ async def test_the_target_of_a_canary_waits_for_its_way_out(api: ClusterApi) -> 
 
     await sync(api, namespace())
     assert await api.find(f"{DEPLOYMENTS}/backend") is None
+
+
+async def test_a_canary_that_the_source_does_not_know_keeps_its_fields(api: ClusterApi) -> None:
+    await sync(api, namespace(), workload(replicas=2), service())
+    mark = {"annotations": {DECIDED_AT: "2026-01-01T00:00:00Z"}}
+    await api.patch(f"{DEPLOYMENTS}/backend", {"metadata": mark, "spec": {"replicas": 0}})
+    taken = {"metadata": {"labels": {CANARY: "backend"}}, "spec": {"selector": {"app": "backend-primary"}}}
+    await api.patch(f"{SERVICES}/backend", taken)
+
+    await sync(api, namespace(), workload(replicas=2), service())
+    synced = await sync(api, namespace())
+
+    assert (await api.get(f"{DEPLOYMENTS}/backend"))["spec"]["replicas"] == 0
+    assert (await api.get(f"{SERVICES}/backend"))["spec"]["selector"] == {"app": "backend-primary"}
+    assert len(synced.notes) == 2
+
+
+async def test_what_is_as_it_should_be_is_not_written(api: ClusterApi, server: ApiServer) -> None:
+    manifests = (namespace(), config("a", x="1"), workload(replicas=2), service())
+    await sync(api, *manifests)
+
+    writes = await writes_of(server, sync(api, *manifests))
+    assert writes == []
+
+    writes = await writes_of(server, sync(api, *manifests[:-1], service(81)))
+    assert writes == [f"{SERVICES}/backend"]
+
+
+async def test_what_was_edited_by_hand_is_put_right(api: ClusterApi) -> None:
+    await sync(api, namespace(), config("a", x="1"))
+    await api.patch(f"{CONFIGS}/a", {"data": {"x": "2"}}, manager="kubectl")
+
+    await sync(api, namespace(), config("a", x="1"))
+
+    assert (await api.get(f"{CONFIGS}/a"))["data"] == {"x": "1"}
+
+
+async def writes_of(server: ApiServer, work: Awaitable[Synced]) -> list[str]:
+    """The paths of all writes but dry runs."""
+    async with aiohttp.ClientSession() as session:
+
+        async def log() -> list[Object]:
+            async with session.get(f"{server.url}/_sandbox/requests?since=0") as answer:
+                entries: list[Object] = (await answer.json())["requests"]
+                return entries
+
+        before = len(await log())
+        await work
+        new = (await log())[before:]
+    writes = [each["path"] for each in new if each["method"] != "GET" and "dryRun" not in each["path"]]
+    return [path.partition("?")[0] for path in writes]
 
 
 async def test_what_a_crash_left_half_applied_is_pruned_later(api: ClusterApi) -> None:
