@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Self
 
 import httpx
@@ -60,4 +59,4 @@ class Load:
             answer = await self._client.get(url)
         except httpx.HTTPError:
             return False
-        return answer.status_code < HTTPStatus.INTERNAL_SERVER_ERROR and answer.is_success
+        return answer.is_success

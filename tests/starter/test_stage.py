@@ -56,7 +56,8 @@ def test_another_process_with_its_number_is_not(tmp_path: Path) -> None:
         (tmp_path / "worker.pid").write_text(f"{other.pid}\n")
         end_worker(tmp_path)
 
-        assert other.poll() is None
+        with pytest.raises(subprocess.TimeoutExpired):
+            other.wait(timeout=0.3)
 
 
 def test_without_a_worker_there_is_nothing_to_end(tmp_path: Path) -> None:
