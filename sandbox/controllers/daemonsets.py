@@ -23,6 +23,7 @@ DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/
 # As in replicasets: one look a burst of changes.
 SETTLE = 0.03
 HASH, GENERATION = "controller-revision-hash", "pod-template-generation"
+TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 NODE_NAME = "metadata.name"
 
 
@@ -133,8 +134,8 @@ class DaemonSetController:
 
     async def _create_pod(self, found: Object, digest: str, node: str) -> None:
         pod = make_pod(found)
-        generation = found["metadata"]["generation"]
-        pod["metadata"].setdefault("labels", {}).update({HASH: digest, GENERATION: str(generation)})
+        generation = found["metadata"].get("annotations", {}).get(TEMPLATE_GENERATION, "1")
+        pod["metadata"].setdefault("labels", {}).update({HASH: digest, GENERATION: generation})
         field = {"key": NODE_NAME, "operator": "In", "values": [node]}
         terms = {"nodeSelectorTerms": [{"matchFields": [field]}]}
         affinity = pod["spec"].setdefault("affinity", {}).setdefault("nodeAffinity", {})
