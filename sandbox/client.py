@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from typing import Any, Literal, Self
 
 import aiohttp
@@ -86,8 +87,8 @@ class KubeClient:
         """Delete the object or the collection at `path`."""
         return await self._send("DELETE", path, query, options)
 
-    async def watch(self, path: str, **query: str) -> AsyncIterator[Object]:
-        """Yield the events of a watch until the server ends it."""
+    async def watch(self, path: str, **query: str) -> AsyncGenerator[Object, None]:
+        """Yield the events of a watch until the server ends it; to leave earlier, use `aclosing`."""
         query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)} | query
         limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 30)
         async with self._session.get(self.url + path, params=query, timeout=limits) as answer:
@@ -180,12 +181,14 @@ class Reflector:
         self.synced.set()
 
     async def _follow(self) -> None:
-        async for event in self._client.watch(self._path, resourceVersion=self._version, **self._query):
-            if event["type"] == "ERROR":
-                raise ApiError(event["object"].get("code", 500), event["object"])
-            self._version = event["object"]["metadata"]["resourceVersion"]
-            if event["type"] != "BOOKMARK":
-                await self._change(event["type"], event["object"])
+        watch = self._client.watch(self._path, resourceVersion=self._version, **self._query)
+        async with aclosing(watch):
+            async for event in watch:
+                if event["type"] == "ERROR":
+                    raise ApiError(event["object"].get("code", 500), event["object"])
+                self._version = event["object"]["metadata"]["resourceVersion"]
+                if event["type"] != "BOOKMARK":
+                    await self._change(event["type"], event["object"])
 
     async def _change(self, kind: str, obj: Object) -> None:
         if kind == "DELETED":

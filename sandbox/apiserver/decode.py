@@ -9,7 +9,7 @@ from sandbox.apiserver.errors import bad_request
 from sandbox.apiserver.quantity import canonical
 from sandbox.apiserver.schema import Schema
 
-_ZERO: dict[str, Any] = {"string": "", "bytes": "", "int": 0, "float": 0, "bool": False}
+_ZERO: dict[str, Any] = {"string": "", "bytes": "", "quantity": "0", "int": 0, "float": 0, "bool": False}
 _PYTHON_TYPES: dict[str, Any] = {
     "bool": bool,
     "bytes": str,

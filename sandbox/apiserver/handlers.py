@@ -125,6 +125,8 @@ class Handlers:
 
     def _delete_collection(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         wanted = options.of_delete(query, _read_options(body))
+        if target.resource.storage == ("", "namespaces"):
+            raise errors.not_allowed()
         found = listing.read(self.objects.store, _selection(target, query), Page())
         for item in found["items"]:
             meta = item["metadata"]

@@ -55,6 +55,8 @@ def check_kind(resource: Resource, body: Any) -> None:
     """Refuse a body of another kind or version."""
     if not isinstance(body, dict):
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
+    if resource.is_custom and not body.get("kind"):
+        raise bad_request("Object 'Kind' is missing")
     kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
     if (kind, version) != (resource.kind, resource.api_version):
         outer, inner = version.rpartition("/")[2], resource.group.partition(".")[0] or "core"

@@ -18,7 +18,7 @@ from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Options, Place, timestamp
 from sandbox.apiserver.routes import NoSuchPath, Target
 from sandbox.apiserver.store import Event, Store
-from sandbox.apiserver.watch import Watch, WatchOptions
+from sandbox.apiserver.watch import Watch, WatchOptions, line
 
 Object = dict[str, Any]
 _JSON = "application/json"
@@ -26,6 +26,7 @@ _READABLE = {_JSON, "application/*", "*/*", ""}
 _SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _WATCH_SECONDS = 1800
+_GONE = 410
 _GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
 
 
@@ -119,7 +120,10 @@ class ApiServer:
         except NoSuchPath:
             answer = web.Response(status=404, text="404 page not found\n")
         except StatusError as error:
-            answer = _json(error.body, error.code)
+            if error.code == _GONE and _is_watch(request):  # a watch learns it as the real one says it
+                answer = web.Response(body=line("ERROR", error.body), content_type=_JSON)
+            else:
+                answer = _json(error.body, error.code)
         self._log.add({**entry, "status": answer.status})
         return answer
 
@@ -189,7 +193,7 @@ class ApiServer:
             return await self._proxy.logs(place, dict(request.query))
         shape = _shape(request.headers.get("Accept", ""))
         query = dict(request.query)
-        if request.method == "GET" and (target.is_watch or query.get("watch") in ("1", "true")):
+        if request.method == "GET" and (target.is_watch or _is_watch(request)):
             return await self._watch(request, target, shape)
         body = await request.read()
         reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
@@ -239,6 +243,10 @@ class ApiServer:
         finally:
             del self._watches[watch]
         return response
+
+
+def _is_watch(request: web.BaseRequest) -> bool:
+    return request.query.get("watch") in ("1", "true")
 
 
 def _body_of(request: web.BaseRequest, body: bytes) -> tuple[bytes, str, str]:

@@ -59,12 +59,12 @@ class Watch:
         """Yield the lines until the time is over or `close` is called."""
         self._collection.watchers.add(self._queue)
         try:
-            for line in self._beginning():
-                yield line
-            async for line in self._changes():
-                yield line
+            for event in self._beginning():
+                yield event
+            async for event in self._changes():
+                yield event
         except StatusError as error:
-            yield _line("ERROR", error.body)
+            yield line("ERROR", error.body)
         finally:
             self._collection.watchers.discard(self._queue)
 
@@ -73,8 +73,8 @@ class Watch:
         options = self._options
         if options.version not in ("", "0") and not options.initial:
             events = self._collection.since(int(options.version))
-            return [line for event in events if (line := self._change(event))]
-        found = [_line("ADDED", self._rendered(obj)) for obj in listing.select(self._store, self._selection)]
+            return [written for event in events if (written := self._change(event))]
+        found = [line("ADDED", self._rendered(obj)) for obj in listing.select(self._store, self._selection)]
         if options.initial and options.bookmarks:
             found.append(self._bookmark({"annotations": {_INITIAL_END: "true"}}))
         return found
@@ -96,8 +96,8 @@ class Watch:
                 continue
             if event is None:
                 return
-            if line := self._change(event):
-                yield line
+            if found := self._change(event):
+                yield found
 
     def _change(self, event: Event) -> bytes | None:
         resource = self._selection.resource
@@ -112,10 +112,10 @@ class Watch:
             meta = {**was["metadata"], "resourceVersion": now["metadata"]["resourceVersion"]}
             now = {**was, "metadata": meta}
         if self._options.shape:
-            return _line(kind, self._rendered(now))
+            return line(kind, self._rendered(now))
         key = (kind, resource.api_version)
         if key not in event.lines:
-            event.lines[key] = _line(kind, now)
+            event.lines[key] = line(kind, now)
         return event.lines[key]
 
     def _rendered(self, obj: Object) -> Object:
@@ -129,8 +129,9 @@ class Watch:
         obj = {"kind": resource.kind, "apiVersion": resource.api_version, "metadata": meta}
         if self._options.shape:
             obj = self._rendered(obj)
-        return _line("BOOKMARK", obj)
+        return line("BOOKMARK", obj)
 
 
-def _line(kind: str, obj: Object) -> bytes:
+def line(kind: str, obj: Object) -> bytes:
+    """Write one event."""
     return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -86,9 +87,10 @@ async def client() -> AsyncIterator[KubeClient]:
     server = await ApiServer.start()
     async with KubeClient(server.url) as client:
         await client.create(DEFINITIONS, DEFINITION)
-        async for event in client.watch(DEFINITIONS, resourceVersion="0"):
-            if event["object"]["status"]["conditions"]:
-                break
+        async with aclosing(client.watch(DEFINITIONS, resourceVersion="0")) as watching:
+            async for event in watching:
+                if event["object"]["status"]["conditions"]:
+                    break
         yield client
     await server.stop()
 
@@ -188,10 +190,9 @@ async def test_scale_writes_where_the_definition_says(client: KubeClient) -> Non
 
 async def test_a_definition_goes_with_its_objects(client: KubeClient) -> None:
     await client.create(GAUGES, gauge())
-    watching = client.watch(GAUGES, resourceVersion="0")
-    first = await anext(watching)
-    marked = await client.delete(f"{DEFINITIONS}/gauges.lab.example")
-    async with asyncio.timeout(10):
+    async with aclosing(client.watch(GAUGES, resourceVersion="0")) as watching, asyncio.timeout(10):
+        first = await anext(watching)
+        marked = await client.delete(f"{DEFINITIONS}/gauges.lab.example")
         last = await anext(watching)
     with pytest.raises(ApiError) as failure:
         await client.list(GAUGES)

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -83,10 +84,9 @@ async def test_a_held_write_is_carried_out_even_if_its_client_has_gone(client: K
     await until_asked(client, "PATCH")
     writing.cancel()
     await asyncio.gather(writing, return_exceptions=True)
-    watching = client.watch(MAPS, resourceVersion="0")
-    await anext(watching)
-    await client.delete(FAULTS)
-    async with asyncio.timeout(10):
+    async with aclosing(client.watch(MAPS, resourceVersion="0")) as watching, asyncio.timeout(10):
+        await anext(watching)
+        await client.delete(FAULTS)
         event = await anext(watching)
 
     assert event["object"]["data"] == {"x": "late"}
@@ -107,6 +107,13 @@ async def test_gone_is_410(client: KubeClient) -> None:
         await client.list(MAPS)
 
     assert (failure.value.status, failure.value.reason) == (410, "Expired")
+
+
+async def test_gone_ends_a_watch_with_an_error(client: KubeClient) -> None:
+    await switch_on(client, {"do": "gone", "path": "watch=true"})
+    (event,) = [event async for event in client.watch(MAPS)]
+
+    assert (event["type"], event["object"]["code"]) == ("ERROR", 410)
 
 
 async def test_an_unknown_fault_is_refused(client: KubeClient) -> None:

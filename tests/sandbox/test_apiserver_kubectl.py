@@ -131,7 +131,7 @@ async def test_get_shows_the_columns_of_each_kind(kubectl: Kubectl) -> None:
 
 async def test_get_watches(kubectl: Kubectl, client: KubeClient) -> None:
     await kubectl("apply", "-f", "-", stdin=MANIFEST)
-    process = await kubectl.start("get", "deployment", "web", "--watch", "--no-headers")
+    process = await kubectl.start("get", "deployments", "--watch", "--no-headers")
     assert process.stdout
     first = await process.stdout.readline()
     await client.patch(f"{DEPLOYMENTS}/web", {"spec": {"replicas": 7}})

@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from typing import Any
 
 import pytest
@@ -59,10 +60,9 @@ async def test_every_watch_gets_every_change_in_order(client: KubeClient) -> Non
     async def watch() -> list[str]:
         found: list[str] = []
         ready.release()
-        async for event in client.watch(MAPS, resourceVersion=version):
-            found.append(event["object"]["metadata"]["name"])
-            if len(found) == 20:
-                break
+        async with aclosing(client.watch(MAPS, resourceVersion=version)) as watching:
+            while len(found) < 20:
+                found.append((await anext(watching))["object"]["metadata"]["name"])
         return found
 
     watches = [asyncio.create_task(watch()) for _ in range(100)]
