@@ -72,6 +72,10 @@ class Fleet:
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     """What a sync or retirement in a cluster waits for."""
     canary_answer: ApplyResult = field(default_factory=lambda: ApplyResult(accepted=True))
+    is_canary_silent: bool = False
+    """Whether nobody knows what became of a canary that was to be started."""
+    judged: asyncio.Event | None = None
+    """What a look at the clusters waits for."""
     is_blind: bool = False
     """Whether the worker cannot even look at the clusters."""
     unreachable: dict[str, Problem] = field(default_factory=dict)
@@ -113,6 +117,8 @@ class Fleet:
 
     @activity.defn
     async def check_clusters(self, wanted: Members) -> Reachability:
+        if self.judged:
+            await self.judged.wait()
         if self.is_blind:
             raise ApplicationError("out of files", non_retryable=True)
         names = [cluster.name for cluster in wanted.clusters]
@@ -126,6 +132,8 @@ class Fleet:
     @activity.defn
     async def start_and_update(self, wanted: EntityStart) -> EntityAnswer:
         self.log.append(f"{wanted.update} {wanted.workflow}")
+        if self.is_canary_silent:
+            raise ApplicationError("connection lost", non_retryable=True)
         return EntityAnswer(is_there=True, answer=self.canary_answer.model_dump(mode="json"))
 
     @activity.defn

@@ -12,6 +12,7 @@ from temporalio.client import (
     WorkflowExecutionStatus,
     WorkflowHandle,
     WorkflowUpdateFailedError,
+    WorkflowUpdateStage,
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -339,6 +340,47 @@ async def test_a_renamed_policy_disturbs_nothing(begin: Any, of: Any) -> None:
     ]
 
 
+async def test_a_canary_that_may_have_been_started_is_ended_with_its_rollout(begin: Any, of: Any) -> None:
+    fleet = Fleet(is_canary_silent=True)
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    status = await application.until(lambda status: bool(status.progress[0].message))
+    assert status.progress[0].message == "connection lost"
+
+    await application.apply(of(policy_of("web", ONE)))
+    await application.until_ready()
+
+    assert fleet.log[-2:] == ["delete canary/one/webapp/Deployment/backend", "sync web one 1"]
+
+
+async def test_a_changed_source_is_looked_at_at_once(begin: Any, of: Any) -> None:
+    fleet = Fleet(pause=timedelta(hours=1))
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.revision = "master@sha1:2"
+
+    await application.apply(of(BOTH, timeout=timedelta(seconds=5)))
+
+    await application.until_ready("2")
+
+
+async def test_nothing_is_shown_twice(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH, policy_of("extra", ONE, interval=timedelta(seconds=1)))
+
+    async def is_synced_again() -> bool:
+        return fleet.log.count("sync extra one 1") >= 3
+
+    await eventually(is_synced_again)
+    history = await application.handle.fetch_history()
+    rows = [
+        event.workflow_properties_modified_event_attributes.upserted_memo.fields[ROW].data
+        for event in history.events
+        if event.HasField("workflow_properties_modified_event_attributes")
+    ]
+
+    assert len(rows) == len(set(rows))
+
+
 async def test_the_same_spec_again_changes_nothing(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH)
@@ -372,6 +414,41 @@ async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begi
 
     assert answer.message == f"{application.id} deleted"
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
+
+
+async def test_delete_leaves_behind_what_stays_unreachable(
+    monkeypatch: pytest.MonkeyPatch, begin: Any
+) -> None:
+    monkeypatch.setattr("canary.delivery.GIVE_UP_AFTER", timedelta(0))
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.results = {"two": UNREACHABLE}
+
+    await asyncio.wait_for(application.delete(), 20)
+
+    assert "retire web two prune" in fleet.log
+
+
+async def test_an_apply_that_waits_for_a_delete_is_refused(begin: Any, of: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+    fleet.judged = asyncio.Event()
+
+    async def send(name: str, argument: Any) -> Any:
+        accepted = WorkflowUpdateStage.ACCEPTED
+        return await application.handle.start_update(name, argument, wait_for_stage=accepted)
+
+    first = await send(APPLY, ApplyApplication(spec=of(BOTH, policy_of("extra", ONE))))
+    deletion = await send(DELETE, DeleteCommand())
+    late = await send(APPLY, ApplyApplication(spec=of(BOTH)))
+    fleet.judged.set()
+
+    await first.result()
+    with pytest.raises(WorkflowUpdateFailedError):
+        await late.result()
+    await deletion.result()
 
 
 async def test_a_refused_first_apply_closes_the_workflow(serve: Serve, of: Any) -> None:
