@@ -15,36 +15,32 @@ OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster's definition and the addresses it stands for; each goes into a file of its own."""
+    """A name for hosts, and how they are spoken to.
+
+    The hosts stand in the definition: followed in files of their own, each would take one of the 128 inotify
+    instances that a user has.
+    """
 
     name: str
     policy: Object
     hosts: list[tuple[str, int]]
     http2: bool
 
-    def definition(self, hosts_file: str) -> Object:
-        """Give the cluster as Envoy wants it, its hosts followed in `hosts_file`."""
-        found: Object = {
-            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
-            "name": self.name,
-            "type": "EDS",
-            "eds_cluster_config": {"eds_config": {"path_config_source": {"path": hosts_file}}},
-            "connect_timeout": "1s",
-            "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
-        }
-        return found | _limits(self.policy, http2=self.http2) | _balancing(self.policy)
-
-    def assignment(self) -> Object:
-        """Give the hosts as Envoy wants them."""
+    def definition(self) -> Object:
+        """Give the cluster as Envoy wants it."""
         hosts = [
             {"endpoint": {"address": {"socket_address": {"address": address, "port_value": port}}}}
             for address, port in self.hosts
         ]
-        return {
-            "@type": "type.googleapis.com/envoy.config.endpoint.v3.ClusterLoadAssignment",
-            "cluster_name": self.name,
-            "endpoints": [{"lb_endpoints": hosts}],
+        found: Object = {
+            "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",
+            "name": self.name,
+            "type": "STATIC",
+            "load_assignment": {"cluster_name": self.name, "endpoints": [{"lb_endpoints": hosts}]},
+            "connect_timeout": "1s",
+            "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         }
+        return found | _limits(self.policy, http2=self.http2) | _balancing(self.policy)
 
 
 def mesh_clusters(snapshot: Snapshot) -> Iterator[Cluster]:

@@ -53,7 +53,7 @@ def _mistakes_of_rule(spec: Object) -> Iterator[str]:
     found = list(_texts(spec, "", _duration, DURATIONS))
     yield from found
     for one in (spec, *(spec.get("subsets") or [])) if not found else ():
-        Cluster(one.get("name", ""), one.get("trafficPolicy") or {}, [], http2=False).definition("")
+        Cluster(one.get("name", ""), one.get("trafficPolicy") or {}, [], http2=False).definition()
 
 
 def _mistakes(spec: Object) -> Iterator[str]:
