@@ -11,7 +11,7 @@ import envoy  # type: ignore[import-untyped]  # the wheel has no types
 from sandbox import children
 from sandbox.mesh.bootstrap import LISTENERS, LOCALHOST, bootstrap
 
-READY_WITHIN = 10.0
+READY_WITHIN = 30.0
 
 
 class Envoy:

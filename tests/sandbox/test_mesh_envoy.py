@@ -543,6 +543,16 @@ async def test_the_older_of_two_for_one_host_wins_and_the_other_is_reported(plan
     assert plane.reports == ["VirtualService webapp/a-new has no effect on backend: webapp/b-old is older."]
 
 
+async def test_hundreds_of_services_are_no_burden(plane: Plane) -> None:
+    for number in range(300):
+        key = f"webapp/idle-{number}"
+        plane.kinds["services"][key] = {"metadata": meta(key), "spec": {"ports": [{"port": 80}]}}
+    await plane.start()
+
+    assert await plane.who() == "backend"
+    assert await plane.who("http://idle-299.webapp/") == "503"
+
+
 async def test_what_is_gone_is_no_longer_served(plane: Plane) -> None:
     await plane.start()
     del plane.kinds["services"]["webapp/backend"]
