@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any, Self
 
 from temporalio.client import Client
+from temporalio.service import RPCError
 
-from starter.connection import connect
+from starter.connection import connect, worded
 from starter.errors import RefusedError, UnreachableError, UsageError
 from starter.options import Globals
 from starter.processes import Child, Program
@@ -22,6 +23,7 @@ HOST = "host"
 """The cluster of Kurator itself, which is no member."""
 READY_WITHIN = 60.0
 """Seconds; a warm start takes three, the first one after an install reads everything from disk."""
+ENDS_WITHIN = 5.0
 LOOK = 0.05
 WORKER_PATIENCE = 2.0
 """Seconds; everything is over when the play is, and a rollout would survive a kill anyway."""
@@ -58,14 +60,18 @@ class Stage:
         except TimeoutError as error:
             await self._strike()
             raise UnreachableError(f"Not up within {READY_WITHIN:g} s; see {self._place.folder}.") from error
-        except BaseException:
-            await self._strike()
+        except BaseException as error:
+            await self.__aexit__(None, error, None)
             raise
         return self
 
-    async def __aexit__(self, *_: object) -> None:
-        if not self._is_kept:
-            await self._strike()
+    async def __aexit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        try:
+            if isinstance(error, RPCError):
+                await self._explain(error)
+        finally:
+            if not self._is_kept:
+                await self._strike()
 
     @property
     def clusters(self) -> list[str]:
@@ -130,6 +136,15 @@ class Stage:
     async def _look(self) -> None:
         self.require_alive()
         await asyncio.sleep(LOOK)
+
+    async def _explain(self, error: RPCError) -> None:
+        """Say who fell down when Temporal went away; a process ends a moment after its parts."""
+        try:
+            async with asyncio.timeout(ENDS_WITHIN):
+                while True:
+                    await self._look()
+        except TimeoutError:
+            raise worded(error) from error
 
     async def _strike(self) -> None:
         """Take everything down, the worker first; not even a second Ctrl-C leaves half of it standing."""

@@ -45,7 +45,8 @@ async def perform(play: Play) -> int:
     async with Stage(play.place) as stage:
         timeline.say(f"All up after {perf_counter() - begin:.1f} s. Temporal's UI: {stage.endpoints['ui']}")
         await Story(play, stage, timeline).tell()
-        timeline.say(epilogue(stage, play.place), is_heading=True)
+        timeline.say("Where to look next:", is_heading=True)
+        timeline.say(epilogue(stage, play.place))
         await _curtain(stage, play.place)
     return Exit.DONE
 
@@ -119,7 +120,6 @@ def epilogue(stage: Stage, place: Place) -> str:
     """Say where to look next."""
     canary = f"canary --sandbox {place.folder}"
     lines = [
-        "Where to look next:",
         f"  {stage.endpoints['ui']}  every rollout is one workflow, with every check and decision",
         f"  {canary} get -A -o wide",
         f"  {canary} history backend -n webapp --cluster {stage.clusters[0]} -o wide",

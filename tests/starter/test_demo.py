@@ -1,6 +1,8 @@
 """The demo as a process: the whole story, and that nothing of it is left behind."""
 
 import asyncio
+import json
+import os
 import re
 import signal
 import subprocess
@@ -96,4 +98,17 @@ async def test_the_whole_story(tmp_path: Path) -> None:
             "Succeeded",
         ]
         assert re.search(rf"^  ✗ {cluster}: request-success-rate [\d.]+ % \(min 99", told, re.MULTILINE)
+    await nothing_is_left(tmp_path)
+
+
+async def test_a_part_that_falls_down_is_named(tmp_path: Path) -> None:
+    async with demo(tmp_path / "box") as process:
+        await said(process, "Act 1")
+        sandbox = json.loads((tmp_path / "box" / "endpoints.json").read_text())["pid"]
+        os.kill(sandbox, signal.SIGKILL)
+        assert process.stdout is not None
+        rest = (await process.stdout.read()).decode()
+
+        assert f"The sandbox has ended; the last lines of {tmp_path}/box/sandbox.log" in rest
+        assert await process.wait() == 1
     await nothing_is_left(tmp_path)
