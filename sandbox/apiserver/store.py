@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox.apiserver.errors import expired
@@ -11,6 +11,7 @@ from sandbox.apiserver.errors import expired
 Object = dict[str, Any]
 StorageKey = tuple[str, str]
 HISTORY = 4096
+_ENCODED = 256
 
 
 @dataclass(slots=True)
@@ -21,7 +22,6 @@ class Event:
     kind: Literal["ADDED", "MODIFIED", "DELETED"]
     object: Object
     before: Object | None
-    lines: dict[Any, bytes] = field(default_factory=dict)  # as sent, by representation
 
 
 class Collection:
@@ -32,6 +32,7 @@ class Collection:
         self.events: deque[Event] = deque(maxlen=HISTORY)
         self.watchers: set[asyncio.Queue[Event | None]] = set()
         self.forgotten = 0  # the newest version that is no longer in `events`
+        self.lines: dict[tuple[int, str, str], bytes] = {}  # the newest changes as watches send them
 
     def since(self, version: int) -> list[Event]:
         """Give the changes after a version.
@@ -63,6 +64,8 @@ class Collection:
         if len(self.events) == HISTORY:
             self.forgotten = self.events[0].version
         self.events.append(event)
+        if len(self.lines) > _ENCODED:
+            self.lines.clear()
         for queue in self.watchers:
             queue.put_nowait(event)
 
@@ -93,6 +96,8 @@ class Store:
         collection = self.collection(key)
         place = (meta.get("namespace", ""), meta["name"])
         before = collection.objects.get(place)
+        if before:
+            stored = shared(stored, before)
         collection.objects[place] = stored
         collection.record(Event(self.version, "MODIFIED" if before else "ADDED", stored, before))
         return stored
@@ -105,3 +110,16 @@ class Store:
         del collection.objects[gone["metadata"].get("namespace", ""), gone["metadata"]["name"]]
         collection.record(Event(self.version, "DELETED", gone, obj))
         return gone
+
+
+def shared(new: Any, old: Any) -> Any:
+    """Give `new` with those parts of `old` that are the same, so that versions share their memory."""
+    if isinstance(new, dict) and isinstance(old, dict):
+        found: Any = {key: shared(value, old.get(key)) for key, value in new.items()}
+        is_same = found.keys() == old.keys() and all(found[key] is old[key] for key in old)
+    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        found = [shared(a, b) for a, b in zip(new, old, strict=True)]
+        is_same = all(a is b for a, b in zip(found, old, strict=True))
+    else:
+        return old if type(new) is type(old) and new == old else new
+    return old if is_same else found

@@ -113,10 +113,10 @@ class Watch:
             now = {**was, "metadata": meta}
         if self._options.shape:
             return line(kind, self._rendered(now))
-        key = (kind, resource.api_version)
-        if key not in event.lines:
-            event.lines[key] = line(kind, now)
-        return event.lines[key]
+        key, lines = (event.version, kind, resource.api_version), self._collection.lines
+        if key not in lines:
+            lines[key] = line(kind, now)
+        return lines[key]
 
     def _rendered(self, obj: Object) -> Object:
         found = self._render(obj, self._is_first)
