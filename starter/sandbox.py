@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import NoReturn
 
-from starter.demo.stage import end_worker
+from starter.demo.folder import end_worker
 from starter.errors import UsageError
 
 

@@ -5,7 +5,7 @@ import signal
 from pathlib import Path
 
 from starter.demo.documents import QUICK, SEED
-from starter.demo.stage import Place
+from starter.demo.folder import Place
 from starter.demo.story import Play, perform
 from starter.errors import Exit
 

@@ -3,17 +3,14 @@
 import asyncio
 import json
 import os
-import shutil
-import signal
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from starter.connection import connect, worded
-from starter.errors import RefusedError, UnreachableError, UsageError
+from starter.demo.folder import Place, clear, clusters_file, remember_worker
+from starter.errors import UnreachableError
 from starter.options import Globals
 from starter.processes import Child, Program
 from starter.workers import has_workers
@@ -27,18 +24,6 @@ ENDS_WITHIN = 5.0
 LOOK = 0.05
 WORKER_PATIENCE = 2.0
 """Seconds; everything is over when the play is, and a rollout would survive a kill anyway."""
-WORKER_PID = "worker.pid"
-CLUSTERS_FILE = "clusters.yaml"
-MARK = ".canary-demo"
-"""Says that a folder is a demo's, and may be emptied by the next."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where the demo lives, and whether it stays."""
-
-    folder: Path
-    is_kept: bool = False
 
 
 class Stage:
@@ -54,7 +39,7 @@ class Stage:
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(_clear, self._place.folder)
+            await asyncio.to_thread(clear, self._place.folder)
             async with asyncio.timeout(READY_WITHIN):
                 await self._raise()
         except TimeoutError as error:
@@ -109,7 +94,7 @@ class Stage:
         environment = {
             **_surroundings(),
             "TEMPORAL_ADDRESS": self.endpoints["temporal"],
-            "CANARY_CLUSTERS": str((folder / CLUSTERS_FILE).resolve()),
+            "CANARY_CLUSTERS": str(clusters_file(folder)),
             "CANARY_REPORTS": str(folder / "reports"),
             "CANARY_CACHE": str(folder / "cache"),
         }
@@ -123,7 +108,7 @@ class Stage:
                 patience=WORKER_PATIENCE,
             )
         )
-        await asyncio.to_thread((folder / WORKER_PID).write_text, f"{worker.pid}\n")
+        await asyncio.to_thread(remember_worker, folder, worker.pid)
         self.client = await connect(Globals(sandbox=folder))
         while not await has_workers(self.client):
             await self._look()
@@ -159,40 +144,3 @@ def _surroundings() -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("TEMPORAL_", "CANARY_")) and not name.lower().endswith("_proxy")
     }
-
-
-def _clear(folder: Path) -> None:
-    """Make an empty folder, unless something still runs in it or it is somebody's."""
-    endpoints, mark = folder / "endpoints.json", folder / MARK
-    if endpoints.exists() and _is_alive(json.loads(endpoints.read_text())["pid"]):
-        raise RefusedError(f"A demo runs in {folder}; end it: canary sandbox down --dir {folder}")
-    if folder.exists() and any(folder.iterdir()) and not mark.exists():
-        raise UsageError(f"{folder} holds other files; name a new folder with --dir.")
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    mark.touch()
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
-def end_worker(folder: Path) -> None:
-    """End the worker that a kept demo left in a folder; its number may be another process's by now."""
-    file = folder / WORKER_PID
-    if file.exists() and _serves(pid := int(file.read_text()), folder):
-        os.kill(pid, signal.SIGTERM)
-    file.unlink(missing_ok=True)
-
-
-def _serves(pid: int, folder: Path) -> bool:
-    """Whether a process was started with this folder's clusters."""
-    try:
-        environment = Path(f"/proc/{pid}/environ").read_bytes()
-    except OSError:
-        return False
-    return f"CANARY_CLUSTERS={(folder / CLUSTERS_FILE).resolve()}".encode() in environment.split(b"\0")

@@ -12,9 +12,10 @@ from canary.status import Outcome
 from starter.demo import documents
 from starter.demo.actors import Actors, Audience
 from starter.demo.documents import Pace
+from starter.demo.folder import Place
 from starter.demo.load import Count, Load
 from starter.demo.repository import Repository
-from starter.demo.stage import Place, Stage
+from starter.demo.stage import Stage
 from starter.demo.timeline import Timeline
 from starter.documents import load
 from starter.errors import Exit, RefusedError, TimedOutError

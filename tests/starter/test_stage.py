@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from starter.demo.stage import Place, Stage, end_worker
+from starter.demo.folder import Place, end_worker
+from starter.demo.stage import Stage
 from starter.errors import RefusedError, UsageError
 from starter.sandbox import folder_of
 
