@@ -132,10 +132,12 @@ class RequestLog:
         finally:
             self._held.remove(entry)
 
-    def add(self, entry: Object) -> None:
-        """Remember one request."""
-        self._entries.append({"n": next(self._numbers), **entry})
+    def begin(self, entry: Object) -> Object:
+        """Remember a request, and give the entry, which gets its `status` when it is `done`."""
+        numbered = {"n": next(self._numbers), **entry, "status": None}
+        self._entries.append(numbered)
         self._counts[f"{entry['method']} {entry['userAgent']}"] += 1
+        return numbered
 
     def since(self, number: int) -> Object:
         """Give the requests after a number, those held, and counts by method and user agent."""

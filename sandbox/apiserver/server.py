@@ -103,15 +103,17 @@ class ApiServer:
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         agent = request.headers.get("User-Agent", "")
         path = request.rel_url.raw_path_qs
-        entry: Object = {
-            "time": time.time(),
-            "method": request.method,
-            "path": path,
-            "userAgent": agent,
-            "manager": request.query.get("fieldManager") or agent.partition("/")[0],
-        }
         if request.path.startswith("/_sandbox/"):
             return await self._control(request)
+        entry = self._log.begin(
+            {
+                "time": time.time(),
+                "method": request.method,
+                "path": path,
+                "userAgent": agent,
+                "manager": request.query.get("fieldManager") or agent.partition("/")[0],
+            }
+        )
         try:
             await request.read()  # now: a request that is held goes on even if its client has gone
             with self._log.holding(entry):
@@ -124,7 +126,7 @@ class ApiServer:
                 answer = web.Response(body=line("ERROR", error.body), content_type=_JSON)
             else:
                 answer = _json(error.body, error.code)
-        self._log.add({**entry, "status": answer.status})
+        entry |= {"status": answer.status, "done": time.time()}
         return answer
 
     async def _control(self, request: web.BaseRequest) -> web.StreamResponse:

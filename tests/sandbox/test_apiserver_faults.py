@@ -141,5 +141,14 @@ async def test_the_log_tells_who_asked_what(client: KubeClient) -> None:
     (entry,) = log["requests"]
     assert (entry["method"], entry["status"], entry["userAgent"]) == ("PATCH", 200, "tests/1")
     assert entry["manager"] == "me"
+    assert entry["time"] <= entry["done"]
     assert entry["path"] == f"{MAPS}/a?fieldManager=me"
     assert log["counters"]["PATCH tests/1"] == 1
+
+
+async def test_a_watch_is_logged_while_it_is_open(client: KubeClient) -> None:
+    async with aclosing(client.watch(MAPS, resourceVersion="0")) as watching:
+        await anext(watching)
+        log = await client.get("/_sandbox/requests")
+
+    assert "watch=true" in log["requests"][-1]["path"]
