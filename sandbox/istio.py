@@ -193,13 +193,14 @@ def definition(group: str, kind: str, short: list[str], spec: Object, columns: d
     versions: tuple[str, ...] = ISTIO_VERSIONS if group.startswith("networking") else SECURITY_VERSIONS
     if kind == "EnvoyFilter":
         versions = ("v1alpha3",)
-    plural = f"{kind.lower()}{'' if kind.endswith('s') else 's'}".replace("policys", "policies")
+    singular = kind.lower()
+    plural = f"{singular[:-1]}ies" if singular.endswith("cy") else f"{singular}s"
     stored = STORED if STORED in versions else versions[0]
     names = {
         "kind": kind,
         "listKind": f"{kind}List",
         "plural": plural,
-        "singular": kind.lower(),
+        "singular": singular,
         "categories": ["istio-io", f"{group.partition('.')[0]}-istio-io"],
     }
     return {
