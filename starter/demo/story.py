@@ -138,6 +138,8 @@ async def _curtain(stage: Stage, place: Place) -> None:
     elif sys.stdin.isatty() and sys.stdout.isatty():
         print("Press Enter to end it.", flush=True)
         await _line()
+    else:
+        print("All of it ends now; --keep leaves it running.", flush=True)
 
 
 async def _line() -> None:
