@@ -1,5 +1,6 @@
 """Failures as the API server words them: a Status object under an HTTP code."""
 
+import json
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -104,6 +105,13 @@ def invalid(resource: Resource, name: str, causes: list[Cause], *, plural: bool 
 def rejected() -> StatusError:
     """422: a patch that cannot be carried out."""
     return StatusError(422, "Invalid", "the server rejected our request due to an error in our request", {})
+
+
+def unreadable_patch(patched: Object, why: str) -> StatusError:
+    """422: what a patch makes of an object is none of its kind."""
+    text = f"Invalid value: {json.dumps(json.dumps(patched, separators=(',', ':')))}: {why}"
+    cause = Cause("FieldValueInvalid", "patch", text)
+    return StatusError(422, "Invalid", f' "" is invalid: patch: {text}', {"causes": [vars(cause)]})
 
 
 def unsupported_media(accepted: str) -> StatusError:

@@ -7,7 +7,7 @@ from typing import Any
 
 from sandbox.apiserver import conversion, decode, defaults, errors, managers, strategy, structural, validation
 from sandbox.apiserver.builtin import METADATA
-from sandbox.apiserver.errors import Cause, bad_request
+from sandbox.apiserver.errors import Cause, StatusError, bad_request
 from sandbox.apiserver.managers import Manager, Managers, Writer
 from sandbox.apiserver.registry import Registry, Resource
 from sandbox.apiserver.request import Answer, Options, Place, check_kind, timestamp
@@ -79,7 +79,11 @@ class Objects:
     def patch(self, place: Place, change: Callable[[Object], Object], options: Options) -> Answer:
         """Replace an object by what `change` makes of it."""
         resource, old = place.resource, self.get(place)
-        obj, warnings = self._read(resource, change(old), options)
+        changed = change(old)
+        try:
+            obj, warnings = self._read(resource, changed, options)
+        except StatusError as error:
+            raise errors.unreadable_patch(changed, str(error)) from error
         self._check_place(place, obj)
         validation.check_identity(resource, obj, old)
         self._finish(resource, obj, old)

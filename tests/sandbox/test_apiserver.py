@@ -7,7 +7,7 @@ from aiohttp import web
 
 from sandbox.apiserver.quantity import canonical
 from sandbox.apiserver.server import ApiServer
-from sandbox.client import ApiError, KubeClient
+from sandbox.client import ApiError, KubeClient, PatchKind
 
 CORE = "/api/v1/namespaces/default"
 APPS = "/apis/apps/v1/namespaces/default"
@@ -360,3 +360,21 @@ async def test_times_are_written_in_one_form(client: KubeClient) -> None:
     lease = await client.create("/apis/coordination.k8s.io/v1/namespaces/default/leases", body)
 
     assert lease["spec"]["renewTime"] == "2026-01-01T00:00:00.500000Z"
+
+
+@pytest.mark.parametrize("kind", ["merge", "strategic"])
+@pytest.mark.parametrize(
+    ("patch", "query"),
+    [
+        pytest.param({"spec": {"replicas": "two"}}, {}, id="wrong type"),
+        pytest.param({"spec": {"replica": 2}}, {"fieldValidation": "Strict"}, id="unknown field"),
+    ],
+)
+async def test_a_patch_that_cannot_be_read_is_invalid(
+    client: KubeClient, kind: PatchKind, patch: dict[str, Any], query: dict[str, str]
+) -> None:
+    await client.create(f"{APPS}/deployments", workload())
+    with pytest.raises(ApiError) as failure:
+        await client.patch(f"{APPS}/deployments/web", patch, kind=kind, **query)
+
+    assert (failure.value.status, fields(failure.value)) == (422, ["patch"])
