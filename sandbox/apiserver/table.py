@@ -1,18 +1,22 @@
 """Objects in the representation a client asks for: whole, as rows of a table, or their metadata only."""
 
+import json
 import re
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from sandbox.apiserver.ages import age
-from sandbox.apiserver.columns import COLUMNS, DEFAULT, NAME, Column
+from sandbox.apiserver.columns import AGE, COLUMNS, DEFAULT, NAME, Column
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
 TEXTS_FILE = Path(__file__).with_name("builtin_texts.txt")
 _META = "meta.k8s.io/v1"
+_AGE_ONLY = (
+    {"name": "Age", "type": "date", "jsonPath": ".metadata.creationTimestamp", "description": AGE.about},
+)
 _STEP = re.compile(r"\.?([^.\[\]]+)|\[(\d+|\*|\?\(.*?\))\]|\['([^']+)'\]")
 
 
@@ -84,29 +88,40 @@ def _row(obj: Object, columns: tuple[Column, ...], include: str) -> Object:
 
 
 def _custom(resource: Resource) -> tuple[Column, ...]:
-    wanted = resource.custom.get("additionalPrinterColumns")
-    if not wanted:
-        return DEFAULT
+    wanted = resource.custom.get("additionalPrinterColumns") or _AGE_ONLY
     return (NAME, *(_column(entry) for entry in wanted))
 
 
 def _column(entry: Object) -> Column:
     path, kind = entry["jsonPath"], entry["type"]
-
-    def cell(obj: Object) -> Any:
-        found = at_path(obj, path)
-        if kind == "date":
-            return age(found)
-        return found if kind in ("integer", "number", "boolean") or found is None else _text(found)
-
     about = entry.get("description") or f"Custom resource definition column (in JSONPath format): {path}"
-    return Column(entry["name"], cell, about, kind, entry.get("format", ""), entry.get("priority", 0))
+    return Column(
+        entry["name"],
+        lambda obj: _cell(at_path(obj, path), kind),
+        about,
+        kind,
+        entry.get("format", ""),
+        entry.get("priority", 0),
+    )
 
 
-def _text(value: Any) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value)
+def _cell(value: Any, kind: str) -> Any:
+    """Give a value as a cell of a column's type; none if it is of another."""
+    if value is None:
+        return None
+    if kind == "string":
+        return value if isinstance(value, str) else json.dumps(value, separators=(",", ":"))
+    if kind == "date":
+        return _age(value)
+    wanted = {"boolean": bool, "integer": int, "number": int | float}[kind]
+    return value if isinstance(value, wanted) and isinstance(value, bool) == (kind == "boolean") else None
+
+
+def _age(value: Any) -> str:
+    try:
+        return age(value)
+    except (TypeError, ValueError):
+        return "<invalid>"
 
 
 def at_path(obj: Any, path: str) -> Any:

@@ -76,6 +76,18 @@ DEFINITION: dict[str, Any] = {
                 "storage": True,
                 "schema": {"openAPIV3Schema": SCHEMA},
                 "subresources": {"status": {}, "scale": SCALE},
+                "additionalPrinterColumns": [
+                    {"name": "Size", "type": "integer", "jsonPath": ".spec.size"},
+                    {"name": "Tags", "type": "string", "jsonPath": ".spec.tags"},
+                    {"name": "First", "type": "string", "jsonPath": ".spec.routes[0].name"},
+                    {
+                        "name": "Web",
+                        "type": "integer",
+                        "jsonPath": '.spec.routes[?(@.protocol=="http")].weight',
+                    },
+                    {"name": "Seen", "type": "date", "jsonPath": ".status.seen"},
+                    {"name": "Odd", "type": "boolean", "jsonPath": ".spec.size"},
+                ],
             },
         ],
     },
@@ -200,3 +212,27 @@ async def test_a_definition_goes_with_its_objects(client: KubeClient) -> None:
     assert (first["type"], last["type"]) == ("ADDED", "DELETED")
     assert marked["status"]["conditions"][-1]["type"] == "Terminating"
     assert failure.value.status == 404
+
+
+async def cells(client: KubeClient, path: str) -> tuple[list[str], list[Any]]:
+    accept = {"Accept": "application/json;as=Table;v=v1;g=meta.k8s.io"}
+    async with client._session.get(client.url + path, headers=accept) as answer:
+        table = await answer.json()
+    return [column["name"] for column in table["columnDefinitions"]], table["rows"][0]["cells"]
+
+
+async def test_columns_show_what_their_paths_name(client: KubeClient) -> None:
+    routes = [{"name": "a", "protocol": "tcp"}, {"name": "b", "weight": 7}]
+    await client.create(GAUGES, gauge(tags=["x", "y"], routes=routes))
+    names, shown = await cells(client, GAUGES)
+
+    assert names == ["Name", "Size", "Tags", "First", "Web", "Seen", "Odd"]
+    assert shown == ["g", 1, '["x","y"]', "a", 7, None, None]
+
+
+async def test_without_columns_there_is_the_age(client: KubeClient) -> None:
+    await client.create(GAUGES, gauge())
+    names, shown = await cells(client, GAUGES.replace("v1", "v1alpha1"))
+
+    assert names == ["Name", "Age"]
+    assert shown[1].endswith("s")
