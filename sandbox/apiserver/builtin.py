@@ -180,6 +180,8 @@ def _shape(types: dict[str, Schema], place: str, declared: str) -> Schema:
         return Schema("scalar", scalar="microTime")
     if declared in _SCALARS:
         return Schema("scalar", scalar=declared)
+    if place == "ControllerRevision.data":
+        return Schema("any", atomic=True)
     return types.get(declared, ANY)
 
 

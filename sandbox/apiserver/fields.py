@@ -99,7 +99,7 @@ def in_words(path: tuple[str, ...]) -> str:
 def is_leaf(schema: Schema, *values: Any) -> bool:
     """Tell whether values of this shape are owned as a whole."""
     if schema.kind == "any":
-        return not any(isinstance(value, dict) for value in values)
+        return schema.atomic or not any(isinstance(value, dict) for value in values)
     return schema.kind == "scalar" or schema.atomic
 
 

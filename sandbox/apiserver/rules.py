@@ -167,6 +167,14 @@ def keeps_role(obj: Object, old: Object) -> Iterator[Cause]:
         yield wrong("roleRef", obj["roleRef"], "cannot change roleRef")
 
 
+def revision(obj: Object) -> Iterator[Cause]:
+    """Check a ControllerRevision."""
+    if obj.get("data") is None:
+        yield required("data", "data is mandatory")
+    if obj["revision"] < 0:
+        yield wrong("revision", obj["revision"], "must be greater than or equal to 0")
+
+
 def keeps_revision(obj: Object, old: Object) -> Iterator[Cause]:
     """Refuse other data in a ControllerRevision."""
     if obj.get("data") != old.get("data"):

@@ -10,6 +10,7 @@ from sandbox.apiserver.registry import Resource
 Object = dict[str, Any]
 _KINDS: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "ConfigMap": rules.config_map,
+    "ControllerRevision": rules.revision,
     "CustomResourceDefinition": rules.definition,
     "DaemonSet": podrules.daemon_set,
     "Deployment": podrules.deployment,

@@ -378,3 +378,10 @@ async def test_a_patch_that_cannot_be_read_is_invalid(
         await client.patch(f"{APPS}/deployments/web", patch, kind=kind, **query)
 
     assert (failure.value.status, fields(failure.value)) == (422, ["patch"])
+
+
+async def test_the_data_of_a_revision_is_owned_as_a_whole(client: KubeClient) -> None:
+    body = {"apiVersion": "apps/v1", "kind": "ControllerRevision", "data": {"spec": {"x": 1}}, "revision": 3}
+    found = await client.apply(f"{APPS}/controllerrevisions/r", body, manager="git")
+
+    assert found["metadata"]["managedFields"][0]["fieldsV1"] == {"f:data": {}, "f:revision": {}}
