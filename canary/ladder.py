@@ -60,6 +60,16 @@ def next_check(spec: CanarySpec, status: RolloutStatus, now: datetime) -> Measur
     return Measure(hooks=(HookType.ROLLOUT,))
 
 
+def next_look(spec: CanarySpec, status: RolloutStatus, now: datetime) -> datetime:
+    """When to look again where nothing rings before: at the next tick, or when a deadline passes."""
+    deadlines = [
+        since + spec.progress_deadline
+        for since in (status.canary_unready_since, status.primary_unready_since)
+        if since is not None and since + spec.progress_deadline > now
+    ]
+    return min([status.due, *deadlines])
+
+
 def _abort(case: Situation) -> Decision | None:
     person = case.wishes.abort
     if person is None:
@@ -146,13 +156,8 @@ def _too_early(case: Situation) -> Decision | None:
     """No step early; but a deadline that passes before the next tick is looked at in time."""
     if case.is_due:
         return None
-    status = case.status
-    deadlines = [
-        since + case.spec.progress_deadline
-        for since in (status.canary_unready_since, status.primary_unready_since)
-        if since is not None and since + case.spec.progress_deadline > case.now
-    ]
-    return Wait(until=min([status.due, *deadlines]), message=status.message)
+    until = next_look(case.spec, case.status, case.now)
+    return Wait(until=until, message=case.status.message)
 
 
 def _analyse(case: Situation) -> Decision:

@@ -35,7 +35,7 @@ from canary.decision import (
     Wait,
 )
 from canary.hooks import longest_calls
-from canary.ladder import decide, next_check
+from canary.ladder import decide, next_check, next_look
 from canary.observation import Observation
 from canary.situation import Situation
 from canary.spec import CanarySpec, Weight
@@ -106,8 +106,7 @@ class RolloutWorkflow:
             self._drop_check()
         if await self._unless_aborted(decision):
             self._become(after(case, decision, workflow.now()))
-        if isinstance(decision, Wait):
-            await self._rest(decision)
+            await self._rest_after(decision)
 
     async def _look(self) -> Situation:
         """Carry out the check that is due; without one, or when something rings meanwhile, just look."""
@@ -170,6 +169,15 @@ class RolloutWorkflow:
                 return await self._scale(decision.replicas)
             case _:
                 assert_never(decision)
+
+    async def _rest_after(self, decision: Decision) -> None:
+        """Wait as long as was decided; after an act of ours, until there is a reason to look again."""
+        if isinstance(decision, Wait):
+            await self._rest(decision)
+        elif not self._status.phase.is_final:
+            until = next_look(self._spec, self._status, workflow.now())
+            if until > workflow.now():
+                await self._rest(Wait(until=until))
 
     async def _rest(self, decision: Wait) -> None:
         """Wait until something rings, a person speaks, or the moment has come."""

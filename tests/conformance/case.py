@@ -116,7 +116,8 @@ class Case:
             found = await self.get("deployments", name)
             status, wanted = found["status"], found["spec"]["replicas"]
             observed = status.get("observedGeneration") == found["metadata"]["generation"]
-            return observed and status.get("availableReplicas", 0) == status.get("replicas", 0) == wanted
+            counted = {status.get(key, 0) for key in ("availableReplicas", "replicas", "updatedReplicas")}
+            return observed and counted == {wanted}
 
         await until(ready, READY_WITHIN, f"{name} in {self.namespace} is ready")
 
@@ -179,6 +180,15 @@ class Case:
             for entry in await self.asked(since)
             if entry["method"] != "GET" and entry["status"] < 300
         ]
+
+    async def write_weight(self, weight: int, manager: str) -> None:
+        """Write the canary's weight as somebody else."""
+        path = self.path("virtualservices")
+        (route,) = (await self.cluster.api.get(path))["spec"]["http"]
+        for part in route["route"]:
+            is_canary = part["destination"]["host"].endswith("-canary")
+            part["weight"] = weight if is_canary else 100 - weight
+        await self.cluster.api.patch(path, {"spec": {"http": [route]}}, fieldManager=manager)
 
     def ways(self) -> list[Way]:
         """How users come: by the gateway, in the mesh by the apex host, and past the mesh."""
@@ -260,7 +270,10 @@ class Case:
             status = (await self.view()).status
             return status if condition(status) else None
 
-        return await until(fulfilled, within, what)
+        try:
+            return await until(fulfilled, within, what)
+        except AssertionError as error:
+            raise AssertionError(f"{error}; it is {(await self.view()).status}") from None
 
     async def weight_is(self, weight: int, within: float) -> None:
         """Wait until the routes in the cluster give the canary this weight."""
@@ -269,6 +282,9 @@ class Case:
             return self.weights[-1:] == [weight]
 
         await until(stands, within, f"weight {weight} in {self.namespace}, after {self.weights}")
+
+    async def has_trail(self, weights: list[int]) -> bool:
+        return self.weights == weights
 
     async def has_weight(self, weight: int, within: float = ENDED_WITHIN) -> RolloutStatus:
         return await self.rollout_is(

@@ -18,38 +18,55 @@ class Chorus:
     """All stories of the chosen tests, begun together; each test awaits its own."""
 
     def __init__(self, world: World, stories: Iterable[Story]) -> None:
+        self._world = world
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._tasks = {story: asyncio.create_task(self._tell(story, world)) for story in stories}
+        self._first: dict[Story, asyncio.Task[None]] = {}
+        self._last: dict[Story, asyncio.Task[None]] = {}
+        for story in stories:
+            if story in _DISTURBING:
+                self._last[story] = asyncio.create_task(self._tell_later(story))
+            else:
+                self._first[story] = asyncio.create_task(self._tell(story))
 
     async def hear(self, story: Story) -> None:
         """Await one story; it fails where the story fails."""
-        await self._tasks[story]
-
-    async def silence(self) -> None:
-        """Wait until every story is over, however it ended."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await (self._first | self._last)[story]
 
     async def stop(self) -> None:
         """End the stories that nobody waited for."""
-        for task in self._tasks.values():
+        tasks = [*self._first.values(), *self._last.values()]
+        for task in tasks:
             task.cancel()
-        await self.silence()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _tell(self, story: Story, world: World) -> None:
+    async def _tell(self, story: Story) -> None:
         async with self._room, asyncio.timeout(PATIENCE):
-            await story(world)
+            await story(self._world)
+
+    async def _tell_later(self, story: Story) -> None:
+        await asyncio.gather(*self._first.values(), return_exceptions=True)
+        await self._tell(story)
+
+
+_DISTURBING: set[Story] = set()
 
 
 def together(story: Story) -> Callable[[Chorus], Awaitable[None]]:
     """Make a test of a story that may run beside others: it keeps to a namespace of its own."""
 
-    @pytest.mark.timeout(PATIENCE + 60)  # the first one heard waits for the world as well
+    @pytest.mark.timeout(3 * PATIENCE)  # a story has its own limit; this is for those told before it
     async def test(chorus: Chorus) -> None:
         await chorus.hear(story)
 
     test.__name__, test.__doc__ = story.__name__, story.__doc__
     test.__dict__["story"] = story
     return test
+
+
+def afterwards(story: Story) -> Callable[[Chorus], Awaitable[None]]:
+    """Make a test of a story that disturbs others: it is told with its like once they are over."""
+    _DISTURBING.add(story)
+    return together(story)
 
 
 def stories_of(items: Iterable[Any]) -> list[Story]:

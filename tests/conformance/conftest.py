@@ -19,10 +19,3 @@ async def chorus(request: pytest.FixtureRequest, world: World) -> AsyncIterator[
     chorus = Chorus(world, stories_of(request.session.items))
     yield chorus
     await chorus.stop()
-
-
-@pytest.fixture
-async def alone(chorus: Chorus, world: World) -> World:
-    """The world, once no story is told any more: what is done to it now disturbs nobody."""
-    await chorus.silence()
-    return world

@@ -11,6 +11,7 @@ from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sandbox.client import KubeClient
+from sandbox.temporalserver import TemporalServer
 from tests.conformance.faults import Faults
 from tests.conformance.process import Process
 from tests.conformance.trail import Trail
@@ -18,7 +19,8 @@ from tests.conformance.trail import Trail
 UP_WITHIN = 30.0
 SCRAPE_INTERVAL = 0.5
 """Seconds: the shortest window of a check must hold two scrapes."""
-MEMBERS = ("kurator-member1", "kurator-member2")
+MEMBERS = ("kurator-member1", "kurator-member2", "kurator-member3")
+"""The third is for stories that disturb a whole cluster."""
 LOOK = 0.05
 
 
@@ -65,12 +67,15 @@ class World:
 
     client: Client
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, members: int = len(MEMBERS), propagation: float = 0.0) -> None:
         self.folder = folder
+        self._members = MEMBERS[:members]
+        self._propagation = propagation
         self.endpoints: dict[str, Any] = {}
         self.clusters: dict[str, Cluster] = {}
         self.worker: Process | None = None
         self._sandbox: Process | None = None
+        self._temporal: TemporalServer | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -92,12 +97,14 @@ class World:
             await self.worker.kill()  # it would wait for its watches to end
         if self._sandbox is not None:
             await self._sandbox.stop()
+        if self._temporal is not None:
+            await self._temporal.stop()
 
     async def start_worker(self) -> None:
         """Start a worker and wait until it serves; its log goes on where the last one's ended."""
         log = self.folder / f"worker-{len(list(self.folder.glob('worker-*.log'))) + 1}.log"
         environment = {
-            "TEMPORAL_ADDRESS": self.endpoints["temporal"],
+            "TEMPORAL_ADDRESS": self.temporal.address,
             "CANARY_CLUSTERS": str(self.folder / "clusters.yaml"),
             "CANARY_REPORTS": str(self.folder / "reports"),
             "CANARY_CACHE": str(self.folder / "cache"),
@@ -110,26 +117,37 @@ class World:
         assert self.worker is not None
         await self.worker.kill()
 
+    @property
+    def temporal(self) -> TemporalServer:
+        """The Temporal server."""
+        assert self._temporal is not None
+        return self._temporal
+
+    async def restart_temporal(self) -> None:
+        """Kill the Temporal server as a power cut does, and start it from its file."""
+        ports = [int(url.rpartition(":")[2]) for url in (self.temporal.address, self.temporal.ui_url)]
+        self.temporal._child.kill()
+        await self.temporal.wait()
+        self._temporal = await TemporalServer.start(self.folder, *ports)
+
     def worker_logs(self) -> str:
         """What all the workers have logged."""
         return "\n".join(log.read_text() for log in sorted(self.folder.glob("worker-*.log")))
 
-    async def connect(self) -> Client:
-        """Connect to Temporal."""
-        return await Client.connect(self.endpoints["temporal"], data_converter=pydantic_data_converter)
-
     async def _start(self) -> None:
-        arguments = ["sandbox", "up", "--dir", str(self.folder), "--clusters", str(len(MEMBERS))]
-        self._sandbox = await Process.start(*arguments, log=self.folder / "sandbox.log")
+        arguments = ["sandbox", "up", "--dir", str(self.folder), "--clusters", str(len(self._members))]
+        arguments += ["--propagation", str(self._propagation)]
+        self._sandbox = await Process.start(*arguments, "--no-temporal", log=self.folder / "sandbox.log")
+        self._temporal = await TemporalServer.start(self.folder)
         await until(self._is_up, UP_WITHIN, "the sandbox is up")
         self.endpoints = json.loads((self.folder / "endpoints.json").read_text())
-        for name in MEMBERS:
+        for name in self._members:
             endpoints = self.endpoints["clusters"][name]
             api = await self._open.enter_async_context(KubeClient(endpoints["api"], user_agent="test"))
             self.clusters[name] = Cluster(name, endpoints, api)
             await self._open.enter_async_context(self.clusters[name].trail)
             await self.clusters[name].faults.scrape_every(SCRAPE_INTERVAL)
-        self.client = await self.connect()
+        self.client = await Client.connect(self._temporal.address, data_converter=pydantic_data_converter)
         await self.start_worker()
 
     async def _is_up(self) -> bool:

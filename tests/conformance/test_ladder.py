@@ -1,0 +1,153 @@
+"""When something goes wrong in the cluster: which way the traffic goes, and what a person is asked."""
+
+from canary.status import Outcome, Phase
+from tests.conformance import workload
+from tests.conformance.case import Case
+from tests.conformance.chorus import together
+from tests.conformance.workload import BETTER, GOOD, NAME
+from tests.conformance.world import World, until
+from workflows.contract import Verb
+
+
+@together
+async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_again(world: World) -> None:
+    case = Case(world, "kurator-member1", "lost-canary")
+    await case.deploy()
+    await case.initialise(interval="8s", stepWeight=50)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(50, within=30)
+    pods = await case.pods(NAME)
+    for pod in pods:
+        await case.tell_pod(pod, "/readyz/disable")
+    await until(lambda: case.is_away(NAME), 15, "the canary does not serve")
+    await case.weight_is(0, within=3)
+    retreated = (await case.view()).status
+    for pod in pods:
+        await case.tell_pod(pod, "/readyz/enable")
+    await case.weight_is(50, within=20)
+    await case.wish(Verb.ABORT)
+    await case.rollout_ends(run)
+
+    assert (retreated.phase, retreated.canary_weight, retreated.traffic_weight) == (Phase.PROGRESSING, 50, 0)
+    assert case.weights == [0, 50, 0, 50, 0]
+
+
+@together
+async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canary(world: World) -> None:
+    case = Case(world, "kurator-member2", "lost-promotion")
+    await case.deploy()
+    await case.initialise(interval="2s", stepWeight=50, spec={"progressDeadlineSeconds": 5})
+    async with case.load() as users:
+        await case.release(BETTER)
+        run = await case.rollout_begins()
+        await case.weight_is(50, within=20)
+        # No more pods, as by a quota: the new primary's are refused.
+        pods = f"/namespaces/{case.namespace}/pods"
+        async with case.cluster.faults.of_api(do="status", status=403, method="POST", path=pods):
+            ended = await case.rollout_ends(run)
+            asked = await case.canary_is(Phase.FAILED)
+        await case.is_ready(f"{NAME}-primary")
+        await case.wish(Verb.RESTART, case.canary)
+        again = await case.rollout_ends(await case.rollout_begins())
+
+    assert ended.outcome == "Halted"
+    assert "primary not ready" in ended.message
+    assert (asked.outcome, asked.traffic_weight) == (Outcome.HALTED, 100)
+    assert again.outcome == "Promoted", again
+    assert case.weights == [0, 50, 100, 0]
+    assert await case.image(f"{NAME}-primary") == workload.image(BETTER)
+    assert users.failures == {}
+
+
+@together
+async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: World) -> None:
+    case = Case(world, "kurator-member1", "deadline")
+    await case.deploy()
+    await case.initialise(spec={"progressDeadlineSeconds": 3})
+    ended = await case.roll_out(f"{BETTER}-slow60")
+
+    assert ended.outcome == "RolledBack"
+    assert "waiting for rollout to finish: 0 of 2" in ended.message
+    assert case.weights == [0]
+    assert await case.replicas() == 0
+
+
+@together
+async def test_puts_foreign_weights_right_three_times_and_then_stands_back(world: World) -> None:
+    case = Case(world, "kurator-member2", "drift")
+    await case.deploy()
+    await case.initialise(interval="12s", stepWeight=50)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(50, within=30)
+    for times in range(1, 4):
+        await case.write_weight(70, "intruder")
+        await until(lambda times=times: case.has_trail([0, 50] + times * [70, 50]), 5, "it is put right")
+    await case.write_weight(70, "intruder")
+    status = await case.rollout_is(lambda status: "Standing back" in status.message, "it stands back", 10)
+    await case.wish(Verb.ABORT)
+    ended = await case.rollout_ends(run)
+
+    assert "intruder" in status.message
+    assert case.weights == [0, 50, 70, 50, 70, 50, 70, 50, 70, 0]
+    assert ended.outcome == "Aborted"
+
+
+@together
+async def test_a_terminated_rollout_leaves_no_traffic_on_the_canary(world: World) -> None:
+    case = Case(world, "kurator-member1", "terminated")
+    await case.deploy()
+    await case.initialise(interval="4s", stepWeight=25)
+    await case.release(BETTER)
+    await case.rollout_begins()
+    await case.weight_is(25, within=20)
+    await case.rollout.terminate("by hand")
+    status = await case.canary_is(Phase.FAILED)
+
+    assert status.outcome is Outcome.ABORTED
+    assert "terminated" in status.message
+    assert case.weights == [0, 25, 0]
+    assert await case.replicas() == 0
+
+
+@together
+async def test_a_rollout_that_is_terminated_in_promotion_holds_and_asks(world: World) -> None:
+    case = Case(world, "kurator-member2", "terminated-promotion")
+    await case.deploy()
+    await case.initialise(interval="4s", stepWeight=50)
+    await case.release(BETTER)
+    await case.rollout_begins()
+    await case.rollout_is(lambda status: status.phase is Phase.PROMOTING, "it is promoted")
+    await case.rollout.terminate("by hand")
+    halted = await case.canary_is(Phase.FAILED)
+    weights = case.weights
+    await case.wish(Verb.ABORT, case.canary)
+    ended = await case.rollout_ends(await case.rollout_begins())
+
+    assert (halted.outcome, halted.traffic_weight, weights) == (Outcome.HALTED, 50, [0, 50])
+    assert ended.outcome == "Aborted"
+    assert await case.image(f"{NAME}-primary") == workload.image(GOOD)
+    assert case.weights == [0, 50, 0]
+
+
+@together
+async def test_a_terminated_canary_is_adopted_without_a_new_rollout(world: World) -> None:
+    case = Case(world, "kurator-member1", "adopted")
+    await case.deploy()
+    await case.initialise(stepWeight=50)
+    await case.roll_out(BETTER)
+    before = await case.get("deployments", f"{NAME}-primary")
+    promoted = (await case.status()).last_promoted
+    async with case.load() as users:
+        await case.canary.terminate("by hand")
+        await case.initialise(stepWeight=50)
+        after = await case.get("deployments", f"{NAME}-primary")
+        status = await case.status()
+        ended = await case.roll_out("6.4.0")
+
+    assert status.last_promoted == promoted
+    assert after["spec"] == before["spec"]
+    assert ended.outcome == "Promoted"
+    assert case.weights == [0, 50, 0, 50, 0]
+    assert users.failures == {}

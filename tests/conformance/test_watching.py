@@ -1,0 +1,54 @@
+"""What is noticed, how soon, and what it costs."""
+
+import asyncio
+
+from tests.conformance.case import Case
+from tests.conformance.chorus import together
+from tests.conformance.faults import ENGINE
+from tests.conformance.workload import BETTER
+from tests.conformance.world import World
+
+IDLE_FOR = 5.0
+"""Seconds."""
+
+
+@together
+async def test_a_change_is_noticed_after_closed_watches_and_a_gap(world: World) -> None:
+    case = Case(world, "kurator-member1", "gap")
+    await case.deploy()
+    await case.initialise(stepWeight=50)
+    watches = r"/deployments\?.*watch="
+    async with (
+        case.cluster.faults.of_api(do="gone", path=watches, userAgent=ENGINE, times=2),
+        case.cluster.faults.of_api(do="closeWatches", path=watches, userAgent=ENGINE),
+    ):
+        await case.release(BETTER)
+        run = await case.rollout_begins(within=5)
+    ended = await case.rollout_ends(run)
+
+    assert ended.outcome == "Promoted"
+
+
+@together
+async def test_an_idle_canary_asks_nothing_and_a_rollout_little(world: World) -> None:
+    case = Case(world, "kurator-member2", "requests")
+    await case.deploy()
+    before = await case.cluster.asked_so_far()
+    await case.initialise(interval="1s")
+    initialised = await case.cluster.asked_so_far()
+    ended = await case.roll_out(BETTER)
+    await case.canary_is("Succeeded")
+    over = await case.cluster.asked_so_far()
+    await asyncio.sleep(IDLE_FOR)  # what is measured is that nothing happens
+
+    idle, whole = await case.asked(over), await case.asked(initialised)
+    assert ended.outcome == "Promoted"
+    assert [f"{each['method']} {each['path']}" for each in idle] == []
+    import pathlib
+
+    pathlib.Path("/tmp/h10.req").write_text(
+        "\n".join(f"{each['time']:.2f} {each['method']} {each['status']} {each['path']}" for each in whole)
+    )
+    assert len(whole) <= 60
+    assert len([each for each in whole if each["method"] != "GET"]) <= 25
+    assert before < initialised
