@@ -30,6 +30,7 @@ from workflows.contract import (
     ApplyCanary,
     ApplyResult,
     CanaryView,
+    ClusterProgress,
     Command,
     DeleteCommand,
     Problem,
@@ -186,6 +187,14 @@ class FakeRollout(_Entity):
 
 @workflow.defn(name=contract.APPLICATION_WORKFLOW)
 class FakeApplication(_Entity):
+    def __init__(self) -> None:
+        super().__init__()
+        self.shown: tuple[ClusterProgress, ...] = ()
+
+    @workflow.signal
+    def progress(self, progress: ClusterProgress) -> None:
+        self.shown = (progress,)
+
     @workflow.run
     async def run(self, _state: Any = None) -> None:
         await self.until_over()
@@ -199,7 +208,9 @@ class FakeApplication(_Entity):
 
     @workflow.query(name=contract.STATUS)
     def status(self) -> ApplicationStatus:
-        return ApplicationStatus(spec=self.spec, revision="master@sha1:abc", message="Applied")
+        return ApplicationStatus(
+            spec=self.spec, revision="master@sha1:abc", message="Applied", progress=self.shown
+        )
 
 
 def _judged(name: str) -> ApplyResult:
@@ -237,6 +248,15 @@ class Engine:
     @staticmethod
     def row(spec: CanarySpec, phase: Phase = Phase.INITIALIZED, **fields: Any) -> ListRow:
         return row_of(spec, phase, **fields)
+
+    @staticmethod
+    async def printed(capsys: Any, text: str) -> str:
+        """Wait until a text is printed, and give all that was."""
+        output = ""
+        while text not in output:
+            await asyncio.sleep(0.02)
+            output += capsys.readouterr().out
+        return output
 
     @staticmethod
     def seconds(number: float) -> timedelta:

@@ -1,10 +1,14 @@
 """Lists: what visibility knows, in kubectl's columns."""
 
+import asyncio
 import json
 from typing import Any
 
+import pytest
+
 from canary.status import Phase
 from starter import get
+from starter.errors import UsageError
 from starter.listing import Scope
 from starter.lists import Kind
 from starter.options import Output
@@ -105,3 +109,29 @@ async def test_an_empty_list_names_the_way_out(engine: Any, capsys: Any) -> None
     await show(engine, Kind.CANARY, Scope(namespace))
 
     assert capsys.readouterr().out == f"No canaries in namespace {namespace} (-A shows all).\n"
+
+
+async def test_watching_prints_a_row_again_only_when_it_changed(
+    engine: Any, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("starter.lists.REFRESH", 0.05)
+    namespace = engine.namespace()
+    one, two = (engine.spec(namespace=namespace, cluster=cluster) for cluster in ("one", "two"))
+    changing = await engine.canary(one)
+    await engine.canary(two)
+    wanted = get.Wanted(Kind.CANARY, None, Scope(namespace), Output.TABLE)
+    watching = asyncio.create_task(get.watch(engine.client, wanted, color=False))
+    output = await engine.printed(capsys, "two")
+    await changing.signal("show", engine.row(one, Phase.PROGRESSING, weight=10))
+    output += await engine.printed(capsys, "Progressing")
+    watching.cancel()
+
+    clusters = [line.split()[0] for line in output.splitlines()]
+    assert clusters == ["CLUSTER", "one", "two", "one"]
+
+
+async def test_watching_prints_no_json(engine: Any) -> None:
+    with pytest.raises(UsageError, match="prints tables"):
+        await get.watch(
+            engine.client, get.Wanted(Kind.CANARY, None, Scope("webapp"), Output.JSON), color=False
+        )

@@ -34,9 +34,9 @@ async def test_watching_prints_each_change_until_the_end(engine: Any, capsys: An
     watching = asyncio.create_task(
         watch_status(engine.client, Reference("backend", spec.namespace), None, color=False)
     )
-    output = await printed(capsys, "Progressing")
+    output = await engine.printed(capsys, "Progressing")
     await rollout.signal("show", engine.row(spec, Phase.PROGRESSING, weight=20))
-    output += await printed(capsys, "20 ")
+    output += await engine.printed(capsys, "20 ")
     failed = engine.row(spec, Phase.FAILED, last_transition_time=engine.later(1), message="Canary failed!")
     await rollout.signal("show", failed)
     await rollout.signal("finish", "RolledBack")
@@ -49,14 +49,6 @@ async def test_watching_prints_each_change_until_the_end(engine: Any, capsys: An
         ["Progressing", "20"],
         ["Failed", "0"],
     ]
-
-
-async def printed(capsys: Any, text: str) -> str:
-    output = ""
-    while text not in output:
-        await asyncio.sleep(0.05)
-        output += capsys.readouterr().out
-    return output
 
 
 async def test_a_rollouts_last_word_counts_until_the_canary_took_it_over(engine: Any) -> None:
