@@ -109,7 +109,7 @@ class Sandbox:
                 alone = handover.kubeconfig({one.name: one.api_url}, one.name)
                 await install_kubeconfig(client, one.name, alone)
         handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
-        prometheus = {one.name: one.prometheus_url for one in members}
+        prometheus = {one.name: one.prometheus_url for one in self.clusters.values()}
         known = handover.clusters_document(prometheus, self._propagation)
         handover.write(self.directory / "clusters.yaml", known)
         endpoints = {

@@ -39,7 +39,6 @@ class ClusterEntry(BaseModel):
     load_tester: str | None = Field(default=None, alias="loadTester")
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
-    task_queue: str | None = Field(default=None, alias="taskQueue")
 
     @field_validator("scale_down_delay", mode="before")
     @classmethod
@@ -56,7 +55,6 @@ class ClusterEntry(BaseModel):
             load_tester=self.load_tester,
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
-            task_queue=self.task_queue,
         )
 
 

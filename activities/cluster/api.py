@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
@@ -76,8 +76,6 @@ class ClusterSettings:
     load_tester: str | None = None
     reach: str = "apiServer"
     scale_down_delay: timedelta = timedelta(seconds=30)
-    task_queue: str | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ClusterApi:

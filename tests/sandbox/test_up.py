@@ -60,6 +60,7 @@ async def test_the_files_say_where_everything_is(box: Sandbox, session: aiohttp.
 
     assert endpoints["pid"] == os.getpid()
     assert list(endpoints["clusters"]) == ["host", "kurator-member1"]
+    assert list(clusters["clusters"]) == ["host", "kurator-member1"]
     assert clusters["clusters"]["kurator-member1"]["prometheus"] == member["prometheus"]
     for url in (f"{member['api']}/version", f"{member['prometheus']}/-/ready", *member["faults"].values()):
         async with session.get(url) as answer:

@@ -1,0 +1,178 @@
+"""The clusters of a worker: from its file, and from kubeconfig Secrets of the host."""
+
+import base64
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from activities.cluster.api import UnknownClusterError
+from canary.application import ClusterRef, SecretKey
+from sandbox.apiserver.server import ApiServer
+from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file
+
+MEMBER = ClusterRef(name="member", kubeconfig=SecretKey(namespace="default", name="member", key="config"))
+
+
+def kubeconfig(url: str, user: dict[str, Any] | None = None, **cluster: Any) -> dict[str, Any]:
+    """A kubeconfig of one cluster."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "here",
+        "clusters": [{"name": "here", "cluster": {"server": url, **cluster}}],
+        "users": [{"name": "here", "user": user or {}}],
+        "contexts": [{"name": "here", "context": {"cluster": "here", "user": "here"}}],
+    }
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ApiServer]:
+    server = await ApiServer.start()
+    yield server
+    await server.stop()
+
+
+@pytest.fixture
+async def clusters(server: ApiServer, tmp_path: Path) -> AsyncIterator[ConfiguredClusters]:
+    """A worker that knows the host alone."""
+    with (tmp_path / "kubeconfig").open("w") as file:
+        YAML(typ="safe").dump(kubeconfig(server.url), file)
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  host: {kubeconfig: ./kubeconfig}\n")
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml")
+    yield clusters
+    await clusters.close()
+
+
+async def keep(clusters: ConfiguredClusters, content: str, key: str = "config") -> None:
+    """Write the member's Secret into the host cluster."""
+    host = await clusters.get("host")
+    secret = {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "member", "namespace": "default"},
+        "data": {key: base64.b64encode(content.encode()).decode()},
+    }
+    await host.apply("/api/v1/namespaces/default/secrets/member", secret, force=True)
+
+
+def text(document: dict[str, Any], folder: Path) -> str:
+    with (folder / "text").open("w") as file:
+        YAML(typ="safe").dump(document, file)
+    return (folder / "text").read_text()
+
+
+async def test_reaches_an_attached_cluster_by_its_secret(
+    clusters: ConfiguredClusters, server: ApiServer, tmp_path: Path
+) -> None:
+    await keep(clusters, text(kubeconfig(server.url), tmp_path))
+    await clusters.attach(MEMBER)
+
+    version = await (await clusters.get("member")).get("/version")
+
+    assert version["major"] == "1"
+
+
+async def test_a_worker_that_starts_anew_still_knows_it(
+    clusters: ConfiguredClusters, server: ApiServer, tmp_path: Path
+) -> None:
+    await keep(clusters, text(kubeconfig(server.url), tmp_path))
+    await clusters.attach(MEMBER)
+    another = ConfiguredClusters(tmp_path / "clusters.yaml")
+
+    found = await another.get("member")
+
+    assert found.name == "member"
+    await another.close()
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        pytest.param({"user": {"exec": {"command": "steal"}}}, "users[].user.exec", id="a command"),
+        pytest.param({"user": {"auth-provider": {"name": "x"}}}, "auth-provider", id="an auth provider"),
+        pytest.param({"user": {"client-key": "/etc/shadow"}}, "client-key", id="a file of this machine"),
+        pytest.param({"certificate-authority": "/etc/ca"}, "certificate-authority", id="a CA file"),
+        pytest.param({"insecure-skip-tls-verify": True}, "insecure-skip-tls-verify", id="no verification"),
+    ],
+)
+async def test_refuses_a_kubeconfig_that_runs_code_or_reads_files(
+    clusters: ConfiguredClusters, server: ApiServer, tmp_path: Path, change: dict[str, Any], named: str
+) -> None:
+    await keep(clusters, text(kubeconfig(server.url, **change), tmp_path))
+    await clusters.attach(MEMBER)
+
+    with pytest.raises(UnknownClusterError) as refused:
+        await clusters.get("member")
+
+    assert named in str(refused.value)
+    assert "CANARY_ALLOW_EXEC_KUBECONFIG" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "named"),
+    [
+        pytest.param("{}", "config", "holds no kubeconfig", id="no kubeconfig"),
+        pytest.param("a: [", "config", "holds no kubeconfig", id="not YAML"),
+        pytest.param("{}", "other", "has no key config", id="another key"),
+    ],
+)
+async def test_names_what_a_secret_lacks(
+    clusters: ConfiguredClusters, content: str, key: str, named: str
+) -> None:
+    await keep(clusters, content, key)
+    await clusters.attach(MEMBER)
+
+    with pytest.raises(UnknownClusterError, match=named):
+        await clusters.get("member")
+
+
+async def test_names_a_secret_that_is_not_there(clusters: ConfiguredClusters) -> None:
+    await clusters.attach(MEMBER)
+
+    with pytest.raises(UnknownClusterError, match="Secret member in namespace default of the host cluster"):
+        await clusters.get("member")
+
+
+async def test_names_a_cluster_that_nobody_knows(clusters: ConfiguredClusters) -> None:
+    with pytest.raises(UnknownClusterError, match="Cluster nowhere is not known here"):
+        await clusters.get("nowhere")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        pytest.param("clusters:\n  a: {colour: red}\n", "clusters.a.colour", id="unknown field"),
+        pytest.param("clusters: [", "not YAML", id="not YAML"),
+        pytest.param("clusters:\n  a: {reach: telepathy}\n", "clusters.a.reach", id="unknown way"),
+        pytest.param(
+            "clusters:\n  a: {scaleDownDelay: soon}\n", "clusters.a.scaleDownDelay", id="no duration"
+        ),
+    ],
+)
+def test_names_what_is_wrong_in_the_clusters_file(tmp_path: Path, content: str, named: str) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_text(content)
+
+    with pytest.raises(ClustersFileError) as refused:
+        read_clusters_file(path)
+
+    assert named in str(refused.value)
+
+
+def test_names_a_clusters_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(ClustersFileError, match="CANARY_CLUSTERS"):
+        read_clusters_file(tmp_path / "clusters.yaml")
+
+
+@pytest.mark.parametrize(("written", "expected"), [("250ms", 0.25), ("5s", 5), ("2m", 120), ("30", 30)])
+def test_reads_a_scale_down_delay(tmp_path: Path, written: str, expected: float) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_text(f"clusters:\n  a: {{scaleDownDelay: {written}}}\n")
+
+    delay = read_clusters_file(path).clusters["a"].settings("a").scale_down_delay
+
+    assert delay == timedelta(seconds=expected)
