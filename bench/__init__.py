@@ -1,1 +1,1 @@
-"""Measurements that print figures (`make bench`); never part of `make test`."""
+"""Measurements that print figures: `python -m bench`. Never part of the tests."""

@@ -1,0 +1,13 @@
+"""The groups of figures, each measured on a stage of its own, in the order they are shown."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench import events, latency, requests
+from bench.figure import Figure
+from bench.stage import Options
+
+GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    "latency": latency.measure,
+    "requests": requests.measure,
+    "events": events.measure,
+}
