@@ -5,10 +5,12 @@ from collections import defaultdict
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import timedelta
 from itertools import cycle
 
 from temporalio import activity
 from temporalio.client import Client
+from temporalio.exceptions import ApplicationError
 
 from activities.cluster.api import Clusters
 from activities.cluster.bells import Bells
@@ -16,6 +18,8 @@ from activities.cluster.streams import Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored
 
+HANDED_ON = timedelta(milliseconds=100)
+"""How long after a worker has stopped another one takes its watch over."""
 RESYNC = 600.0
 """Seconds after which each canary is rung although nothing was seen."""
 RESYNC_PAUSE = 12.0
@@ -66,10 +70,15 @@ class WatchActivities:
         async with heartbeating():
             watching = asyncio.create_task(self._watch(request, known, known.watching))
             known.watching = watching
+            stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
             try:
-                await asyncio.wait({watching})
+                await asyncio.wait({watching, stopping}, return_when=asyncio.FIRST_COMPLETED)
             finally:
+                stopping.cancel()
                 await _end(watching)
+        if activity.is_worker_shutdown():
+            text = "This worker stops; another goes on watching."
+            raise ApplicationError(text, type="Stopping", next_retry_delay=HANDED_ON)
         with suppress(asyncio.CancelledError):  # a later run has taken over
             watching.result()
 

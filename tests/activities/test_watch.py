@@ -7,6 +7,7 @@ import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 from temporalio.client import Client
 from temporalio.service import RPCError, RPCStatusCode
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import watch
@@ -438,3 +439,18 @@ async def test_an_api_server_that_is_away_is_awaited(world: World) -> None:
         await world.fault()
 
         assert await world.temporal.next() == "canary/a"
+
+
+async def test_a_worker_that_stops_hands_the_watch_on(world: World) -> None:
+    await add(world, "web")
+    request = WatchRequest(
+        cluster="member1", interests=(interest("web", "Deployment/web"),), bells=("canary/",), signal="bell"
+    )
+    worker = ActivityEnvironment()
+    running = asyncio.ensure_future(worker.run(world.activities.watch_cluster, request))
+    await world.temporal.next_of(1)
+
+    worker.worker_shutdown()
+
+    with pytest.raises(ApplicationError, match="another goes on watching"):
+        await asyncio.wait_for(running, 5)
