@@ -119,7 +119,9 @@ class Scraper:
         self._db = db
         self._pods = Reflector(client, "/api/v1/pods", self._on_change)
         self._tasks: dict[str, dict[Target, asyncio.Task[None]]] = {}
-        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0))
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0), headers={"User-Agent": "Prometheus/3.5"}
+        )
 
     async def run(self) -> None:
         """Follow the pods until cancelled."""

@@ -12,7 +12,8 @@ from sandbox.node.telemetry import AppMetrics, SidecarMetrics
 
 # Health and metrics are not what a bad version breaks: its pods stay in rotation.
 SPARED = ("/healthz", "/readyz", "/metrics", "/version")
-PROBE_AGENT = b"kube-probe/"
+# Probes never pass a sidecar, nor do scrapes: Istio turns them to the port of its agent.
+PAST_THE_SIDECAR = (b"kube-probe/", b"Prometheus/")
 METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -61,11 +62,11 @@ class Podinfo:
         return found._replace(delay=found.delay + self.behaviour.latency) if self.behaviour.latency else found
 
     def observe(self, request: Request, status: int, seconds: float) -> None:
-        """Count a request, in the sidecar too unless it is a probe, which never passes a sidecar."""
+        """Count a request, in the sidecar too if it came through it."""
         route = _route(request.target.partition("?")[0])
         name = route or "root" if route in self._routes else "unknown"
         self.metrics.observe(request.method, name, status, seconds)
-        if self.sidecar and PROBE_AGENT not in request.head:
+        if self.sidecar and not any(agent in request.head for agent in PAST_THE_SIDECAR):
             self.sidecar.observe(status, seconds)
 
     def become_ready(self) -> None:

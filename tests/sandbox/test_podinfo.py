@@ -175,11 +175,15 @@ async def test_metrics_count_requests_by_status(start: Start, http: aiohttp.Clie
     assert "istio_requests_total" not in text
 
 
-async def test_sidecar_counts_what_users_sent_but_no_probe(start: Start, http: aiohttp.ClientSession) -> None:
+async def test_sidecar_counts_what_users_sent_but_no_probe_nor_scrape(
+    start: Start, http: aiohttp.ClientSession
+) -> None:
     app, _, url = await start("podinfo:6.0.3-lat30")
     async with http.get(url):
         pass
     async with http.get(f"{url}/readyz", headers={"User-Agent": "kube-probe/1.35"}):
+        pass
+    async with http.get(f"{url}/metrics", headers={"User-Agent": "Prometheus/3.5"}):
         pass
     assert app.sidecar
 
