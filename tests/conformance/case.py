@@ -1,13 +1,13 @@
 """One test's place in the world: a namespace of a member cluster, with the workload and its canary."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
 
 import aiohttp
-from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowFailureError, WorkflowHandle
 from temporalio.service import RPCError, RPCStatusCode
 
 from canary.spec import CanarySpec
@@ -63,6 +63,7 @@ class Case:
         self.world = world
         self.cluster: Cluster = world.clusters[cluster]
         self.namespace = f"{name}-{next(_numbers)}"
+        self.name = NAME
         self.spec: CanarySpec
         self._runs: set[str] = set()
 
@@ -84,14 +85,14 @@ class Case:
 
     # The cluster.
 
-    def path(self, kind: str, name: str = NAME) -> str:
+    def path(self, kind: str, name: str | None = None) -> str:
         group = {"deployments": APPS, "virtualservices": ISTIO, "destinationrules": ISTIO}.get(kind, CORE)
-        return f"{group}/namespaces/{self.namespace}/{kind}/{name}"
+        return f"{group}/namespaces/{self.namespace}/{kind}/{name or self.name}"
 
-    async def get(self, kind: str, name: str = NAME) -> dict[str, Any]:
+    async def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
         return await self.cluster.api.get(self.path(kind, name))
 
-    async def find(self, kind: str, name: str = NAME) -> dict[str, Any] | None:
+    async def find(self, kind: str, name: str | None = None) -> dict[str, Any] | None:
         try:
             return await self.get(kind, name)
         except ApiError as error:
@@ -160,7 +161,7 @@ class Case:
         async with aiohttp.ClientSession() as session, session.post(url) as answer:
             assert answer.ok, answer
 
-    async def replicas(self, name: str = NAME) -> int:
+    async def replicas(self, name: str | None = None) -> int:
         return int((await self.get("deployments", name))["spec"]["replicas"])
 
     async def asked(self, since: int) -> list[dict[str, Any]]:
@@ -192,7 +193,7 @@ class Case:
 
     def ways(self) -> list[Way]:
         """How users come: by the gateway, in the mesh by the apex host, and past the mesh."""
-        host = f"{NAME}.{self.namespace}:{PORT}"
+        host = f"{self.name}.{self.namespace}:{PORT}"
         urls = self.cluster.endpoints
         return [
             Way("gateway", urls["gateway"], f"{self.namespace}.example.com"),
@@ -206,27 +207,40 @@ class Case:
 
     def canary_load(self, rate: float = 25) -> Load:
         """Requests that reach the canary whatever its weight, as a load tester sends them."""
-        host = f"{NAME}-canary.{self.namespace}:{PORT}"
+        host = f"{self.name}-canary.{self.namespace}:{PORT}"
         return Load([Way("canary", self.cluster.endpoints["services"], host)], rate)
 
     # The engine.
 
-    async def apply(self, *, spec: dict[str, Any] | None = None, **analysis: Any) -> ApplyResult:
-        """Hand a Canary over, as `canary apply` does."""
-        document = workload.document(self.namespace, spec=spec, **analysis)
-        self.spec = workload.spec_of(document, self.cluster.name)
+    async def apply(self, *, others: Iterable[dict[str, Any]] = (), **analysis: Any) -> ApplyResult:
+        """Hand a Canary and what it refers to over, as `canary apply` does."""
+        document = workload.document(self.namespace, **analysis)
+        self.spec = workload.spec_of(document, self.cluster.name, *others)
         request = ApplyCanary(spec=self.spec, command=command("test", "a test"))
         return await offer.make(self.client, offer.of_canary(request))
 
-    async def initialise(self, *, spec: dict[str, Any] | None = None, **analysis: Any) -> None:
+    async def initialise(self, **wanted: Any) -> None:
         """Hand a Canary over and wait until it is initialised."""
-        result = await self.apply(spec=spec, **analysis)
+        result = await self.apply(**wanted)
         assert result.accepted, result
         await self.canary_is(Phase.INITIALIZED, within=INITIALISED_WITHIN)
 
     async def status(self) -> CanaryStatus:
         view: CanaryView = await self.canary.query(STATUS, result_type=CanaryView)
         return view.status
+
+    async def is_there(self) -> bool:
+        """Whether the canary's workflow runs and has its spec."""
+        try:
+            return await self.canary.query(STATUS, result_type=CanaryView) is not None
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise
+            return False
+
+    async def is_gone(self) -> bool:
+        """Whether the canary's workflow has ended."""
+        return (await self.canary.describe()).status is not WorkflowExecutionStatus.RUNNING
 
     async def canary_is(self, *phases: Phase, within: float = ENDED_WITHIN) -> CanaryStatus:
         async def reached() -> CanaryStatus | None:

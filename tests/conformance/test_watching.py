@@ -44,11 +44,6 @@ async def test_an_idle_canary_asks_nothing_and_a_rollout_little(world: World) ->
     idle, whole = await case.asked(over), await case.asked(initialised)
     assert ended.outcome == "Promoted"
     assert [f"{each['method']} {each['path']}" for each in idle] == []
-    import pathlib
-
-    pathlib.Path("/tmp/h10.req").write_text(
-        "\n".join(f"{each['time']:.2f} {each['method']} {each['status']} {each['path']}" for each in whole)
-    )
     assert len(whole) <= 60
     assert len([each for each in whole if each["method"] != "GET"]) <= 25
     assert before < initialised

@@ -101,8 +101,8 @@ def document(place: str, *, spec: Object | None = None, **analysis: Any) -> Obje
     }
 
 
-def spec_of(canary: Object, cluster: str) -> CanarySpec:
+def spec_of(canary: Object, cluster: str, *others: Object) -> CanarySpec:
     """What the engine is handed for a Canary, by the command line's own reading."""
-    found = resolve([canary], cluster)
+    found = resolve([canary, *others], cluster)
     assert not [mistake for mistake in found.mistakes if not mistake.is_warning], found.mistakes
     return found.canaries[0].spec
