@@ -168,6 +168,8 @@ def _analyse(case: Situation) -> Decision:
         return failed
     if unready := _unready(case):
         return Hold(message=unready)
+    if case.spec.suspend:
+        return Hold(message=f"{case.name} is suspended: it keeps its weight and goes on being checked")
     return _grow(case)
 
 

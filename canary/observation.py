@@ -56,6 +56,8 @@ class Routes(Stored):
     """The moment of the decision that wrote them, from the fence annotation."""
     manager: str = ""
     """Who wrote the routes last, where that was not us."""
+    version: str = ""
+    """The VirtualService's `resourceVersion`, if every route in it is ours: it can be written unread."""
 
 
 class Observation(Stored):

@@ -36,7 +36,7 @@ from canary.decision import (
 )
 from canary.hooks import longest_calls
 from canary.ladder import decide, next_check, next_look
-from canary.observation import Observation
+from canary.observation import Observation, Routes
 from canary.situation import Situation
 from canary.spec import CanarySpec, Weight
 from canary.status import Outcome, Person, Phase, RolloutStatus
@@ -74,6 +74,7 @@ class RolloutWorkflow:
         self._checks = list(start.checks)
         self._wishes = start.wishes
         self._has_news = False
+        self._routes: Routes | None = None
         self._check: asyncio.Task[Check] | None = None
         self._status = start.status or begin(
             start.spec, start.revision, start.promoted, start.primary_size, workflow.now()
@@ -235,7 +236,7 @@ class RolloutWorkflow:
         )
 
     async def _shift(self, weight: Weight) -> bool:
-        request = ShiftRequest(spec=self._spec, weight=weight, decided_at=workflow.now())
+        request = ShiftRequest(spec=self._spec, weight=weight, decided_at=workflow.now(), seen=self._routes)
         written = await workflow.execute_activity_method(
             TrafficActivities.shift_traffic, request, summary=f"canary weight {weight}", **TRAFFIC
         )
@@ -330,6 +331,7 @@ class RolloutWorkflow:
     # -- state
 
     def _situation(self, seen: Observation, check: Check | None = None) -> Situation:
+        self._routes = seen.routes
         return Situation(self._spec, self._status, seen, workflow.now(), check, self._wishes)
 
     def _record(self, check: Check) -> None:
@@ -414,7 +416,7 @@ class RolloutWorkflow:
     def _refusal(self, verb: Verb) -> str:
         phase = self._status.phase
         if phase.is_final or phase is Phase.FINALISING:
-            back = "use rollback to return to the version before"
+            back = "the version before comes back by rolling it out again"
             return f"The rollout is {phase}: too late to {verb} it; {back}."
         if phase is Phase.PROMOTING and verb is Verb.RESTART:
             return "The rollout is Promoting: abort it first, or push a new revision."

@@ -173,6 +173,11 @@ def weights(spec: CanarySpec, found: Object) -> tuple[Weight, Weight] | None:
     return None
 
 
+def our_routes(spec: CanarySpec, weight: Weight) -> list[Object]:
+    """The routes of a VirtualService that holds nothing but ours."""
+    return [_route(spec, weight)]
+
+
 def with_weight(spec: CanarySpec, found: Object, weight: Weight) -> list[Object]:
     """The routes of a live VirtualService with ours set to *weight*; foreign ones stay where they are."""
     routes = found["spec"].get("http") or []
@@ -180,6 +185,12 @@ def with_weight(spec: CanarySpec, found: Object, weight: Weight) -> list[Object]
     if not ours:
         return [_route(spec, weight), *routes]
     return [_route(spec, weight) if index == ours[0] else route for index, route in enumerate(routes)]
+
+
+def is_all_ours(spec: CanarySpec, found: Object) -> bool:
+    """Whether a VirtualService holds our one route and nothing else that could be lost."""
+    routes = found["spec"].get("http") or []
+    return len(routes) == 1 and _is_ours(spec, routes[0])
 
 
 def _is_ours(spec: CanarySpec, route: dict[str, Any]) -> bool:

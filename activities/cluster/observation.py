@@ -110,6 +110,7 @@ def read_routes(spec: CanarySpec, virtual_service: Object) -> Routes | None:
         canary=weights[1],
         decided_at=marks.read_stamp(metadata),
         manager=_last_foreign_manager(metadata),
+        version=metadata["resourceVersion"] if manifests.is_all_ours(spec, virtual_service) else "",
     )
 
 

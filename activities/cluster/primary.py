@@ -4,13 +4,14 @@ import asyncio
 import json
 from collections.abc import Mapping
 from datetime import datetime
+from http import HTTPStatus
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import configs, manifests, marks, paths
-from activities.cluster.api import ClusterApi, Clusters, Object
+from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded
 from activities.cluster.observation import revision_of
@@ -137,8 +138,11 @@ class PrimaryActivities:
             notes |= _promoted(request.revision)
             await _forget_last(api, spec, tracked)
         path = paths.one(spec.target.kind, spec.namespace, spec.primary)
-        if await api.find(path) is not None:
+        try:
             await api.patch(path, {"metadata": {"annotations": notes}})
+        except ApiError as error:
+            if error.status != HTTPStatus.NOT_FOUND:
+                raise
 
 
 async def _both(api: ClusterApi, spec: CanarySpec) -> tuple[Object, Object]:

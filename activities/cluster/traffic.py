@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import manifests, marks, paths
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
+from canary.observation import Routes
 from canary.spec import CanarySpec, Weight
 from canary.stored import Stored
 
@@ -31,6 +32,8 @@ class ShiftRequest(Stored):
     spec: CanarySpec
     weight: Weight
     decided_at: datetime
+    seen: Routes | None = None
+    """The routes as the decision saw them: if they still stand they need not be read again."""
 
 
 class TrafficActivities:
@@ -49,13 +52,16 @@ class TrafficActivities:
         """
         api = await self._clusters.get(request.spec.cluster)
         path = paths.one("VirtualService", request.spec.namespace, request.spec.service.name)
+        if await _write_unread(api, path, request):
+            return Written.DONE
         for _ in range(CONFLICTS):
             found = await api.find(path)
             if found is None:
                 found = await self._create(api, request)
             if marks.is_superseded(found["metadata"], request.decided_at):
                 return Written.SUPERSEDED
-            if await _write(api, path, found, request):
+            routes = manifests.with_weight(request.spec, found, request.weight)
+            if await _write(api, path, found["metadata"]["resourceVersion"], routes, request):
                 return Written.DONE
         raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
 
@@ -72,15 +78,30 @@ class TrafficActivities:
             )
 
 
-async def _write(api: ClusterApi, path: str, found: Object, request: ShiftRequest) -> bool:
-    """Write the weights onto *found*; whether it was still the newest."""
-    wanted = manifests.with_weight(request.spec, found, request.weight)
+async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bool:
+    """Write onto the object that the decision saw, if nobody has written it since; whether that was so."""
+    seen = request.seen
+    if seen is None or not seen.version or (seen.decided_at and seen.decided_at > request.decided_at):
+        return False
+    routes = manifests.our_routes(request.spec, request.weight)
+    try:
+        return await _write(api, path, seen.version, routes, request)
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return False
+        raise
+
+
+async def _write(
+    api: ClusterApi, path: str, version: str, routes: list[Object], request: ShiftRequest
+) -> bool:
+    """Write the routes onto the object of this version; whether it was still the newest."""
     body = {
         "metadata": {
-            "resourceVersion": found["metadata"]["resourceVersion"],
+            "resourceVersion": version,
             "annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)},
         },
-        "spec": {"http": wanted},
+        "spec": {"http": routes},
     }
     try:
         await api.patch(path, body)

@@ -223,6 +223,15 @@ ANALYSIS = [
         (Advance, 20),
         id="a canary that is ready again returns to its weight",
     ),
+    pytest.param(
+        a_case(a_spec(suspend=True), at_weight(10), a_check()), (Hold, False), id="suspend holds the weight"
+    ),
+    pytest.param(a_case(a_spec(suspend=True), at_weight(10)), Measure, id="suspend goes on checking"),
+    pytest.param(
+        a_case(a_spec(suspend=True, threshold=1), at_weight(10), a_check(98.0)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="suspend may roll back",
+    ),
     pytest.param(a_case(a_spec(skip_analysis=True)), Promote, id="skipAnalysis promotes a ready canary"),
     pytest.param(a_case(a_spec(skip_analysis=True), at_weight(10)), Promote, id="skipAnalysis in mid-run"),
     pytest.param(
