@@ -136,7 +136,7 @@ def _drift(case: Situation) -> Decision | None:
 
 
 def _past_the_deadline(case: Situation) -> Decision | None:
-    for verdict in (case.canary, case.primary):
+    for verdict in (case.canary, *((case.primary,) if case.primary_has_traffic else ())):
         if verdict.has_failed:
             wanted = Rollback(outcome=Outcome.ROLLED_BACK, message=verdict.message)
             return _onto_the_primary(case, wanted)
@@ -180,7 +180,7 @@ def _failed_check(case: Situation) -> Hold | Rollback | None:
     if verdict.result is AnalysisResult.SUCCESSFUL:
         return None
     failed = case.status.failed_checks + 1
-    if failed < case.spec.analysis.threshold or not case.primary_serves:
+    if failed < case.spec.analysis.threshold or not case.primary_serves or case.is_half_promoted:
         text = f"Halt {case.name} advancement {verdict.message}"
         return Hold(message=text, is_failed_check=True)
     text = f"{_threshold(case, failed)}: {verdict.message}"
@@ -189,7 +189,7 @@ def _failed_check(case: Situation) -> Hold | Rollback | None:
 
 def _unready(case: Situation) -> str:
     """Why exposure must not grow; empty when it may."""
-    if not case.primary.is_ready:
+    if case.primary_has_traffic and not case.primary.is_ready:
         return f"{case.primary_name} not ready: {case.primary.message}"
     if not case.canary.is_ready:
         return f"canary deployment {case.name} not ready: {case.canary.message}"
@@ -297,7 +297,14 @@ _FINALISING: tuple[Rung, ...] = (_drift, _too_early)
 
 
 def _onto_the_primary(case: Situation, wanted: Rollback | Restart) -> Decision:
-    """Take *wanted* if the primary serves, or if it has all the traffic already."""
+    """Take *wanted* if the primary serves, or if it has all the traffic already.
+
+    A primary that was left in the middle of a promotion gets its promoted template back before it is used.
+    """
+    if case.is_half_promoted and case.canary_has_traffic:
+        if isinstance(wanted, Rollback) and wanted.outcome is Outcome.ABORTED:
+            return RestorePrimary(message=wanted.message, by=wanted.by)
+        return _ask(case, f"{case.primary_name} is half promoted, so the traffic stays: {wanted.message}")
     if case.primary_serves or not case.canary_has_traffic:
         return wanted
     text = f"{case.primary_name} is not serving, so the traffic stays where it is: {wanted.message}"

@@ -8,6 +8,7 @@ from canary.observation import Observation, Workload
 from canary.readiness import ReadinessVerdict, judge_readiness
 from canary.spec import CanarySpec
 from canary.status import RolloutStatus, Wishes
+from canary.steps import FULL
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,16 @@ class Situation:
     def primary_serves(self) -> bool:
         """Whether traffic may retreat to the primary."""
         return _serves(self.seen.primary)
+
+    @property
+    def is_half_promoted(self) -> bool:
+        """Whether a promotion was cut off and left the primary with a template nobody vouches for."""
+        return self.seen.primary is not None and bool(self.seen.primary.promoting)
+
+    @property
+    def primary_has_traffic(self) -> bool:
+        """Whether the primary's readiness matters: not while the canary serves everybody."""
+        return self.status.traffic_weight < FULL
 
     @property
     def canary_has_traffic(self) -> bool:

@@ -126,7 +126,12 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case Finalise():
             return {"phase": Phase.FINALISING, "canary_weight": 0, **_traffic(0, done_at)}
         case RestorePrimary():
-            return {"is_restoring": True, "primary_unready_since": done_at, "by": decision.by}
+            return {
+                "phase": Phase.PROMOTING,
+                "is_restoring": True,
+                "primary_unready_since": done_at,
+                "by": decision.by,
+            }
         case Finish():
             return {"phase": Phase.SUCCEEDED, "outcome": Outcome.PROMOTED}
         case Rollback():

@@ -240,6 +240,38 @@ ANALYSIS = [
         id="skipAnalysis waits for the canary",
     ),
 ]
+HALF = a_primary(ready=0, promoting="new")
+ANALYSIS += [
+    pytest.param(
+        a_case(status=at_weight(100), check=a_check(), primary=HALF),
+        Promote,
+        id="a canary that serves everybody needs no primary to be promoted again",
+    ),
+    pytest.param(
+        a_case(status=at_weight(100, primary_unready_since=LONG_AGO), primary=HALF),
+        Measure,
+        id="nor is the deadline of a primary without traffic looked at",
+    ),
+    pytest.param(
+        a_case(status=at_weight(100), primary=HALF, wishes=ABORT),
+        RestorePrimary,
+        id="a half promoted primary is restored before it gets traffic",
+    ),
+    pytest.param(
+        a_case(
+            status=at_weight(100, failed_checks=1),
+            check=a_check(98.0),
+            primary=a_primary(promoting="new"),
+        ),
+        (Hold, True),
+        id="the last failed check is no reason to go to a half promoted primary",
+    ),
+    pytest.param(
+        a_case(status=at_weight(100, failed_checks=2), primary=a_primary(promoting="new")),
+        ASKS,
+        id="no rollback onto a half promoted primary",
+    ),
+]
 STEPWISE = a_spec(steps=StepPlan(step_weight=10, max_weight=30, step_weight_promotion=20))
 ENDING = [
     pytest.param(a_case(status=in_phase(Phase.PROMOTING)), Finalise, id="a ready primary gets everything"),
