@@ -46,8 +46,9 @@ class RemovalActivities:
         )
         if target is None or primary is None:
             return
+        # Written, not tested: a version that is stale is then a conflict, which is tried again.
         version = target["metadata"]["resourceVersion"]
-        changes: list[Object] = [{"op": "test", "path": "/metadata/resourceVersion", "value": version}]
+        changes: list[Object] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
         template = await _promoted_template(api, spec, primary)
         if template is not None and template_hash(template) != template_hash(target["spec"]["template"]):
             changes.append({"op": "replace", "path": "/spec/template", "value": template})
