@@ -31,7 +31,8 @@ class Repository:
         if not count:
             raise ValueError(f"{MANIFEST} holds no podinfo image.")
         manifest.write_text(text)
-        porcelain.add(self._clone, [str(manifest)])
+        # Staged whatever its times say: `add` takes a file of the same size and second for unchanged.
+        self._clone.get_worktree().stage([MANIFEST])
         commit = porcelain.commit(
             self._clone, message=f"Release {tag}", author=AUTHOR, committer=AUTHOR, sign=False
         )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from dulwich import porcelain
+from dulwich.repo import Repo
 
 from sandbox.gitserver import GitServer
 
@@ -24,7 +25,8 @@ def clone(url: str, target: Path) -> None:
 def push_image(checkout: Path, image: str) -> None:
     manifest = checkout / "deploy/webapp/backend/deployment.yaml"
     manifest.write_text(manifest.read_text().replace("podinfo:6.1.0", image))
-    porcelain.add(str(checkout), [str(manifest)])
+    with Repo(str(checkout)) as repo:  # staged whatever its times say; `add` goes by size and second
+        repo.get_worktree().stage(["deploy/webapp/backend/deployment.yaml"])
     porcelain.commit(str(checkout), message=b"New image", author=b"A <a@b>", committer=b"A <a@b>")
     porcelain.push(str(checkout), "origin", "master")
 

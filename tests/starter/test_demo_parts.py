@@ -57,10 +57,16 @@ def test_the_developer_pushes_a_new_tag(tmp_path: Path) -> None:
     porcelain.push(first, str(tmp_path / "app.git"), "refs/heads/master")
     developer = Repository.clone(str(tmp_path / "app.git"), tmp_path / "clone")
 
-    commit = developer.release("6.2.0")
+    for tag in (
+        "6.4.0",
+        "6.3.0",
+        "6.2.0",
+    ):  # of one size and within one second: each is a change all the same
+        commit = developer.release(tag)
 
     assert origin.refs[b"refs/heads/master"].decode() == commit
     blob = porcelain.get_object_by_path(origin, MANIFEST)
+    assert len(list(origin.get_walker())) == 4
     assert blob.as_raw_string() == b"      image: ghcr.io/stefanprodan/podinfo:6.2.0\n"
     for each in (origin, first, developer):
         each.close()
