@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import os
 import sys
 import time
 from pathlib import Path
@@ -23,6 +24,7 @@ def main() -> int:
     unknown = [name for name in chosen.groups if name not in GROUPS]
     if unknown:
         parser.error(f"no such group: {', '.join(unknown)}; there are {', '.join(GROUPS)}")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # a worker in use has its bytecode
     figures = asyncio.run(_measure(chosen.groups or list(GROUPS), Options(is_quick=chosen.quick)))
     print(table.markdown(figures))
     table.write(OUTPUT, figures)

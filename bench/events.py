@@ -1,6 +1,7 @@
 """How many events a check costs the history of its rollout."""
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
+from itertools import pairwise
 from typing import Any
 
 from temporalio.api.enums.v1 import EventType
@@ -60,11 +61,7 @@ async def _checks(handle: WorkflowHandle[Any, Any]) -> list[Names]:
     """Cut a history at the start of each check; what precedes the first and follows the last is left out."""
     names = [_name(event) async for event in _events(handle)]
     starts = [index for index, name in enumerate(names) if name.endswith(CHECK)]
-    return [names[begin:end] for begin, end in _pairs(starts)]
-
-
-def _pairs(numbers: list[int]) -> Iterable[tuple[int, int]]:
-    return zip(numbers, numbers[1:], strict=False)
+    return [names[begin:end] for begin, end in pairwise(starts)]
 
 
 async def _events(handle: WorkflowHandle[Any, Any]) -> AsyncIterator[HistoryEvent]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import events, latency, requests
+from bench import events, latency, requests, users
 from bench.figure import Figure
 from bench.stage import Options
 
@@ -10,4 +10,5 @@ GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "latency": latency.measure,
     "requests": requests.measure,
     "events": events.measure,
+    "users": users.measure,
 }

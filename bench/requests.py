@@ -9,7 +9,7 @@ from bench.stage import MEMBER, Options, stage
 from tests.conformance.case import Case
 from tests.conformance.faults import ENGINE
 from tests.conformance.workload import success_rate
-from tests.conformance.world import World, until
+from tests.conformance.world import until
 from workflows.contract import BELL
 
 STREAM_LIFE = "each lives 300-600 s"
@@ -28,7 +28,7 @@ async def measure(options: Options) -> list[Figure]:
         seconds = options.many(60, 10)
         idle = await _idle(case, seconds)
         opened, resync = await _reopened(case), await _resync(case)
-        rollouts = [await _rollout(world, case, trial) for trial in range(options.many(5, 1))]
+        rollouts = [await _rollout(case, trial) for trial in range(options.many(5, 1))]
     return [
         Figure(
             "API requests of an idle canary",
@@ -91,7 +91,7 @@ async def _resync(case: Case) -> int:
     return len([one for one in await asked(case.cluster, before) if not one.is_watch])
 
 
-async def _rollout(world: World, case: Case, trial: int) -> list[Asked]:
+async def _rollout(case: Case, trial: int) -> list[Asked]:
     """Roll a version out; gives every request until all is at rest."""
     before = await case.cluster.asked_so_far()
     async with case.canary_load(rate=20):
