@@ -31,7 +31,7 @@ class Repository:
         if not count:
             raise ValueError(f"{MANIFEST} holds no podinfo image.")
         manifest.write_text(text)
-        # Staged whatever its times say: `add` takes a file of the same size and second for unchanged.
+        # By its name in the tree: `add` takes a relative path for one inside the clone, and adds nothing.
         self._clone.get_worktree().stage([MANIFEST])
         commit = porcelain.commit(
             self._clone, message=f"Release {tag}", author=AUTHOR, committer=AUTHOR, sign=False

@@ -35,7 +35,6 @@ class Source:
             path = self.folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text)
-        # Staged whatever their times say: `add` takes a file of the same size and second for unchanged.
         self._clone.get_worktree().stage(list(files))
         commit = porcelain.commit(self._clone, message="Change", author=AUTHOR, committer=AUTHOR, sign=False)
         quiet = io.BytesIO()

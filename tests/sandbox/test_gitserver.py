@@ -25,7 +25,7 @@ def clone(url: str, target: Path) -> None:
 def push_image(checkout: Path, image: str) -> None:
     manifest = checkout / "deploy/webapp/backend/deployment.yaml"
     manifest.write_text(manifest.read_text().replace("podinfo:6.1.0", image))
-    with Repo(str(checkout)) as repo:  # staged whatever its times say; `add` goes by size and second
+    with Repo(str(checkout)) as repo:
         repo.get_worktree().stage(["deploy/webapp/backend/deployment.yaml"])
     porcelain.commit(str(checkout), message=b"New image", author=b"A <a@b>", committer=b"A <a@b>")
     porcelain.push(str(checkout), "origin", "master")
