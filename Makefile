@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 
-.PHONY: demo test bench histories lock format lint types unit clean help
+.PHONY: demo test conformance bench histories lock format lint types unit clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -32,7 +32,10 @@ types: .venv/.installed
 	$(BIN)/mypy
 
 unit: .venv/.installed
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+
+conformance: .venv/.installed ## the long stories: whole rollouts, outages, the demo
+	$(BIN)/pytest -m conformance --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 
 histories: .venv/.installed ## record the histories that are replayed for ever
 	RECORD_HISTORIES=tests/workflows/histories $(BIN)/pytest tests/workflows/test_rollout.py tests/workflows/test_canary.py tests/workflows/test_application.py tests/workflows/test_cluster_watch.py

@@ -78,6 +78,7 @@ async def test_ended_at_any_time_it_leaves_no_process_behind(
     await nothing_is_left(tmp_path)
 
 
+@pytest.mark.conformance
 @pytest.mark.timeout(240)
 async def test_the_whole_story(tmp_path: Path) -> None:
     async with demo(tmp_path / "box") as process:
