@@ -1,6 +1,7 @@
 # Everything happens in .venv and build/; nothing outside the checkout is touched.
 PYTHON ?= python3
 BIN := .venv/bin
+SHARED := $(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 
 .PHONY: demo test conformance bench histories lock format lint types unit clean help
@@ -32,10 +33,12 @@ types: .venv/.installed
 	$(BIN)/mypy
 
 unit: .venv/.installed
-	$(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	$(SHARED) --ignore=tests/conformance
+	@# Whole rollouts measure time and have the machine to themselves.
+	$(BIN)/pytest tests/conformance
 
 conformance: .venv/.installed ## the long stories: whole rollouts, outages, the demo
-	$(BIN)/pytest -m conformance --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+	$(SHARED) -m conformance
 
 histories: .venv/.installed ## record the histories that are replayed for ever
 	RECORD_HISTORIES=tests/workflows/histories $(BIN)/pytest tests/workflows/test_rollout.py tests/workflows/test_canary.py tests/workflows/test_application.py tests/workflows/test_cluster_watch.py
