@@ -1,9 +1,11 @@
 """The play: deliver an application, promote a good version, roll back a bad one, and say where to look."""
 
 import asyncio
+import shutil
 import sys
 from collections.abc import Awaitable
 from dataclasses import dataclass
+from pathlib import Path
 from time import perf_counter
 from typing import TypeVar
 
@@ -119,7 +121,7 @@ def _served(count: Count) -> str:
 
 def epilogue(stage: Stage, place: Place) -> str:
     """Say where to look next."""
-    canary = f"canary --sandbox {place.folder}"
+    canary = f"{_program()} --sandbox {place.folder}"
     lines = [
         f"  {stage.endpoints['ui']}  every rollout is one workflow, with every check and decision",
         f"  {canary} get -A -o wide",
@@ -127,8 +129,16 @@ def epilogue(stage: Stage, place: Place) -> str:
         f"  {canary} get application rollout-demo",
     ]
     if place.is_kept:
-        lines.append(f"It keeps running. End it: canary sandbox down --dir {place.folder}")
+        lines.append(f"It keeps running. End it: {_program()} sandbox down --dir {place.folder}")
     return "\n".join(lines)
+
+
+def _program() -> str:
+    """The command as it can be typed here: in a fresh checkout it is not on the path."""
+    if shutil.which("canary"):
+        return "canary"
+    own = Path(sys.executable).with_name("canary")
+    return str(own.relative_to(Path.cwd()) if own.is_relative_to(Path.cwd()) else own)
 
 
 async def _curtain(stage: Stage, place: Place) -> None:
