@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import events, latency, requests, users
+from bench import events, fleet, kills, latency, requests, users
 from bench.figure import Figure
 from bench.stage import Options
 
@@ -11,4 +11,6 @@ GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "requests": requests.measure,
     "events": events.measure,
     "users": users.measure,
+    "kills": kills.measure,
+    "fleet": fleet.measure,
 }

@@ -20,7 +20,7 @@ USER = "test"
 async def measure(options: Options) -> list[Figure]:
     """Measure them one after the other, each on a canary of its own."""
     async with stage() as world:
-        changes, aborts = await _changes_and_aborts(world, options)
+        changes, aborts = await changes_and_aborts(world, options)
         hanging = await _aborts_while_a_check_hangs(world, options)
         failing = await _failing_metrics(world, options)
     return [
@@ -86,7 +86,8 @@ async def put_back(case: Case, since: int) -> float:
     return writes[-1].at
 
 
-async def _changes_and_aborts(world: World, options: Options) -> tuple[list[float], list[float]]:
+async def changes_and_aborts(world: World, options: Options) -> tuple[list[float], list[float]]:
+    """Release a version and abort it at its first weight, again and again; gives the seconds of both."""
     case = Case(world, MEMBER, "latency")
     await case.deploy()
     await case.initialise(interval="1s")

@@ -37,6 +37,11 @@ class Process:
             )
         return cls(process, log)
 
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
     def require_alive(self) -> None:
         """Fail with its last words where it has ended."""
         assert self._process.returncode is None, self.log.read_text()[-2000:]

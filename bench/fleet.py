@@ -1,0 +1,166 @@
+"""Five hundred canaries that are idle: how long until they are, what they cost, how fast one still is."""
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from bench.figure import Bound, Figure
+from bench.latency import SOON, changes_and_aborts
+from bench.log import counted
+from bench.stage import MEMBER, Options, stage
+from starter import offer
+from starter.commands import command
+from tests.conformance import workload
+from tests.conformance.world import Cluster, World, until
+from workflows.contract import ApplyCanary
+
+IMAGE = "registry.example/idle:1"
+"""No server: pods that cost the machine nothing, as kwok's do."""
+IN_ONE_NAMESPACE = 50
+AT_ONCE = 8
+REST = 10.0
+DEPLOYED_WITHIN, INITIALISED_WITHIN = 300.0, 300.0
+MEBIBYTE = 1024.0
+
+
+async def measure(options: Options) -> list[Figure]:
+    """Initialise them, leave them alone, and change one."""
+    size, watched = options.many(500, 100), options.many(120, 10)
+    async with stage() as world:
+        places = await _deploy(world.clusters[MEMBER], size)
+        begin = time.monotonic()
+        await _each(places, lambda place: _apply(world, *place))
+        await until(lambda: _are_initialised(world, size), INITIALISED_WITHIN, f"{size} are initialised")
+        started = time.monotonic() - begin
+        await asyncio.sleep(REST)
+        memory = [_resident(world)]
+        rate = await _rate(world.clusters[MEMBER], watched)
+        memory.append(_resident(world))
+        changes, _ = await changes_and_aborts(world, options)
+    name = f"{size} idle canaries"
+    return [
+        Figure(
+            f"{name}: applied → all Initialized",
+            "s",
+            [started],
+            f"{AT_ONCE} `apply` at a time, on pods without a server; the sandbox's own work is in it",
+            "129 s (default client limit)",
+            Bound(maximum=60),
+        ),
+        Figure(
+            f"{name}: worker's memory",
+            "MiB",
+            memory,
+            f"resident, after {REST:g} s of rest and {watched} s later",
+            "95 MiB",
+            Bound(maximum=400),
+        ),
+        Figure(
+            f"{name}: API requests",
+            "1/s",
+            [rate],
+            f"the API server's counters over {watched} s, watches and resync included",
+            "153 requests/s (default client limit)",
+            Bound(maximum=1.0),
+        ),
+        Figure(
+            f"{name}: template change → canary scaled up",
+            "s",
+            changes,
+            "as without them",
+            "5.3 intervals (default client limit)",
+            SOON,
+        ),
+    ]
+
+
+async def _deploy(cluster: Cluster, size: int) -> list[tuple[str, str]]:
+    """Bring the workloads; gives the namespace and name of each."""
+    places = [(f"fleet-{n // IN_ONE_NAMESPACE}", f"app-{n}") for n in range(size)]
+    for namespace in dict.fromkeys(namespace for namespace, _ in places):
+        body = workload.namespace(namespace)
+        await cluster.api.apply(f"/api/v1/namespaces/{namespace}", body, manager="kubectl")
+    await _each(places, lambda place: _bring(cluster, *place))
+    await until(lambda: _are_available(cluster, size), DEPLOYED_WITHIN, f"{size} workloads are there")
+    return places
+
+
+async def _each(places: list[tuple[str, str]], act: Any) -> None:
+    """Do it for each, so many at once."""
+    room = asyncio.Semaphore(AT_ONCE)
+
+    async def one(place: tuple[str, str]) -> None:
+        async with room:
+            await act(place)
+
+    async with asyncio.TaskGroup() as group:
+        for place in places:
+            group.create_task(one(place))
+
+
+async def _bring(cluster: Cluster, namespace: str, name: str) -> None:
+    labels = {"app": name}
+    container = {"name": "app", "image": IMAGE, "ports": [{"name": "http", "containerPort": workload.PORT}]}
+    deployment = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {
+            "replicas": 1,
+            "selector": {"matchLabels": labels},
+            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+        },
+    }
+    service = {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": labels, "ports": [{"port": workload.PORT, "targetPort": "http"}]},
+    }
+    for path, body in (
+        (f"/api/v1/namespaces/{namespace}/services", service),
+        (_workloads(namespace), deployment),
+    ):
+        await cluster.api.create(path, body)
+
+
+async def _apply(world: World, namespace: str, name: str) -> None:
+    document = workload.document(namespace, interval="10s", metrics=[workload.success_rate()])
+    document["metadata"]["name"] = document["spec"]["targetRef"]["name"] = name
+    document["spec"]["service"] = {"port": workload.PORT, "targetPort": "http"}
+    spec = workload.spec_of(document, MEMBER)
+    request = ApplyCanary(spec=spec, command=command("bench", "a figure"))
+    result = await offer.make(world.client, offer.of_canary(request))
+    assert result.accepted, result
+
+
+def _workloads(namespace: str) -> str:
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments"
+
+
+async def _are_available(cluster: Cluster, size: int) -> bool:
+    found = await cluster.api.list("/apis/apps/v1/deployments")
+    await asyncio.sleep(0.5)  # the list is long
+    return sum(bool(one["status"].get("availableReplicas")) for one in found["items"]) >= size
+
+
+async def _are_initialised(world: World, size: int) -> bool:
+    found = await world.client.count_workflows(
+        "WorkflowType = 'CanaryWorkflow' AND CanaryPhase = 'Initialized'"
+    )
+    return found.count >= size
+
+
+def _resident(world: World) -> float:
+    """The worker's memory in MiB."""
+    assert world.worker is not None
+    status = Path(f"/proc/{world.worker.pid}/status").read_text()
+    (line,) = [line for line in status.splitlines() if line.startswith("VmRSS:")]
+    return int(line.split()[1]) / MEBIBYTE
+
+
+async def _rate(cluster: Cluster, seconds: int) -> float:
+    before = await counted(cluster)
+    await asyncio.sleep(seconds)
+    return (await counted(cluster) - before) / seconds
