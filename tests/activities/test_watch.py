@@ -6,8 +6,8 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio.client import ApiClient, Configuration
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import watch
@@ -232,6 +232,41 @@ async def test_what_others_do_and_readiness_ring(world: World, body: dict[str, A
     await change(world, "a", fence("2026-01-01"))
     async with world.watching(interest("a"), interest("b")):
         await change(world, "a", body, sub)
+
+        assert await world.temporal.next() == "canary/a"
+
+
+READY = {
+    "observedGeneration": 9,
+    "replicas": 2,
+    "updatedReplicas": 2,
+    "availableReplicas": 2,
+    "readyReplicas": 2,
+}
+
+
+async def test_a_workload_that_our_own_write_makes_unready_rings_when_it_is_ready_again(world: World) -> None:
+    await add(world, "a", "b")
+    await change(world, "a", fence("2026-01-01"))
+    generation = (await world.kube.get(f"{DEPLOYMENTS.format('default')}/a"))["metadata"]["generation"]
+    ready = {"status": READY | {"observedGeneration": generation}}
+    await change(world, "a", ready, "/status")
+    async with world.watching(interest("a"), interest("b")):
+        await change(world, "a", image("podinfo:2") | fence("2026-01-02"))
+        unready = {"updatedReplicas": 0, "observedGeneration": generation + 1}
+        await change(world, "a", {"status": unready}, "/status")
+        await change(world, "b", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/b"
+        await change(world, "a", {"status": {"updatedReplicas": 2}}, "/status")
+
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_a_workload_that_becomes_unready_by_itself_rings(world: World) -> None:
+    await add(world, "a")
+    await change(world, "a", {"status": READY}, "/status")
+    async with world.watching(interest("a")):
+        await change(world, "a", {"status": {"availableReplicas": 1}}, "/status")
 
         assert await world.temporal.next() == "canary/a"
 
