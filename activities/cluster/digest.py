@@ -29,7 +29,10 @@ class Digest:
     fence: str
     """When the decision was made that wrote it, if we wrote it."""
     health: tuple[bool, ...] = ()
-    """Of a workload: serving, fully ready, past its deadline."""
+    """Of a workload: serving, past its deadline."""
+    is_ready: bool = True
+    is_settled: bool = True
+    """Whether a workload's controller has seen its spec: before, unready says only that it was written."""
 
 
 def digest(kind: str, found: Object) -> Digest:
@@ -43,8 +46,9 @@ def digest(kind: str, found: Object) -> Digest:
     workload = read_workload(WorkloadKind(kind), found)
     # Asked without a deadline, readiness depends on no moment.
     readiness = judge_readiness(workload, 100, timedelta(0), None, _ANY_MOMENT)
-    health = (workload.is_serving, readiness.is_ready, readiness.has_failed)
-    return Digest(metadata["uid"], _wanted(found["spec"]), fence, health)
+    health = (workload.is_serving, readiness.has_failed)
+    wanted = _wanted(found["spec"])
+    return Digest(metadata["uid"], wanted, fence, health, readiness.is_ready, workload.is_observed)
 
 
 def concerns(before: Digest | None, after: Digest | None) -> bool:
@@ -52,6 +56,8 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
     if before is None or after is None:
         return before is not after
     if before.uid != after.uid or before.health != after.health:
+        return True
+    if before.is_ready != after.is_ready and after.is_settled:
         return True
     return before.wanted != after.wanted and before.fence == after.fence
 
