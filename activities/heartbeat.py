@@ -27,5 +27,5 @@ async def heartbeating() -> AsyncIterator[None]:
 
 async def _beat() -> None:
     while True:
+        await asyncio.sleep(INTERVAL)  # what is over before costs no heartbeat
         activity.heartbeat()
-        await asyncio.sleep(INTERVAL)

@@ -55,7 +55,7 @@ from workflows.contract import (
     rollout_id,
     watch_id,
 )
-from workflows.options import ENTITY, READ, REMOVAL, TRAFFIC, WRITE
+from workflows.options import ENTITY, READ, REMOVAL, TASK, TRAFFIC, WRITE
 from workflows.wishes import as_command, as_person
 
 RESYNC = timedelta(minutes=10)
@@ -304,6 +304,7 @@ class CanaryWorkflow:
             start,
             id=rollout_id(self.spec.tail),
             task_queue=QUEUE,
+            task_timeout=TASK,
             parent_close_policy=ParentClosePolicy.ABANDON,
             search_attributes=display.identity(self.spec),
             static_summary=f"{self.spec.tail} to {start.revision.template}",

@@ -6,6 +6,7 @@ from typing import TypedDict
 from temporalio.common import Priority, RetryPolicy
 from temporalio.workflow import ActivityCancellationType
 
+from activities.heartbeat import HEARTBEAT_TIMEOUT
 from workflows.contract import CHECKS_QUEUE, QUEUE
 
 SOON = RetryPolicy(
@@ -14,6 +15,8 @@ SOON = RetryPolicy(
     maximum_interval=timedelta(seconds=5),
 )
 """Without end: an API server that is away comes back, and is then written to within 5 s."""
+TASK = timedelta(seconds=5)
+"""A workflow task takes milliseconds: one that a killed worker had begun is another's this soon."""
 
 
 class ActivityOptions(TypedDict, total=False):
@@ -31,6 +34,7 @@ class ActivityOptions(TypedDict, total=False):
 READ = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=12),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=SOON,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
@@ -38,6 +42,7 @@ READ = ActivityOptions(
 WRITE = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=30),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=SOON,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
@@ -45,6 +50,7 @@ WRITE = ActivityOptions(
 TRAFFIC = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=12),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=SOON,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
     priority=Priority(priority_key=1),
@@ -54,7 +60,7 @@ CHECK_MARGIN = timedelta(seconds=30)
 """A check may take so much longer than its hooks."""
 CHECK = ActivityOptions(
     task_queue=CHECKS_QUEUE,
-    heartbeat_timeout=timedelta(seconds=2),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=RetryPolicy(
         initial_interval=timedelta(milliseconds=500),
         backoff_coefficient=1.5,
@@ -73,6 +79,7 @@ REMOVAL = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=30),
     schedule_to_close_timeout=timedelta(minutes=5),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=SOON,
 )
 """The way out: a member that does not answer for so long is reported and left behind."""

@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.api import ApiError, UnknownClusterError
 from activities.cluster.manifests import SelectorError
+from activities.heartbeat import heartbeating
 
 S = TypeVar("S")
 P = ParamSpec("P")
@@ -17,12 +18,13 @@ R = TypeVar("R")
 def guarded(
     act: Callable[Concatenate[S, P], Coroutine[Any, Any, R]],
 ) -> Callable[Concatenate[S, P], Coroutine[Any, Any, R]]:
-    """Let what may pass by itself out to be retried; name what cannot as permanent."""
+    """Let what may pass by itself out to be retried; name what cannot as permanent. Heartbeat meanwhile."""
 
     @wraps(act)
     async def wrapper(self: S, /, *args: P.args, **kwargs: P.kwargs) -> R:
         try:
-            return await act(self, *args, **kwargs)
+            async with heartbeating():
+                return await act(self, *args, **kwargs)
         except ApiError as error:
             if not error.is_permanent:
                 raise

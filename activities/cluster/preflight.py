@@ -15,6 +15,7 @@ from activities.cluster.api import (
     Object,
     UnknownClusterError,
 )
+from activities.heartbeat import heartbeating
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
@@ -45,7 +46,8 @@ class PreflightActivities:
         """
         try:
             api = await self._clusters.get(spec.cluster)
-            return await _look(api, spec)
+            async with heartbeating():
+                return await _look(api, spec)
         except UnknownClusterError as error:
             return Preflight(problems=(Problem(path="cluster", message=str(error)),))
         except ClusterUnreachableError as error:
