@@ -2,6 +2,7 @@
 
 import uuid
 from datetime import datetime, timedelta
+from itertools import pairwise
 
 import pytest
 from temporalio.client import Client, WorkflowFailureError, WorkflowHandle
@@ -14,7 +15,7 @@ from tests.workflows.conftest import Serve
 from workflows.contract import QUEUE, ROW, STATUS, Command, RolloutStart, RolloutView, Verb
 from workflows.rollout import RolloutWorkflow
 
-SEED = [
+SEED: list[tuple[float, str, int]] = [
     (0, "Progressing", 0),
     (90, "Progressing", 10),
     (180, "Progressing", 10),
@@ -55,8 +56,15 @@ async def rows(handle: WorkflowHandle[RolloutWorkflow, RolloutStatus]) -> list[t
     return [((when - begun).total_seconds(), phase, weight) for when, phase, weight in found]
 
 
+def gaps(times: list[float]) -> list[float]:
+    return [after - before for before, after in pairwise(times)]
+
+
 async def test_gives_the_seeds_timeline(serve: Serve) -> None:
-    """Phases, weights and their order, each within 2 s; the first check has no data and counts."""
+    """Phases, weights and their order, none more than a second late; the first check has no data and counts.
+
+    While an activity works the clock goes on, so what is late on a busy machine adds up.
+    """
     cluster = Cluster(values=[None])
     handle = await start(await serve(cluster.activities()), seed_spec())
 
@@ -64,7 +72,7 @@ async def test_gives_the_seeds_timeline(serve: Serve) -> None:
 
     timeline = await rows(handle)
     assert [(phase, weight) for _, phase, weight in timeline] == [row[1:] for row in SEED]
-    assert [seconds for seconds, _, _ in timeline] == pytest.approx([row[0] for row in SEED], abs=2)
+    assert gaps([row[0] for row in timeline]) == pytest.approx(gaps([row[0] for row in SEED]), abs=1)
     assert status.failed_checks == 1
     assert status.outcome is Outcome.PROMOTED
 
