@@ -37,9 +37,10 @@ from workflows.contract import (
 
 APPS, CORE = "/apis/apps/v1", "/api/v1"
 ISTIO = "/apis/networking.istio.io/v1beta1"
-READY_WITHIN = 20.0
-INITIALISED_WITHIN = 30.0
-ENDED_WITHIN = 45.0
+READY_WITHIN = 60.0
+INITIALISED_WITHIN = 60.0
+ENDED_WITHIN = 90.0
+"""Seconds, far more than it takes: a busy machine is no failure."""
 
 _numbers = count(1)
 
@@ -255,7 +256,7 @@ class Case:
     async def view(self) -> RolloutView:
         return await self.rollout.query(STATUS, result_type=RolloutView)
 
-    async def rollout_begins(self, within: float = 10.0) -> str:
+    async def rollout_begins(self, within: float = 20.0) -> str:
         """Wait for a rollout that was not there before and give its run."""
 
         async def begun() -> str | None:
@@ -289,7 +290,17 @@ class Case:
         except AssertionError as error:
             raise AssertionError(f"{error}; it is {(await self.view()).status}") from None
 
-    async def weight_is(self, weight: int, within: float) -> None:
+    async def is_quiet(self) -> None:
+        """Wait until the engine has asked nothing of this namespace for a second."""
+
+        async def quiet() -> bool:
+            before = await self.asked(0)
+            await asyncio.sleep(1)
+            return await self.asked(0) == before
+
+        await until(quiet, READY_WITHIN, f"nothing is asked of {self.namespace}")
+
+    async def weight_is(self, weight: int, within: float = ENDED_WITHIN) -> None:
         """Wait until the routes in the cluster give the canary this weight."""
 
         async def stands() -> bool:
@@ -297,8 +308,16 @@ class Case:
 
         await until(stands, within, f"weight {weight} in {self.namespace}, after {self.weights}")
 
-    async def has_trail(self, weights: list[int]) -> bool:
-        return self.weights == weights
+    async def weights_are(self, weights: list[int]) -> None:
+        """Wait until these weights have stood in the routes one after the other."""
+
+        async def stood() -> bool:
+            return self.weights == weights
+
+        try:
+            await until(stood, READY_WITHIN, f"the weights were {weights}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}; they were {self.weights}") from None
 
     async def has_weight(self, weight: int, within: float = ENDED_WITHIN) -> RolloutStatus:
         return await self.rollout_is(

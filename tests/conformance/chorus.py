@@ -9,7 +9,7 @@ import pytest
 from tests.conformance.world import World
 
 AT_ONCE = 8
-PATIENCE = 120.0
+PATIENCE = 240.0
 
 Story = Callable[[World], Awaitable[None]]
 

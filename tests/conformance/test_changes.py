@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
@@ -18,7 +20,7 @@ async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
     await case.initialise(interval="2s", stepWeight=25)
     await case.release(BETTER)
     run = await case.rollout_begins()
-    await case.weight_is(25, within=20)
+    await case.weight_is(25)
     await case.release(BEST)
     await case.weight_is(0, within=5)
     ended = await case.rollout_ends(run)
@@ -29,6 +31,7 @@ async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
     assert await case.image(f"{NAME}-primary") == workload.image(BEST)
 
 
+@pytest.mark.conformance
 @together
 async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: World) -> None:
     case = Case(world, "kurator-member2", "revert")
@@ -36,15 +39,16 @@ async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: Wo
     await case.initialise(interval="3s", stepWeight=25)
     await case.release(BETTER)
     run = await case.rollout_begins()
-    await case.weight_is(25, within=20)
+    await case.weight_is(25)
     await case.release(GOOD)
-    ended = await case.rollout_ends(run, within=10)
+    ended = await case.rollout_ends(run)
 
     assert ended.outcome == "Reverted"
     assert case.weights == [0, 25, 0]
     assert await case.replicas() == 0
 
 
+@pytest.mark.conformance
 @together
 async def test_a_changed_config_is_a_new_revision(world: World) -> None:
     case = Case(world, "kurator-member1", "config")
@@ -64,6 +68,7 @@ async def test_a_changed_config_is_a_new_revision(world: World) -> None:
     assert (await case.get("configmaps", "settings-primary"))["data"] == {"PODINFO_UI_MESSAGE": "two"}
 
 
+@pytest.mark.conformance
 @together
 async def test_what_is_pushed_during_a_promotion_is_rolled_out_right_after(world: World) -> None:
     case = Case(world, "kurator-member2", "push-in-promotion")

@@ -13,7 +13,7 @@ from tests.conformance.workload import BETTER, GOOD, NAME
 from tests.conformance.world import World, until
 from workflows.contract import Verb
 
-AT_ONCE = 3.0
+AT_ONCE = 4.0
 """Seconds; the bench says how much below that it is on a machine that does nothing else."""
 
 
@@ -24,7 +24,7 @@ async def test_aborts_at_once(world: World) -> None:
     await case.initialise(interval="10s")
     await case.release(BETTER)
     run = await case.rollout_begins()
-    await case.weight_is(10, within=20)
+    await case.weight_is(10)
     await case.wish(Verb.ABORT)
     await case.weight_is(0, within=AT_ONCE)
     ended = await case.rollout_ends(run)
@@ -33,6 +33,7 @@ async def test_aborts_at_once(world: World) -> None:
     assert await case.replicas() == 0
 
 
+@pytest.mark.conformance
 @together
 async def test_aborts_while_a_check_hangs_by_a_signal_without_an_argument(world: World) -> None:
     case = Case(world, "kurator-member2", "hanging-check")
@@ -42,7 +43,7 @@ async def test_aborts_while_a_check_hangs_by_a_signal_without_an_argument(world:
         hook.hang()
         await case.release(BETTER)
         run = await case.rollout_begins()
-        await case.weight_is(10, within=20)
+        await case.weight_is(10)
         await hook.called.wait()
         await case.rollout.signal("abort")
         await case.weight_is(0, within=AT_ONCE)
@@ -59,20 +60,21 @@ async def test_a_write_that_hung_until_after_an_abort_changes_nothing(world: Wor
     await case.initialise()
     path = f"/namespaces/{case.namespace}/virtualservices"
     async with case.cluster.faults.of_api(do="hang", method="PATCH", path=path, userAgent=ENGINE, times=1):
+        before = await case.cluster.asked_so_far()
         await case.release(BETTER)
         run = await case.rollout_begins()
         await until(lambda: case.cluster.is_held(path), 20, "a write of the weights hangs")
-        before = await case.cluster.asked_so_far()
         await case.wish(Verb.ABORT)
         ended = await case.rollout_ends(run)
         assert case.weights == [0]
 
     assert ended.outcome == "Aborted"
-    late = [each for each in await case.asked(before) if path in each["path"] and each["method"] == "PATCH"]
-    assert [each["status"] for each in late] == [200, 409]
+    await until(lambda: _are_answered(case, before, path), 20, "the late write is answered")
+    assert await _answers(case, before, path) == [409, 200]
     assert case.weights == [0]
 
 
+@pytest.mark.conformance
 @together
 async def test_an_abort_of_an_initialisation_leaves_the_target_serving(world: World) -> None:
     case = Case(world, "kurator-member2", "abort-initialising")
@@ -96,6 +98,7 @@ async def test_an_abort_of_an_initialisation_leaves_the_target_serving(world: Wo
     assert users.failures == {}
 
 
+@pytest.mark.conformance
 @together
 async def test_an_abort_in_promotion_puts_the_promoted_template_back_first(world: World) -> None:
     case = Case(world, "kurator-member1", "abort-promotion")
@@ -114,6 +117,7 @@ async def test_an_abort_in_promotion_puts_the_promoted_template_back_first(world
     assert users.tallies["canary"].failures.keys() <= {"503"}  # once it has been scaled down
 
 
+@pytest.mark.conformance
 @together
 async def test_refuses_to_abort_what_is_finalising(world: World) -> None:
     case = Case(world, "kurator-member2", "abort-finalising")
@@ -130,6 +134,7 @@ async def test_refuses_to_abort_what_is_finalising(world: World) -> None:
     assert ended.outcome == "Promoted"
 
 
+@pytest.mark.conformance
 @together
 async def test_leaves_the_traffic_where_it_is_served(world: World) -> None:
     case = Case(world, "kurator-member1", "lost-primary")
@@ -137,7 +142,7 @@ async def test_leaves_the_traffic_where_it_is_served(world: World) -> None:
     await case.initialise(interval="3s", stepWeight=50, maxWeight=100)
     await case.release(BETTER)
     run = await case.rollout_begins()
-    await case.weight_is(50, within=20)
+    await case.weight_is(50)
     pods = await case.pods(f"{NAME}-primary")
     for pod in pods:
         await case.tell_pod(pod, "/readyz/disable")
@@ -155,6 +160,7 @@ async def test_leaves_the_traffic_where_it_is_served(world: World) -> None:
     assert case.weights == [0, 50, 0]
 
 
+@pytest.mark.conformance
 @together
 async def test_restarts_by_command(world: World) -> None:
     case = Case(world, "kurator-member2", "restart")
@@ -162,9 +168,19 @@ async def test_restarts_by_command(world: World) -> None:
     await case.initialise(interval="2s", stepWeight=25)
     await case.release(BETTER)
     run = await case.rollout_begins()
-    await case.weight_is(25, within=20)
+    await case.weight_is(25)
     await case.wish(Verb.RESTART)
     ended = await case.rollout_ends(run)
 
     assert case.weights == [0, 25, 0, 25, 50, 0]
     assert (ended.outcome, ended.view.status.restarts) == ("Promoted", 1)
+
+
+async def _are_answered(case: Case, since: int, path: str) -> bool:
+    return None not in await _answers(case, since, path)
+
+
+async def _answers(case: Case, since: int, path: str) -> list[int | None]:
+    """The answers to the engine's patches of *path*, in the order in which they were asked."""
+    asked = await case.asked(since)
+    return [each["status"] for each in asked if path in each["path"] and each["method"] == "PATCH"]

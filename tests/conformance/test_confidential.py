@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import pytest
 from aiohttp import web
 
 from tests.conformance.case import Case
@@ -19,6 +20,7 @@ KINDS = ("secret", "env", "bearer", "kubeconfig")
 MARKERS = [f"{MARKER}-{kind}" for kind in KINDS]
 
 
+@pytest.mark.conformance
 @together
 async def test_a_marker_in_every_secret_is_found_nowhere(world: World) -> None:
     case = Case(world, "kurator-member1", "confidential")

@@ -20,7 +20,7 @@ async def test_initialises_and_promotes_a_good_version_without_a_failed_request(
     await case.apply_object("virtualservices", workload.routes(case.namespace))
     await case.is_routed()
     async with case.load() as users:
-        await case.initialise(interval="2s", metrics=[success_rate()])
+        await case.initialise(interval="2s", threshold=10, metrics=[success_rate()])
         async with case.canary_load():
             ended = await case.roll_out(BETTER)
         await until(lambda: _all_answer(users.tallies, BETTER), 10, "everybody gets the new version")
@@ -32,7 +32,7 @@ async def test_initialises_and_promotes_a_good_version_without_a_failed_request(
     assert all(tally.versions[GOOD] for tally in users.tallies.values())
     assert await case.image("podinfo-primary") == workload.image(BETTER)
     assert (await case.replicas(), await case.replicas("podinfo-primary")) == (0, 2)
-    assert len(ended.view.checks) == len(STEPS) - 1
+    assert len(ended.view.checks) >= len(STEPS) - 1
 
 
 @together
@@ -63,11 +63,12 @@ async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> Non
     before = await case.cluster.asked_so_far()
     await case.initialise()
 
-    assert await _first_writes(case, before) == [
+    writes = await _first_writes(case, before)
+    assert [*writes[:2], *sorted(writes[2:4]), *writes[4:]] == [
         "configmaps/settings-primary",
         "deployments/podinfo-primary",
-        "services/podinfo-primary",
         "destinationrules/podinfo-primary",
+        "services/podinfo-primary",
         "virtualservices",
         "services/podinfo",
         "deployments/podinfo",

@@ -16,7 +16,7 @@ from tests.conformance.faults import Faults
 from tests.conformance.process import Process
 from tests.conformance.trail import Trail
 
-UP_WITHIN = 30.0
+UP_WITHIN = 60.0
 SCRAPE_INTERVAL = 0.5
 """Seconds: the shortest window of a check must hold two scrapes."""
 MEMBERS = ("kurator-member1", "kurator-member2", "kurator-member3")
