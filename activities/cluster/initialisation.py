@@ -14,6 +14,8 @@ from activities.cluster.guard import guarded
 from canary.spec import CanarySpec
 
 ENDPOINTS_POLL = timedelta(milliseconds=200)
+ENDPOINTS_LOOKS = 10
+"""Before an attempt ends: what it wrote need not be written again for each look."""
 
 
 class InitialisationActivities:
@@ -76,11 +78,14 @@ def _services_and_rules(api: ClusterApi, spec: CanarySpec, target: Object, prima
 
 
 async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) -> None:
-    """Raise until *service* has an address that answers: no traffic goes to it before."""
-    endpoints = await api.find(paths.one("Endpoints", spec.namespace, service))
-    if endpoints is None or not any(subset.get("addresses") for subset in endpoints.get("subsets") or []):
-        text = f"Service {service}.{spec.namespace} has no ready endpoint yet."
-        raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
+    """Wait until *service* has an address that answers, no traffic goes to it before; raises at length."""
+    for _ in range(ENDPOINTS_LOOKS):
+        endpoints = await api.find(paths.one("Endpoints", spec.namespace, service))
+        if endpoints and any(subset.get("addresses") for subset in endpoints.get("subsets") or []):
+            return
+        await asyncio.sleep(ENDPOINTS_POLL.total_seconds())
+    text = f"Service {service}.{spec.namespace} has no ready endpoint yet."
+    raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
 
 
 async def _virtual_service(api: ClusterApi, spec: CanarySpec) -> None:
