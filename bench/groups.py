@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import events, fleet, kills, latency, requests, users
+from bench import demo, events, fleet, kills, latency, requests, users
 from bench.figure import Figure
 from bench.stage import Options
 
@@ -13,4 +13,5 @@ GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "users": users.measure,
     "kills": kills.measure,
     "fleet": fleet.measure,
+    "demo": demo.measure,
 }
