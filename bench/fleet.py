@@ -5,15 +5,16 @@ import time
 from pathlib import Path
 from typing import Any
 
+from temporalio.client import WithStartWorkflowOperation
+from temporalio.common import WorkflowIDConflictPolicy
+
 from bench.figure import Bound, Figure
 from bench.latency import SOON, changes_and_aborts
 from bench.log import counted
 from bench.stage import MEMBER, Options, stage
-from starter import offer
-from starter.commands import command
 from tests.conformance import workload
 from tests.conformance.world import Cluster, World, until
-from workflows.contract import ApplyCanary
+from workflows.contract import APPLY, CANARY_WORKFLOW, QUEUE, ApplyCanary, ApplyResult, canary_id
 
 IMAGE = "registry.example/idle:1"
 """No server: pods that cost the machine nothing, as kwok's do."""
@@ -130,8 +131,16 @@ async def _apply(world: World, namespace: str, name: str) -> None:
     document["metadata"]["name"] = document["spec"]["targetRef"]["name"] = name
     document["spec"]["service"] = {"port": workload.PORT, "targetPort": "http"}
     spec = workload.spec_of(document, MEMBER)
-    request = ApplyCanary(spec=spec, command=command("bench", "a figure"))
-    result = await offer.make(world.client, offer.of_canary(request))
+    start: WithStartWorkflowOperation[object, object] = WithStartWorkflowOperation(
+        CANARY_WORKFLOW,
+        id=canary_id(spec.tail),
+        task_queue=QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+    # As `canary apply` does, but with all the time that so many at once may take.
+    result = await world.client.execute_update_with_start_workflow(
+        APPLY, ApplyCanary(spec=spec), start_workflow_operation=start, result_type=ApplyResult
+    )
     assert result.accepted, result
 
 
