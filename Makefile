@@ -1,7 +1,7 @@
 # Everything happens in .venv and build/; nothing outside the checkout is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-SHARED := $(BIN)/pytest --numprocesses=2 --dist=loadgroup --no-loadscope-reorder
+SHARED := $(BIN)/pytest --numprocesses=2 --no-loadscope-reorder
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 
 .PHONY: demo test conformance bench histories lock format lint types unit clean help
