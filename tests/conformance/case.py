@@ -319,11 +319,6 @@ class Case:
         except AssertionError as error:
             raise AssertionError(f"{error}; they were {self.weights}") from None
 
-    async def has_weight(self, weight: int, within: float = ENDED_WITHIN) -> RolloutStatus:
-        return await self.rollout_is(
-            lambda status: status.traffic_weight >= weight, f"weight {weight} is reached", within
-        )
-
     async def rollout_ends(self, run: str, within: float = ENDED_WITHIN) -> Ended:
         """Wait for the end of a rollout and tell its story."""
         handle = self.client.get_workflow_handle(self.rollout.id, run_id=run)

@@ -46,10 +46,6 @@ class Faults:
         """Set the scrape interval."""
         await self._put("metrics", {"scrapeInterval": seconds})
 
-    async def delay_routes(self, seconds: float) -> None:
-        """Have the mesh learn of every change so much later."""
-        await self._put("mesh", {"propagationDelay": seconds})
-
     async def _get(self, part: str) -> dict[str, Any]:
         async with aiohttp.ClientSession() as session, session.get(self._urls[part]) as answer:
             found: dict[str, Any] = await answer.json()
