@@ -254,7 +254,8 @@ class Case:
             raise AssertionError(f"{error}; it is {await self.status()}") from None
 
     async def view(self) -> RolloutView:
-        return await self.rollout.query(STATUS, result_type=RolloutView)
+        view: RolloutView = await self.rollout.query(STATUS, result_type=RolloutView)
+        return view
 
     async def rollout_begins(self, within: float = 20.0) -> str:
         """Wait for a rollout that was not there before and give its run."""

@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -26,9 +26,12 @@ MARKER = "not-to-be-found"
 LOOK = 0.05
 
 
-async def until(condition: Callable[[], Awaitable[Any]], within: float, what: str) -> Any:
+Answer = TypeVar("Answer")
+
+
+async def until(condition: Callable[[], Awaitable[Answer | None]], within: float, what: str) -> Answer:
     """Await a condition and give what it answered; fail with the last answer when the time is over."""
-    last: Any = None
+    last: Answer | None = None
     try:
         async with asyncio.timeout(within):
             while not (last := await condition()):  # noqa: ASYNC110 — other processes tell no event
