@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus
@@ -90,5 +91,5 @@ async def replay_all(client: Client) -> None:
         REPLAYED.add(execution.run_id)
         history = await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
         if folder:
-            Path(folder, f"{execution.id.replace('/', '_')}.json").write_text(history.to_json())  # noqa: ASYNC240 — once, by hand
+            Path(folder, f"{quote(execution.id, safe='')}.json").write_text(history.to_json())  # noqa: ASYNC240 — once, by hand
         await replayer.replay_workflow(history)
