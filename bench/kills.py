@@ -116,9 +116,14 @@ async def _kill(world: World, case: Case, since: int) -> float:
         return after[0] if after else None
 
     action: Asked = await until(acted, PATIENCE, "the new worker goes on")
-    last = before[-1]
-    due = last.at + INTERVAL if any(path in last.path for path in TICKS) else last.at
+    due = before[-1].at + INTERVAL if before and _ends_a_tick(before) else 0.0
     return max(action.at - max(ready, due), 0.0)
+
+
+def _ends_a_tick(writes: Sequence[Asked]) -> bool:
+    """Whether an interval follows the last of a rollout's writes: also the scaling up, before any weight."""
+    has_weight = any(ROUTES in one.path for one in writes)
+    return not has_weight or any(path in writes[-1].path for path in TICKS)
 
 
 async def _writes(case: Case, since: int) -> list[Asked]:
