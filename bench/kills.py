@@ -87,7 +87,7 @@ async def _rollout(world: World, case: Case, book: Book, kills: int) -> None:
         while not end.done() and len(book.resumed) < kills:
             await asyncio.wait([end], timeout=random.uniform(0, INTERVAL + CHECK))
             if not end.done():
-                book.resumed.append(await _kill(world, case, since))
+                book.resumed += await _kill(world, case, since, end)
         ended = await end
     assert ended.outcome == "Promoted", ended
     _judge(book, case.cluster.trail.of(case.namespace)[begin:], ended)
@@ -104,20 +104,20 @@ async def _ending(case: Case, run: str) -> AsyncIterator[asyncio.Task[Ended]]:
             await task
 
 
-async def _kill(world: World, case: Case, since: int) -> float:
-    """Kill the worker and start another; gives how long its next action kept people waiting."""
+async def _kill(world: World, case: Case, since: int, end: asyncio.Task[Ended]) -> list[float]:
+    """Kill the worker and start another; gives how long its next action was late, if any was left."""
     await world.kill_worker()
     before = await _writes(case, since)
     await world.start_worker()
     ready = datetime.fromisoformat(READY.findall(world.worker_logs())[-1]).timestamp()
 
-    async def acted() -> Asked | None:
-        after = (await _writes(case, since))[len(before) :]
-        return after[0] if after else None
+    async def goes_on() -> bool:
+        return end.done() or len(await _writes(case, since)) > len(before)
 
-    action: Asked = await until(acted, PATIENCE, "the new worker goes on")
+    await until(goes_on, PATIENCE, "the new worker goes on")
+    after = (await _writes(case, since))[len(before) :]
     due = before[-1].at + INTERVAL if before and _ends_a_tick(before) else 0.0
-    return max(action.at - max(ready, due), 0.0)
+    return [max(action.at - max(ready, due), 0.0) for action in after[:1]]
 
 
 def _ends_a_tick(writes: Sequence[Asked]) -> bool:
