@@ -17,6 +17,8 @@ KEYWORDS = ("Cluster", "Namespace", "Target", "Application", "Phase", "Revision"
 SEARCH_ATTRIBUTES = (*(f"Canary{name}=Keyword" for name in KEYWORDS), "CanaryWeight=Int")
 # The default batches timers by the second, which short intervals would show.
 TIMERS = 'history.timerProcessorMaxTimeShift="10ms"'
+# A killed server loses nothing by it, only one whose machine lost power; and all is a third faster.
+UNSYNCHRONISED = "synchronous=0"
 RETENTION = "2592000s"  # 30 days; start-dev makes its namespace with one
 READY_WITHIN = 30.0
 
@@ -40,7 +42,7 @@ class TemporalServer:
             *("--port", str(port), "--ui-port", str(ui_port)),
             *("--http-port", str(http), "--metrics-port", str(metrics)),
             *("--db-filename", str(directory / "temporal.db"), "--log-level", "warn"),
-            *("--dynamic-config-value", TIMERS, *attributes),
+            *("--sqlite-pragma", UNSYNCHRONISED, "--dynamic-config-value", TIMERS, *attributes),
             log=directory / "temporal.log",
         )
         try:
