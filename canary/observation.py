@@ -48,10 +48,14 @@ class Workload(Stored):
 
 
 class Routes(Stored):
-    """The weights that stand in the VirtualService."""
+    """The weights that stand in the VirtualService, of the requests that the canary may get."""
 
     primary: Weight
     canary: Weight
+    is_mirrored: bool = False
+    """Whether requests are mirrored to the canary."""
+    is_intact: bool = True
+    """Whether what was generated stands as it was generated, weights and mirroring apart."""
     decided_at: datetime | None = None
     """The moment of the decision that wrote them, from the fence annotation."""
     manager: str = ""

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import Field
 
+from canary.alert import AlertSpec
 from canary.stored import Stored
 
 Weight = int
@@ -17,6 +18,8 @@ class WorkloadKind(StrEnum):
 
     DEPLOYMENT = "Deployment"
     DAEMON_SET = "DaemonSet"
+    SERVICE = "Service"
+    """No workload of its own: two Services that the owner points where they shall."""
 
 
 class TargetRef(Stored):
@@ -25,6 +28,20 @@ class TargetRef(Stored):
     kind: WorkloadKind = WorkloadKind.DEPLOYMENT
     name: str
     api_version: str = "apps/v1"
+
+
+class ObjectMetadata(Stored):
+    """Labels and annotations of one's own for a generated object."""
+
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+
+
+class UnmanagedMetadata(Stored):
+    """The keys of labels and annotations on the Services that are others' to write."""
+
+    labels: tuple[str, ...] = ()
+    annotations: tuple[str, ...] = ()
 
 
 class ServiceSpec(Stored):
@@ -49,6 +66,22 @@ class ServiceSpec(Stored):
     headers: dict[str, Any] | None = None
     cors_policy: dict[str, Any] | None = None
     traffic_policy: dict[str, Any] | None = None
+    delegation: bool = False
+    """The VirtualService is delegated to by another one: it has neither hosts nor gateways."""
+    port_discovery: bool = False
+    """Every other port of the pods' containers is a port of the Services as well."""
+    headless: bool = False
+    traffic_distribution: str | None = None
+    apex_metadata: ObjectMetadata = ObjectMetadata()
+    """For the apex Service, and for the VirtualService as well."""
+    primary_metadata: ObjectMetadata = ObjectMetadata()
+    canary_metadata: ObjectMetadata = ObjectMetadata()
+    unmanaged: UnmanagedMetadata = UnmanagedMetadata()
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether connections are routed instead of requests."""
+        return (self.app_protocol or "").lower() == "tcp"
 
     @property
     def primary(self) -> str:
@@ -73,6 +106,15 @@ class HookType(StrEnum):
     ROLLBACK = "rollback"
     EVENT = "event"
 
+    @property
+    def is_gate(self) -> bool:
+        """Whether a hook of this type is asked until it opens, and a person may answer for it."""
+        return self in (
+            HookType.CONFIRM_ROLLOUT,
+            HookType.CONFIRM_TRAFFIC_INCREASE,
+            HookType.CONFIRM_PROMOTION,
+        )
+
 
 class WebhookSpec(Stored):
     """One call of a hook: a POST that counts as passed when it is answered 200 to 204 in time."""
@@ -84,6 +126,8 @@ class WebhookSpec(Stored):
     retries: int = 0
     metadata: dict[str, str] = Field(default_factory=dict)
     disable_tls: bool = False
+    mute_alert: bool = False
+    """Of a gate: no alert tells that it is closed."""
 
 
 class ThresholdRange(Stored):
@@ -112,6 +156,14 @@ class MetricTemplate(Stored):
     provider: MetricProvider = MetricProvider()
 
 
+class NoData(StrEnum):
+    """What a check comes to whose metric has no value or too few samples. Flagger knows `fail` only."""
+
+    FAIL = "fail"
+    HOLD = "hold"
+    PASS = "pass"  # noqa: S105 — a verdict
+
+
 class MetricSpec(Stored):
     """One metric of the analysis: a built-in by its name, or a template."""
 
@@ -120,6 +172,11 @@ class MetricSpec(Stored):
     threshold_range: ThresholdRange = ThresholdRange()
     template: MetricTemplate | None = None
     variables: dict[str, str] = Field(default_factory=dict)
+    no_data: NoData = NoData.FAIL
+    min_samples: float | None = None
+    """Fewer requests than this are no data; only a built-in counts them."""
+    warm_up: timedelta = timedelta(0)
+    """So long after the canary first got traffic it is measured without being judged."""
 
 
 class StepPlan(Stored):
@@ -129,6 +186,31 @@ class StepPlan(Stored):
     max_weight: Weight = 100
     step_weights: tuple[Weight, ...] = ()
     step_weight_promotion: Weight = 0
+    step_weights_promotion: tuple[Weight, ...] = ()
+    """The primary's weights on the way back, one after the other; the step to 100 goes without saying."""
+
+
+class Strategy(StrEnum):
+    """How a canary is exposed while it is judged, in Flagger's words."""
+
+    CANARY = "canary"
+    AB_TESTING = "ab-testing"
+    BLUE_GREEN = "blue-green"
+
+
+class SessionAffinity(Stored):
+    """Cookies that keep a user with the version that served them first."""
+
+    cookie_name: str
+    primary_cookie_name: str = ""
+    max_age: int = 86400
+    """Of the canary's cookie, in seconds."""
+    domain: str = ""
+    http_only: bool = False
+    partitioned: bool = False
+    path: str = ""
+    same_site: str = ""
+    secure: bool = False
 
 
 class AnalysisSpec(Stored):
@@ -137,10 +219,30 @@ class AnalysisSpec(Stored):
     interval: timedelta = timedelta(minutes=1)
     threshold: int = 1
     steps: StepPlan = StepPlan()
+    iterations: int = 0
+    """So many checks without steps of the weight: A/B testing with a `match`, blue/green without."""
+    match: tuple[dict[str, Any], ...] = ()
+    """Whose requests the canary may get; all others stay with the primary."""
+    mirror: bool = False
+    mirror_weight: int = 0
+    """The percentage of requests that is mirrored; 0: all, and not said."""
+    session_affinity: SessionAffinity | None = None
     metrics: tuple[MetricSpec, ...] = ()
     webhooks: tuple[WebhookSpec, ...] = ()
+    alerts: tuple[AlertSpec, ...] = ()
     primary_ready_threshold: int = 100
     canary_ready_threshold: int = 100
+
+    @property
+    def strategy(self) -> Strategy:
+        """How the canary is exposed (Flagger's `DeploymentStrategy()`)."""
+        if self.iterations:
+            return Strategy.AB_TESTING if self.match else Strategy.BLUE_GREEN
+        return Strategy.CANARY
+
+    def hooks(self, *types: HookType) -> tuple[WebhookSpec, ...]:
+        """The hooks of these types, type by type, each type in the document's order."""
+        return tuple(hook for type_ in types for hook in self.webhooks if hook.type is type_)
 
 
 class TestLoader(Stored):
@@ -166,9 +268,18 @@ class CanarySpec(Stored):
     test_loader: TestLoader | None = None
     autoscaler: str | None = None
     """The target's HorizontalPodAutoscaler, where the document names it."""
+    primary_min_replicas: int | None = None
+    """The primary's autoscaler has this minimum instead of the target's."""
+    primary_max_replicas: int | None = None
     progress_deadline: timedelta = timedelta(seconds=600)
     skip_analysis: bool = False
     suspend: bool = False
+    revert_on_deletion: bool = True
+    """Whether the way out brings the workload back as it was; if not, the target stays at zero (D13)."""
+    metrics_server: str | None = None
+    """The Prometheus of built-in metrics and inline queries; None: the cluster's."""
+    accepted_policies: tuple[str, ...] = ()
+    """`<Kind>/<name>` of policies that may stop matching once pods carry the primary's label."""
 
     @property
     def primary(self) -> str:
