@@ -16,7 +16,7 @@ from temporalio.exceptions import (
 )
 from temporalio.workflow import ParentClosePolicy
 
-from activities.cluster.initialisation import InitialisationActivities
+from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import Preflight, PreflightActivities
 from activities.cluster.primary import PrimaryActivities
@@ -198,7 +198,7 @@ class CanaryWorkflow:
         return False
 
     async def _route_to_primary(self, promoted: Revision) -> None:
-        await self._do(InitialisationActivities.establish_routes, self.spec, "route to the primary")
+        await self._establish("route to the primary")
         await workflow.sleep(self._delay, summary="the mesh learns the routes")
         seen = await self._observe()
         if self._wishes.abort is not None or self._is_leaving:
@@ -248,7 +248,7 @@ class CanaryWorkflow:
         """Bring Services, routes and load tester in line with a changed document."""
         self._has_new_spec = False
         await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
-        await self._do(InitialisationActivities.establish_routes, self.spec, "renew the routes")
+        await self._establish("renew the routes")
 
     # -- rollouts
 
@@ -408,6 +408,10 @@ class CanaryWorkflow:
         return await workflow.execute_activity_method(
             ObservationActivities.observe, self.spec, summary="look", **READ
         )
+
+    async def _establish(self, summary: str) -> None:
+        request = EstablishRequest(spec=self.spec)
+        await self._do(InitialisationActivities.establish_routes, request, summary)
 
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
         await workflow.execute_activity_method(act, argument, summary=summary, **WRITE)

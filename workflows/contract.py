@@ -54,6 +54,8 @@ class Verb(StrEnum):
 
     ABORT = "abort"
     RESTART = "restart"
+    APPROVE = "approve"
+    """Answer the gate that a rollout waits for; only a rollout has gates."""
 
 
 class Command(Stored):

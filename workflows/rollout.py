@@ -37,6 +37,7 @@ from canary.decision import (
 from canary.hooks import longest_calls
 from canary.ladder import decide, next_check, next_look
 from canary.observation import Observation, Routes
+from canary.routing import Routing
 from canary.situation import Situation
 from canary.spec import CanarySpec, Weight
 from canary.status import Outcome, Person, Phase, RolloutStatus
@@ -236,7 +237,8 @@ class RolloutWorkflow:
         )
 
     async def _shift(self, weight: Weight) -> bool:
-        request = ShiftRequest(spec=self._spec, weight=weight, decided_at=workflow.now(), seen=self._routes)
+        routing = Routing(weight=weight)
+        request = ShiftRequest(spec=self._spec, routing=routing, decided_at=workflow.now(), seen=self._routes)
         written = await workflow.execute_activity_method(
             TrafficActivities.shift_traffic, request, summary=f"canary weight {weight}", **TRAFFIC
         )

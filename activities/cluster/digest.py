@@ -13,7 +13,7 @@ from canary.readiness import judge_readiness
 from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import WorkloadKind
 
-_WORKLOADS = frozenset(WorkloadKind)
+_WORKLOADS = frozenset({WorkloadKind.DEPLOYMENT, WorkloadKind.DAEMON_SET})
 METADATA_ONLY = frozenset({"ConfigMap", "Secret"})
 """Kinds whose content is none of the watch's business: a new version is all it sees."""
 _ANY_MOMENT = datetime.min.replace(tzinfo=UTC)

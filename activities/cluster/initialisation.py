@@ -11,11 +11,20 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import loadtester, manifests, marks, paths
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
+from canary.routing import Routing
 from canary.spec import CanarySpec
+from canary.stored import Stored
 
 ENDPOINTS_POLL = timedelta(milliseconds=200)
 ENDPOINTS_LOOKS = 10
 """Before an attempt ends: what it wrote need not be written again for each look."""
+
+
+class EstablishRequest(Stored):
+    """The canary whose routes shall be there, and what they shall say."""
+
+    spec: CanarySpec
+    routing: Routing = Routing()
 
 
 class InitialisationActivities:
@@ -37,14 +46,14 @@ class InitialisationActivities:
 
     @activity.defn
     @guarded
-    async def establish_routes(self, spec: CanarySpec) -> None:
+    async def establish_routes(self, request: EstablishRequest) -> None:
         """Services and DestinationRules, endpoints seen, VirtualService, and last the apex selector.
 
         Safe to repeat: an existing VirtualService or apex Service is adopted once, its original kept.
         """
-        api = await self._clusters.get(spec.cluster)
+        api = await self._clusters.get(request.spec.cluster)
+        spec = await _with_target_port(api, request.spec)
         kind = spec.target.kind
-        spec = await _with_target_port(api, spec)
         primary = await api.get(paths.one(kind, spec.namespace, spec.primary))
         target = await api.get(paths.one(kind, spec.namespace, spec.target.name))
         await asyncio.gather(*_services_and_rules(api, spec, target, primary))

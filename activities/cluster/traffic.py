@@ -11,7 +11,8 @@ from activities.cluster import manifests, marks, paths
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.observation import Routes
-from canary.spec import CanarySpec, Weight
+from canary.routing import Routing
+from canary.spec import CanarySpec
 from canary.stored import Stored
 
 CONFLICTS = 5
@@ -27,10 +28,10 @@ class Written(StrEnum):
 
 
 class ShiftRequest(Stored):
-    """The weight the canary shall have, and when that was decided."""
+    """What the routes shall say, and when that was decided."""
 
     spec: CanarySpec
-    weight: Weight
+    routing: Routing
     decided_at: datetime
     seen: Routes | None = None
     """The routes as the decision saw them: if they still stand they need not be read again."""
@@ -45,7 +46,7 @@ class TrafficActivities:
     @activity.defn
     @guarded
     async def shift_traffic(self, request: ShiftRequest) -> Written:
-        """Give the canary *weight* percent and the primary the rest.
+        """Write the routes as they are wanted.
 
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
@@ -60,14 +61,14 @@ class TrafficActivities:
                 found = await self._create(api, request)
             if marks.is_superseded(found["metadata"], request.decided_at):
                 return Written.SUPERSEDED
-            routes = manifests.with_weight(request.spec, found, request.weight)
+            routes = manifests.with_weight(request.spec, found, request.routing.weight)
             if await _write(api, path, found["metadata"]["resourceVersion"], routes, request):
                 return Written.DONE
         raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
 
     async def _create(self, api: ClusterApi, request: ShiftRequest) -> Object:
         """Bring back a VirtualService that somebody deleted."""
-        body = manifests.virtual_service(request.spec, request.weight)
+        body = manifests.virtual_service(request.spec, request.routing.weight)
         try:
             return await api.create(paths.collection("VirtualService", request.spec.namespace), body)
         except ApiError as error:
@@ -83,7 +84,7 @@ async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bo
     seen = request.seen
     if seen is None or not seen.version or (seen.decided_at and seen.decided_at > request.decided_at):
         return False
-    routes = manifests.our_routes(request.spec, request.weight)
+    routes = manifests.our_routes(request.spec, request.routing.weight)
     try:
         return await _write(api, path, seen.version, routes, request)
     except ApiError as error:

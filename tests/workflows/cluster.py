@@ -7,6 +7,7 @@ from typing import Any
 
 from temporalio import activity
 
+from activities.cluster.initialisation import EstablishRequest
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
 from activities.cluster.removal import RemovalRequest
@@ -121,8 +122,8 @@ class Cluster:
         @activity.defn
         async def shift_traffic(request: ShiftRequest) -> Written:
             await self._enter("shift_traffic")
-            self.weight = request.weight
-            self.log.append(f"weight {request.weight}")
+            self.weight = request.routing.weight
+            self.log.append(f"weight {self.weight}")
             return Written.DONE
 
         @activity.defn
@@ -160,7 +161,7 @@ class Cluster:
             self.log.append("load tester")
 
         @activity.defn
-        async def establish_routes(_: CanarySpec) -> None:
+        async def establish_routes(_: EstablishRequest) -> None:
             self.weight = 0
             self.log.append("routes")
 

@@ -1,0 +1,41 @@
+"""What is told of a rollout as it happens: to Kubernetes Events, event hooks and alerts."""
+
+from datetime import datetime
+from enum import StrEnum
+
+from canary.alert import Severity
+from canary.spec import CanarySpec
+from canary.status import Phase, Revision
+from canary.stored import Stored
+
+
+class NoticeType(StrEnum):
+    """Kubernetes' two types of Event."""
+
+    NORMAL = "Normal"
+    WARNING = "Warning"
+
+
+class Notice(Stored):
+    """One thing that happened, in Flagger's words."""
+
+    type: NoticeType = NoticeType.NORMAL
+    reason: str
+    """The kind of thing, as a Kubernetes Event has it: `WeightAdvanced`, `CheckFailed`, …"""
+    message: str
+    severity: Severity | None = None
+    """How loud alerts tell of it; None: alerts do not."""
+    is_detailed: bool = False
+    """Whether an alert of it tells the target, the threshold, the deadline and the routes as well."""
+    alert: str = ""
+    """What alerts say, where that differs from the message."""
+
+
+class Announcement(Stored):
+    """A notice, and the canary it is about as it stood then."""
+
+    spec: CanarySpec
+    phase: Phase
+    revision: Revision
+    notice: Notice
+    at: datetime
