@@ -8,7 +8,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import loadtester, manifests, marks, paths
+from activities.cluster import loadtester, marks, paths, routes, services, workloads
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.routing import Routing
@@ -78,10 +78,10 @@ async def _with_target_port(api: ClusterApi, spec: CanarySpec) -> CanarySpec:
 def _services_and_rules(api: ClusterApi, spec: CanarySpec, target: Object, primary: Object) -> list[Any]:
     calls = []
     for name, workload in ((spec.service.canary, target), (spec.service.primary, primary)):
-        label, value = manifests.selector_label(workload)
-        body = manifests.service(spec, name, {label: value}, {label: name})
+        label, value = workloads.selector_label(workload)
+        body = services.service(spec, name, {label: value}, {label: name})
         calls.append(api.apply(paths.one("Service", spec.namespace, name), body, force=True))
-        rule = manifests.destination_rule(spec, name)
+        rule = services.destination_rule(spec, name)
         calls.append(api.apply(paths.one("DestinationRule", spec.namespace, name), rule, force=True))
     return calls
 
@@ -101,24 +101,22 @@ async def _virtual_service(api: ClusterApi, spec: CanarySpec) -> None:
     path = paths.one("VirtualService", spec.namespace, spec.service.name)
     found = await api.find(path)
     if found is None:
-        await api.create(
-            paths.collection("VirtualService", spec.namespace), manifests.virtual_service(spec, 0)
-        )
+        await api.create(paths.collection("VirtualService", spec.namespace), routes.virtual_service(spec, 0))
         return
-    wanted = manifests.virtual_service_spec(spec, 0)
-    if manifests.weights(spec, found) is not None:
-        wanted["http"] = manifests.with_weight(spec, found, 0)
+    wanted = routes.virtual_service_spec(spec, 0)
+    if routes.weights(spec, found) is not None:
+        wanted["http"] = routes.with_weight(spec, found, 0)
     await api.patch(path, {"metadata": _adoption(found, found["spec"]), "spec": wanted})
 
 
 async def _apex(api: ClusterApi, spec: CanarySpec, target: Object, primary: Object) -> None:
     """Point the apex Service at the primary; every port it has stays."""
-    label, value = manifests.selector_label(primary)
+    label, value = workloads.selector_label(primary)
     path = paths.one("Service", spec.namespace, spec.service.name)
     found = await api.find(path)
     if found is None:
-        own = {label: manifests.selector_label(target)[1]}
-        body = manifests.service(spec, spec.service.name, {label: value}, own)
+        own = {label: workloads.selector_label(target)[1]}
+        body = services.service(spec, spec.service.name, {label: value}, own)
         await api.apply(path, body, force=True)
         return
     live = found["spec"]
@@ -130,7 +128,7 @@ async def _apex(api: ClusterApi, spec: CanarySpec, target: Object, primary: Obje
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": spec.service.name, "namespace": spec.namespace},
-        "spec": {"selector": {label: value}, "ports": [*(same or [manifests.service_port(spec)]), *ports]},
+        "spec": {"selector": {label: value}, "ports": [*(same or [services.service_port(spec)]), *ports]},
     }
     await api.apply(path, wanted, force=True)
 

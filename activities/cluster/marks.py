@@ -3,6 +3,8 @@
 from datetime import UTC, datetime
 from typing import Any
 
+from canary.spec import CanarySpec
+
 DECIDED_AT = "durable-canary.dev/decided-at"
 """The fence: when the decision was made that wrote the object. A later one is never undone."""
 PROMOTED = "durable-canary.dev/promoted"
@@ -49,3 +51,9 @@ def is_superseded(metadata: dict[str, Any], decided_at: datetime) -> bool:
     """Whether a later decision than *decided_at* has already written the object."""
     stored = read_stamp(metadata)
     return stored is not None and stored > decided_at
+
+
+def metadata(spec: CanarySpec, name: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
+    """The metadata of an object of ours, with the label that tells for which canary it was made."""
+    own = {**(labels or {}), CANARY: spec.target.name}
+    return {"metadata": {"name": name, "namespace": spec.namespace, "labels": own}}

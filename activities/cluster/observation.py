@@ -7,10 +7,11 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.cluster import configs, manifests, marks, paths
-from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi, Clusters, Object
+from activities.cluster import configs, marks, paths
+from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
-from canary.observation import Observation, Routes, Workload
+from activities.cluster.routes import read_routes
+from canary.observation import Observation, Workload
 from canary.revision import template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Revision
@@ -99,32 +100,8 @@ def read_primary(kind: WorkloadKind, found: Object) -> Workload:
     )
 
 
-def read_routes(spec: CanarySpec, virtual_service: Object) -> Routes | None:
-    """Read the weights of our route; None where there is no route of ours any more."""
-    weights = manifests.weights(spec, virtual_service)
-    if weights is None:
-        return None
-    metadata = virtual_service["metadata"]
-    return Routes(
-        primary=weights[0],
-        canary=weights[1],
-        decided_at=marks.read_stamp(metadata),
-        manager=_last_foreign_manager(metadata),
-        version=metadata["resourceVersion"] if manifests.is_all_ours(spec, virtual_service) else "",
-    )
-
-
 def _exceeded(status: dict[str, Any]) -> bool:
     return any(
         condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
         for condition in status.get("conditions") or []
     )
-
-
-def _last_foreign_manager(metadata: dict[str, Any]) -> str:
-    entries = [
-        entry
-        for entry in metadata.get("managedFields") or []
-        if entry.get("manager") != ROLLOUT_MANAGER and "f:spec" in (entry.get("fieldsV1") or {})
-    ]
-    return max(entries, key=lambda entry: entry.get("time", ""))["manager"] if entries else ""

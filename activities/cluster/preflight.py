@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from temporalio import activity
 
-from activities.cluster import manifests, marks, paths
+from activities.cluster import marks, paths, routes, workloads
 from activities.cluster.api import (
     ApiError,
     ClusterApi,
@@ -89,8 +89,8 @@ def _about_target(spec: CanarySpec, target: Object | None) -> list[Problem]:
         return [Problem(path="spec.targetRef.name", message=f"{name} not found", is_missing=True)]
     problems = []
     try:
-        manifests.selector_label(target)
-    except manifests.SelectorError as error:
+        workloads.selector_label(target)
+    except workloads.SelectorError as error:
         problems.append(Problem(path="spec.targetRef.name", message=str(error)))
     strategy = (target["spec"].get("strategy") or {}).get("type")
     if spec.target.kind is WorkloadKind.DEPLOYMENT and strategy == "Recreate":
@@ -128,7 +128,7 @@ def _about_flagger(spec: CanarySpec, canaries: list[Object]) -> list[Problem]:
 
 def _about_routes(spec: CanarySpec, found: list[Object]) -> list[Problem]:
     """Another VirtualService for one of our hosts on one of our gateways would take the traffic."""
-    ours = manifests.virtual_service_spec(spec, 0)
+    ours = routes.virtual_service_spec(spec, 0)
     problems = []
     for other in found:
         metadata = other["metadata"]

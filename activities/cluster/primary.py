@@ -10,7 +10,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import configs, manifests, marks, paths
+from activities.cluster import configs, marks, paths, workloads
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded
@@ -102,7 +102,7 @@ class PrimaryActivities:
             return Written.SUPERSEDED
         notes = primary["metadata"].get("annotations") or {}
         promoted = notes.get(marks.PROMOTED, "")
-        name = manifests.record_name(spec, promoted)
+        name = workloads.record_name(spec, promoted)
         record = await api.find(paths.one("ControllerRevision", spec.namespace, name))
         if record is None:
             text = f"The promoted template {promoted} of {spec.primary} is not recorded in the cluster."
@@ -167,7 +167,7 @@ async def _apply(  # noqa: PLR0913, PLR0917 — everything a primary is made of,
 ) -> None:
     """Apply the primary with the template of *target*."""
     template = configs.with_primary_names(target["spec"]["template"], tracked)
-    body = manifests.primary_workload(spec, target, template, replicas)
+    body = workloads.primary_workload(spec, target, template, replicas)
     body["metadata"]["annotations"] |= notes
     revision = revision_of(target, configs.hashes(tracked))
     body["spec"]["template"]["metadata"]["annotations"][marks.REVISION] = checksum(revision)
@@ -200,9 +200,9 @@ def _promoted(revision: Revision) -> dict[str, str]:
 
 async def _record(api: ClusterApi, spec: CanarySpec, target: Object, revision: Revision) -> None:
     """Keep the promoted template in the cluster, and drop the records of earlier ones."""
-    name = manifests.record_name(spec, revision.template)
+    name = workloads.record_name(spec, revision.template)
     collection = paths.collection("ControllerRevision", spec.namespace)
-    body = manifests.revision_record(spec, name, target["spec"]["template"])
+    body = workloads.revision_record(spec, name, target["spec"]["template"])
     known = await api.list(collection, labelSelector=f"{marks.CANARY}={spec.target.name}")
     names = [item["metadata"]["name"] for item in known["items"]]
     if name not in names:
@@ -266,6 +266,6 @@ async def _copy_autoscaler(api: ClusterApi, spec: CanarySpec) -> None:
     """Give the primary the autoscaler its target has, if it has one."""
     found = await find_autoscaler(api, spec)
     if found is not None:
-        body = manifests.autoscaler(spec, found)
+        body = workloads.autoscaler(spec, found)
         path = paths.one("HorizontalPodAutoscaler", spec.namespace, body["metadata"]["name"])
         await api.apply(path, body, force=True)

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from temporalio import activity
 
-from activities.cluster import loadtester, manifests, marks, paths
+from activities.cluster import loadtester, marks, paths, workloads
 from activities.cluster.api import ClusterApi, Clusters, Object, Patch
 from activities.cluster.guard import guarded
 from activities.cluster.initialisation import wait_for_endpoints
@@ -93,7 +93,7 @@ async def _promoted_template(api: ClusterApi, spec: CanarySpec, primary: Object)
     """The template the primary was last promoted to, from its record; None where there is none."""
     promoted = (primary["metadata"].get("annotations") or {}).get(marks.PROMOTED, "")
     record = await api.find(
-        paths.one("ControllerRevision", spec.namespace, manifests.record_name(spec, promoted))
+        paths.one("ControllerRevision", spec.namespace, workloads.record_name(spec, promoted))
     )
     if record is None:
         return None
@@ -109,7 +109,7 @@ async def _restore_apex(api: ClusterApi, spec: CanarySpec, target: Object) -> No
     metadata = found["metadata"]
     kept = (metadata.get("annotations") or {}).get(marks.ORIGINAL)
     original = json.loads(kept) if kept else {}
-    label, value = manifests.selector_label(target)
+    label, value = workloads.selector_label(target)
     wanted = {
         "selector": original.get("selector") or {label: value},
         "ports": original.get("ports") or found["spec"]["ports"],

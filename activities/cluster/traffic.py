@@ -7,7 +7,7 @@ from http import HTTPStatus
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import manifests, marks, paths
+from activities.cluster import marks, paths, routes
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.observation import Routes
@@ -61,14 +61,14 @@ class TrafficActivities:
                 found = await self._create(api, request)
             if marks.is_superseded(found["metadata"], request.decided_at):
                 return Written.SUPERSEDED
-            routes = manifests.with_weight(request.spec, found, request.routing.weight)
-            if await _write(api, path, found["metadata"]["resourceVersion"], routes, request):
+            http = routes.with_weight(request.spec, found, request.routing.weight)
+            if await _write(api, path, found["metadata"]["resourceVersion"], http, request):
                 return Written.DONE
         raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
 
     async def _create(self, api: ClusterApi, request: ShiftRequest) -> Object:
         """Bring back a VirtualService that somebody deleted."""
-        body = manifests.virtual_service(request.spec, request.routing.weight)
+        body = routes.virtual_service(request.spec, request.routing.weight)
         try:
             return await api.create(paths.collection("VirtualService", request.spec.namespace), body)
         except ApiError as error:
@@ -84,25 +84,23 @@ async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bo
     seen = request.seen
     if seen is None or not seen.version or (seen.decided_at and seen.decided_at > request.decided_at):
         return False
-    routes = manifests.our_routes(request.spec, request.routing.weight)
+    http = routes.our_routes(request.spec, request.routing.weight)
     try:
-        return await _write(api, path, seen.version, routes, request)
+        return await _write(api, path, seen.version, http, request)
     except ApiError as error:
         if error.status == HTTPStatus.NOT_FOUND:
             return False
         raise
 
 
-async def _write(
-    api: ClusterApi, path: str, version: str, routes: list[Object], request: ShiftRequest
-) -> bool:
+async def _write(api: ClusterApi, path: str, version: str, http: list[Object], request: ShiftRequest) -> bool:
     """Write the routes onto the object of this version; whether it was still the newest."""
     body = {
         "metadata": {
             "resourceVersion": version,
             "annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)},
         },
-        "spec": {"http": routes},
+        "spec": {"http": http},
     }
     try:
         await api.patch(path, body)
