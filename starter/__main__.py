@@ -172,6 +172,24 @@ def restart(  # noqa: PLR0913 — the command's own options
 
 
 @app.command()
+def approve(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    reason: Reason = "",
+    who: As = None,
+) -> None:
+    """Answer the gate that the rollout waits for: it goes on."""
+    from starter import connection, names
+    from starter.commands import send, wish
+
+    reference = names.Reference(name, namespace, cluster)
+    connection.run(context, lambda client: send(client, reference, wish("approve", who, reason)))
+
+
+@app.command()
 def history(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     name: Name,

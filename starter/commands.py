@@ -1,4 +1,4 @@
-"""`canary abort` and `canary restart`: a person's wish, recorded whether or not a worker runs."""
+"""`canary abort`, `restart` and `approve`: a person's wish, recorded whether or not a worker runs."""
 
 import asyncio
 import getpass
@@ -53,12 +53,20 @@ def command(who: str | None, reason: str) -> Command:
 async def send(client: Client, reference: Reference, wish: Wish) -> int:
     """Send a wish to the running rollout, and where none runs to the canary."""
     found = await find_canary(client, reference)
-    for workflow in (rollout_id(found.tail), canary_id(found.tail)):
+    for workflow in _takers(wish.verb, found.tail):
         answer = await _offer(client.get_workflow_handle(workflow), wish)
         if answer is not None:
             print(answer)
             return Exit.DONE
+    if wish.verb is Verb.APPROVE:
+        raise RefusedError(f"Cannot approve {reference}: no rollout is running, so no gate waits.")
     raise RefusedError(f"Cannot {wish.verb} {reference}: neither a rollout nor its canary is running.")
+
+
+def _takers(verb: Verb, tail: str) -> tuple[str, ...]:
+    """The workflows that take a verb, the first that runs; only a rollout has gates to approve."""
+    rollout = rollout_id(tail)
+    return (rollout,) if verb is Verb.APPROVE else (rollout, canary_id(tail))
 
 
 async def _offer(handle: WorkflowHandle[object, object], wish: Wish) -> str | None:

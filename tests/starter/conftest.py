@@ -105,6 +105,11 @@ class _Entity:
     def abort_signal(self, command: Any = None) -> None:
         self.received.append(Command.model_validate(command or {}))
 
+    @workflow.update(name="approve")
+    def approve(self, command: Command) -> Answer:
+        self.received.append(command)
+        return Answer(message="approve accepted")
+
     @workflow.query
     def commands(self) -> list[Command]:
         return self.received

@@ -59,6 +59,27 @@ async def test_a_refusal_is_an_error_with_the_engines_sentence(engine: Any) -> N
         await send(engine.client, Reference("backend", spec.namespace), wish("abort", "ada", "too late"))
 
 
+async def test_approve_goes_to_the_running_rollout(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+    await engine.rollout(spec, engine.row(spec, Phase.WAITING))
+
+    await send(engine.client, Reference("backend", spec.namespace), wish("approve", "ada", "looks fine"))
+
+    (command,) = await received(engine, rollout_id(spec.tail))
+    assert (command.who, command.reason) == ("ada", "looks fine")
+    assert capsys.readouterr().out == "approve accepted\n"
+
+
+async def test_a_canary_without_a_rollout_has_no_gate_to_approve(engine: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    with pytest.raises(RefusedError, match=r"no rollout is running, so no gate waits\."):
+        await send(engine.client, Reference("backend", spec.namespace), wish("approve", "ada", ""))
+    assert await received(engine, canary_id(spec.tail)) == []
+
+
 async def test_without_a_worker_the_same_command_becomes_a_signal(idle: Any, capsys: Any) -> None:
     spec = idle.spec(namespace=idle.namespace())
     canary = await idle.canary(spec)
