@@ -86,7 +86,8 @@ class Prometheus:
         """
         provider = metric.template.provider if metric.template else MetricProvider()
         namespace = metric.template.namespace if metric.template else spec.namespace
-        route = await self._reach.prometheus(spec.cluster, namespace, provider.address)
+        address = provider.address if metric.template else spec.metrics_server
+        route = await self._reach.prometheus(spec.cluster, namespace, address)
         credentials = await self._credentials(spec, namespace, provider)
         if route.proxy and (credentials or _has_credentials(route.url, provider)):
             raise MeasurementError(

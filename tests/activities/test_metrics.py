@@ -365,6 +365,14 @@ async def test_a_template_names_its_own_prometheus(server: Server) -> None:
     assert server.requests[0].path == "/api/v1/query"
 
 
+async def test_a_canary_names_the_prometheus_of_its_built_in_metrics(server: Server) -> None:
+    server.answers(series("7"))
+    prometheus = Prometheus(Outside("http://127.0.0.1:1"), Secrets(), ThreadPoolExecutor(1))
+    spec = SPEC.model_copy(update={"metrics_server": server.url})
+
+    assert await prometheus.query(spec, BUILT_IN, "up") == 7.0
+
+
 async def test_a_proxied_prometheus_is_asked_by_the_proxy() -> None:
     relay = Relay(200, json.dumps({"data": {"resultType": "vector", "result": series("5")}}).encode())
     prometheus = Prometheus(Outside("http://prometheus.x:9090", relay), Secrets(), ThreadPoolExecutor(1))
