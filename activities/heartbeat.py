@@ -4,9 +4,10 @@ The one module here that the others may import.
 """
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import timedelta
+from typing import Any
 
 from temporalio import activity
 
@@ -16,16 +17,16 @@ HEARTBEAT_TIMEOUT = timedelta(seconds=2)
 
 
 @asynccontextmanager
-async def heartbeating() -> AsyncIterator[None]:
-    """Heartbeat the running activity for as long as the block lasts."""
-    beats = asyncio.create_task(_beat())
+async def heartbeating(details: Callable[[], Sequence[Any]] = tuple) -> AsyncIterator[None]:
+    """Heartbeat the running activity for as long as the block lasts, each time with *details*."""
+    beats = asyncio.create_task(_beat(details))
     try:
         yield
     finally:
         beats.cancel()
 
 
-async def _beat() -> None:
+async def _beat(details: Callable[[], Sequence[Any]]) -> None:
     while True:
         await asyncio.sleep(INTERVAL)  # what is over before costs no heartbeat
-        activity.heartbeat()
+        activity.heartbeat(*details())

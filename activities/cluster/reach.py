@@ -87,6 +87,10 @@ class Reach:
         api = await self._clusters.get(cluster)
         return await self._route(api, namespace, url, api.settings.load_tester)
 
+    async def alert(self, cluster: str, namespace: str, url: str) -> Route:
+        """Return the way to the address of an alert, which has nothing to do with load testers."""
+        return await self._route(await self._clusters.get(cluster), namespace, url, None)
+
     async def _route(self, api: ClusterApi, namespace: str, url: str, base: str | None) -> Route:
         if api.settings.reach == DIRECT and not base:
             return Route(url)
