@@ -97,8 +97,11 @@ class _NotSentError(Exception):
 class AlertActivities:
     """Sends alerts."""
 
-    def __init__(self, reach: Reach, secrets: Secrets, client: httpx.AsyncClient) -> None:
+    def __init__(
+        self, reach: Reach, secrets: Secrets, client: httpx.AsyncClient, *, seconds: float = TIMEOUT
+    ) -> None:
         self._reach = reach
+        self._seconds = seconds
         self._secrets = secrets
         self._client = client
 
@@ -149,13 +152,13 @@ class AlertActivities:
         message = Message(request.spec, request.phase, request.revision, request.notice)
         body = to_json(body_of(provider, message))
         try:
-            async with asyncio.timeout(TIMEOUT):
+            async with asyncio.timeout(self._seconds):
                 if provider.proxy:
                     status, text = await _post_by(provider.proxy, address, body, headers)
                 else:
                     status, text = await self._post(cluster, provider.namespace, address, body, headers)
         except TimeoutError:
-            raise _NotSentError(f"no answer within {TIMEOUT:g} s") from None
+            raise _NotSentError(f"no answer within {self._seconds:g} s") from None
         except httpx.InvalidURL:
             raise _NotSentError("its address is no URL", is_final=True) from None
         except httpx.TransportError as error:
@@ -188,7 +191,7 @@ class AlertActivities:
         if "Authorization" in headers or "@" in urlsplit(route.url).netloc:
             raise _NotSentError("the API server, by which it is reached, drops credentials", is_final=True)
         return await route.proxy.send(
-            route.url, body=body, headers=headers, seconds=TIMEOUT + 1, limit=_LONGEST_ANSWER
+            route.url, body=body, headers=headers, seconds=self._seconds + 1, limit=_LONGEST_ANSWER
         )
 
 
@@ -206,8 +209,8 @@ def _conclude(failures: list[str], refusals: list[str]) -> None:
 
 
 def _worded(alert: AlertSpec, error: BaseException) -> str:
-    provider = alert.provider
-    return f"Alert {alert.name} cannot be sent by {provider.namespace}/{provider.name}: {str(error).rstrip('.')}."
+    by, why = f"{alert.provider.namespace}/{alert.provider.name}", str(error).rstrip(".")
+    return f"Alert {alert.name} cannot be sent by {by}: {why}."
 
 
 async def _post_by(proxy: str, address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:
