@@ -16,14 +16,18 @@ from starter.options import (
     As,
     Cluster,
     Files,
+    Form,
     Globals,
     Name,
     Namespace,
     Output,
     OutputOption,
     Reason,
+    Reports,
+    Run,
     Timeout,
 )
+from starter.verbs import add_verbs
 
 app = typer.Typer(
     cls=AnywhereGroup,
@@ -135,58 +139,7 @@ def show_status(  # noqa: PLR0913 — the command's own options
         connection.run(context, lambda client: status.print_status(client, reference, color=color))
 
 
-@app.command()
-def abort(  # noqa: PLR0913 — the command's own options
-    context: typer.Context,
-    name: Name,
-    *,
-    namespace: Namespace = "default",
-    cluster: Cluster = None,
-    reason: Reason = "",
-    who: As = None,
-) -> None:
-    """Send all traffic back to the primary and end the rollout."""
-    from starter import connection, names
-    from starter.commands import send, wish
-
-    reference = names.Reference(name, namespace, cluster)
-    connection.run(context, lambda client: send(client, reference, wish("abort", who, reason)))
-
-
-@app.command()
-def restart(  # noqa: PLR0913 — the command's own options
-    context: typer.Context,
-    name: Name,
-    *,
-    namespace: Namespace = "default",
-    cluster: Cluster = None,
-    reason: Reason = "",
-    who: As = None,
-) -> None:
-    """Start the analysis again, from weight zero."""
-    from starter import connection, names
-    from starter.commands import send, wish
-
-    reference = names.Reference(name, namespace, cluster)
-    connection.run(context, lambda client: send(client, reference, wish("restart", who, reason)))
-
-
-@app.command()
-def approve(  # noqa: PLR0913 — the command's own options
-    context: typer.Context,
-    name: Name,
-    *,
-    namespace: Namespace = "default",
-    cluster: Cluster = None,
-    reason: Reason = "",
-    who: As = None,
-) -> None:
-    """Answer the gate that the rollout waits for: it goes on."""
-    from starter import connection, names
-    from starter.commands import send, wish
-
-    reference = names.Reference(name, namespace, cluster)
-    connection.run(context, lambda client: send(client, reference, wish("approve", who, reason)))
+add_verbs(app)
 
 
 @app.command()
@@ -196,20 +149,42 @@ def history(  # noqa: PLR0913 — the command's own options
     *,
     namespace: Namespace = "default",
     cluster: Cluster = None,
-    number: Annotated[
-        int | None, typer.Option("--rollout", help="One rollout with its checks; 1 is the newest.", min=1)
-    ] = None,
+    run: Run = None,
+    reports: Reports = None,
     output: OutputOption = Output.TABLE,
 ) -> None:
     """List every rollout of a canary, and with -o wide every check: query, value, bound, verdict."""
     from starter import connection, history, names
 
     reference = names.Reference(name, namespace, cluster)
-    color = context.ensure_object(Globals).color
-    if number is None:
-        connection.run(context, lambda client: history.print_history(client, reference, output, color=color))
-    else:
-        connection.run(context, lambda client: history.print_one(client, reference, number, color=color))
+    settings = context.ensure_object(Globals)
+    request = history.Request(reference, settings.reports(reports), run)
+    connection.run(
+        context, lambda client: history.print_history(client, request, output, color=settings.color)
+    )
+
+
+@app.command()
+def report(  # noqa: PLR0913 — the command's own options
+    context: typer.Context,
+    name: Name,
+    *,
+    namespace: Namespace = "default",
+    cluster: Cluster = None,
+    run: Run = None,
+    reports: Reports = None,
+    form: Annotated[Form, typer.Option("--output", "-o", help="The form of the report.")] = Form.TEXT,
+) -> None:
+    """Write the evidence of rollouts, each check and who took a hand: as text, JSON or one HTML page."""
+    from starter import connection, history, names
+    from starter import report as reporting
+
+    reference = names.Reference(name, namespace, cluster)
+    settings = context.ensure_object(Globals)
+    request = history.Request(reference, settings.reports(reports), run)
+    connection.run(
+        context, lambda client: reporting.print_report(client, request, form, color=settings.color)
+    )
 
 
 @app.command("delete")

@@ -1,6 +1,6 @@
 """What a rollout's history holds for people: every move, every check with its measurements, every command."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -15,17 +15,22 @@ from canary.analysis import (
     AnalyseRequest,
     AnalysisResult,
     Check,
+    CheckRecord,
+    HookAnswer,
     Measurement,
     Verdict,
     judge_check,
     judge_measurement,
 )
-from canary.spec import MetricSpec
+from canary.spec import CanarySpec, MetricSpec, Weight
 from canary.status import ListRow
 from workflows.contract import ROW, Command, Verb
 
 ANALYSE = "analyse"
 """The activity that carries out one check."""
+
+Measured = tuple[MetricSpec, Measurement, Verdict]
+"""A metric with its bounds, what was measured, and what that came to."""
 
 Model = TypeVar("Model")
 
@@ -46,13 +51,62 @@ class Checked:
         return Verdict(result=AnalysisResult.SUCCESSFUL)
 
     @property
-    def measurements(self) -> list[tuple[MetricSpec, Measurement, Verdict]]:
+    def measurements(self) -> list[Measured]:
         """Each metric with its value and its own verdict."""
-        spec = self.request.spec
-        return [
-            (metric, measurement, judge_measurement(spec, metric, measurement))
-            for metric, measurement in zip(spec.analysis.metrics, self.check.measurements, strict=False)
-        ]
+        return _measured(self.request.spec, self.check.measurements)
+
+    @property
+    def weight(self) -> Weight:
+        """What the canary had of the traffic."""
+        return self.request.weight
+
+    @property
+    def revision(self) -> str:
+        """The revision that was judged."""
+        return self.request.revision.template
+
+    @property
+    def hooks(self) -> Sequence[HookAnswer]:
+        """What each hook answered."""
+        return self.check.hooks
+
+
+@dataclass(frozen=True)
+class Kept:
+    """One check as a rollout carries it on, and as its stored report holds it."""
+
+    spec: CanarySpec
+    record: CheckRecord
+
+    @property
+    def at(self) -> datetime:
+        """When it was over."""
+        return self.record.at
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the check came to."""
+        return self.record.verdict
+
+    @property
+    def measurements(self) -> list[Measured]:
+        """Each metric with its value and its own verdict."""
+        return _measured(self.spec, self.record.measurements)
+
+    @property
+    def weight(self) -> Weight:
+        """What the canary had of the traffic."""
+        return self.record.weight
+
+    @property
+    def revision(self) -> str:
+        """The revision that was judged."""
+        return self.record.revision.template
+
+    @property
+    def hooks(self) -> Sequence[HookAnswer]:
+        """What each hook answered."""
+        return self.record.hooks
 
 
 @dataclass(frozen=True)
@@ -72,7 +126,7 @@ class Moved:
     row: ListRow
 
 
-Evidence = Checked | Commanded | Moved
+Evidence = Checked | Kept | Commanded | Moved
 
 
 async def evidence(
@@ -146,6 +200,13 @@ class _Reader:
         decoded = await self._converter.decode(payloads.payloads, [model])
         value: Model = decoded[0]
         return value
+
+
+def _measured(spec: CanarySpec, measurements: Sequence[Measurement]) -> list[Measured]:
+    return [
+        (metric, measurement, judge_measurement(spec, metric, measurement))
+        for metric, measurement in zip(spec.analysis.metrics, measurements, strict=False)
+    ]
 
 
 def _moment(event: HistoryEvent) -> datetime:

@@ -1,70 +1,60 @@
 """`canary history`: every rollout of a canary, and of one rollout every check and every command."""
 
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 from temporalio.client import Client
 
-from starter import listing, tables, words
-from starter.endings import with_outcomes
-from starter.errors import Exit, UsageError
-from starter.evidence import Checked, Commanded, Evidence, Moved, evidence
-from starter.listing import READABLE, Listed
+from starter import record, tables, words
+from starter.errors import Exit
+from starter.evidence import Commanded, Evidence, Moved
 from starter.names import Reference
 from starter.options import Output
-from workflows import contract
+from starter.rollouts import SHOWN_OF_RUN, Rollout, choose, find_rollouts
+from starter.store import ReportStore
 
-COLUMNS = ("ROLLOUT", "CLUSTER", "NAME", "REVISION", "STARTED", "CLOSED", "OUTCOME", "MESSAGE")
+Numbered = tuple[int, Rollout]
+"""A rollout and its number, 1 for the newest."""
+COLUMNS = ("ROLLOUT", "RUN", "CLUSTER", "NAME", "REVISION", "STARTED", "CLOSED", "OUTCOME", "MESSAGE")
 
 
-async def print_history(client: Client, reference: Reference, output: Output, *, color: bool) -> int:
-    """Print the rollouts of a name, newest first, with all their checks where the output is wide or data."""
-    rollouts = await find_rollouts(client, reference)
-    if output is Output.TABLE:
-        rows = [summary(number, item) for number, item in enumerate(rollouts, 1)]
-        tables.Table(COLUMNS, color=color).print(rows)
-        return Exit.DONE
-    if output is Output.WIDE:
-        for number, item in enumerate(rollouts, 1):
-            await print_rollout(client, number, item, color=color)
-        return Exit.DONE
-    show = tables.print_json if output is Output.JSON else tables.print_yaml
-    show({"items": [await as_json(client, item) for item in rollouts]})
+@dataclass(frozen=True)
+class Request:
+    """Whose rollouts are wanted, where reports are stored, and perhaps which one."""
+
+    reference: Reference
+    reports: Path
+    run: str | None = None
+
+
+async def print_history(client: Client, request: Request, output: Output, *, color: bool) -> int:
+    """Print the rollouts of a name, newest first, with all their checks where one is meant or wanted wide."""
+    rollouts = await wanted(client, request)
+    if output in (Output.JSON, Output.YAML):
+        show = tables.print_json if output is Output.JSON else tables.print_yaml
+        show({"items": [await record.as_data(rollout) for _, rollout in rollouts]})
+    elif output is Output.TABLE and request.run is None:
+        tables.Table(COLUMNS, color=color).print([_summary(*numbered) for numbered in rollouts])
+    else:
+        await print_whole(rollouts, color=color)
     return Exit.DONE
 
 
-async def print_one(client: Client, reference: Reference, number: int, *, color: bool) -> int:
-    """Print one rollout, counted from the newest."""
-    rollouts = await find_rollouts(client, reference)
-    if not 1 <= number <= len(rollouts):
-        raise UsageError(f"--rollout {number}: {reference} has {len(rollouts)}.")
-    await print_rollout(client, number, rollouts[number - 1], color=color)
-    return Exit.DONE
+async def wanted(client: Client, request: Request) -> list[Numbered]:
+    """Give the rollouts that are meant, each with its number."""
+    found = await find_rollouts(client, request.reference, ReportStore(request.reports))
+    chosen = None if request.run is None else choose(found, request.run)
+    return [(number, rollout) for number, rollout in enumerate(found, 1) if chosen in (None, rollout)]
 
 
-async def find_rollouts(client: Client, reference: Reference) -> list[Listed]:
-    """Give every rollout of a name that Temporal still holds; its canary may be gone."""
-    found = listing.workflows(client, contract.ROLLOUT_WORKFLOW, READABLE, reference.scope)
-    rollouts = [item async for item in found if reference.is_meant(item)]
-    if not rollouts:
-        raise UsageError(f"No rollout of {reference} is recorded.")
-    rollouts.sort(key=lambda item: item.started, reverse=True)
-    return await with_outcomes(client, rollouts)
-
-
-async def print_rollout(client: Client, number: int, item: Listed, *, color: bool) -> None:
-    """Print one rollout: its summary, then what happened line by line."""
-    tables.Table(COLUMNS, color=color).print([summary(number, item)])
-    handle = client.get_workflow_handle(item.id, run_id=item.run_id)
-    async for each in evidence(client, handle):
-        print("\n".join(lines(each)))
-    print()
-
-
-def summary(number: int, item: Listed) -> list[object]:
-    """Give a rollout's cells."""
-    row = item.row
-    outcome = item.outcome or row.phase
-    return [number, row.cluster, row.name, row.revision, item.started, item.closed, outcome, row.message]
+async def print_whole(rollouts: Sequence[Numbered], *, color: bool) -> None:
+    """Print each rollout: its summary, then what happened line by line."""
+    for number, rollout in rollouts:
+        tables.Table(COLUMNS, color=color).print([_summary(number, rollout)])
+        for item in await rollout.evidence():
+            print("\n".join(lines(item)))
+        print()
 
 
 def lines(item: Evidence) -> list[str]:
@@ -74,55 +64,24 @@ def lines(item: Evidence) -> list[str]:
     if isinstance(item, Commanded):
         return [f"  {tables.stamp(item.at)} {words.command_line(item)}"]
     verdict = item.verdict
-    head = (
-        f"  {tables.stamp(item.at)} check at weight {item.request.weight}: {verdict.result} {verdict.message}"
-    )
-    details = [words.hook_line(answer) for answer in item.check.hooks]
+    head = f"  {tables.stamp(item.at)} check at weight {item.weight}: {verdict.result} {verdict.message}"
+    details = [words.hook_line(answer) for answer in item.hooks]
     for metric, measurement, judged in item.measurements:
         details.append(words.measurement_line(metric, measurement, judged))
         details.append(f"  query: {' '.join(measurement.query.split())}")
     return [head.rstrip(), *(f"      {text}" for text in details)]
 
 
-async def as_json(client: Client, item: Listed) -> dict[str, Any]:
-    """Give a rollout with its whole evidence."""
-    handle = client.get_workflow_handle(item.id, run_id=item.run_id)
-    found = [each async for each in evidence(client, handle)]
-    return {
-        **item.row.model_dump(mode="json"),
-        "outcome": item.outcome,
-        "started": tables.stamp(item.started),
-        "closed": tables.stamp(item.closed),
-        "moves": [
-            {"at": tables.stamp(each.at), **each.row.model_dump(mode="json")}
-            for each in found
-            if isinstance(each, Moved)
-        ],
-        "checks": [_check_json(each) for each in found if isinstance(each, Checked)],
-        "commands": [
-            {"verb": each.verb, **each.command.model_dump(mode="json")}
-            for each in found
-            if isinstance(each, Commanded)
-        ],
-    }
-
-
-def _check_json(item: Checked) -> dict[str, Any]:
-    metrics = [
-        {
-            **measurement.model_dump(mode="json"),
-            "bounds": metric.threshold_range.model_dump(mode="json"),
-            "result": judged.result,
-            "message": judged.message,
-        }
-        for metric, measurement, judged in item.measurements
+def _summary(number: int, rollout: Rollout) -> list[object]:
+    row = rollout.row
+    return [
+        number,
+        rollout.run[:SHOWN_OF_RUN],
+        row.cluster,
+        row.name,
+        row.revision,
+        rollout.started,
+        rollout.closed,
+        rollout.outcome or row.phase,
+        row.message,
     ]
-    return {
-        "at": tables.stamp(item.at),
-        "weight": item.request.weight,
-        "phase": item.request.phase,
-        "revision": item.request.revision.template,
-        **item.verdict.model_dump(mode="json"),
-        "hooks": [answer.model_dump(mode="json") for answer in item.check.hooks],
-        "metrics": metrics,
-    }

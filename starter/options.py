@@ -16,6 +16,10 @@ class Globals:
     sandbox: Path | None = None
     color: bool = True
 
+    def reports(self, given: Path | None) -> Path:
+        """The folder of reports: the one that was given, the sandbox's, or where a worker here has it."""
+        return given or (self.sandbox or Path()) / "reports"
+
 
 class Output(StrEnum):
     """The forms in which objects are printed."""
@@ -24,6 +28,14 @@ class Output(StrEnum):
     WIDE = "wide"
     JSON = "json"
     YAML = "yaml"
+
+
+class Form(StrEnum):
+    """The forms of a report."""
+
+    TEXT = "text"
+    JSON = "json"
+    HTML = "html"
 
 
 class AnywhereGroup(TyperGroup):
@@ -75,3 +87,20 @@ As = Annotated[
     typer.Option("--as", help="Who you are; else CANARY_USER, else the system's user.", show_default=False),
 ]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept with the rollout.", show_default=False)]
+Run = Annotated[
+    str | None,
+    typer.Option(
+        "--run",
+        help="One rollout with its checks: its number, 1 for the newest, or its run.",
+        show_default=False,
+    ),
+]
+Reports = Annotated[
+    Path | None,
+    typer.Option(
+        "--reports",
+        envvar="CANARY_REPORTS",
+        help="The workers' folder of reports, for what Temporal no longer holds.",
+        show_default=False,
+    ),
+]

@@ -14,10 +14,19 @@ def measurement_line(metric: MetricSpec, measurement: Measurement, verdict: Verd
 
 def value_line(metric: MetricSpec, measurement: Measurement) -> str:
     """Say a value beside its bounds: `request-success-rate 99.87 % (min 99, 412 requests)`."""
-    notes = [text for text in (bounds(metric), _samples(measurement)) if text]
-    value = measurement.error or _value(metric, measurement)
+    notes = [text for text in (bounds(metric), samples(measurement)) if text]
     aside = f" ({', '.join(notes)})" if notes else ""
-    return f"{metric.name} {value}{aside}"
+    return f"{metric.name} {value(metric, measurement)}{aside}"
+
+
+def value(metric: MetricSpec, measurement: Measurement) -> str:
+    """Say a value with its unit, or why there is none."""
+    if measurement.error:
+        return measurement.error
+    if measurement.value is None:
+        return "no data"
+    unit = _UNITS.get(metric.name, "") if metric.template is None and metric.name in BUILT_IN else ""
+    return f"{measurement.value:.2f}".rstrip("0").rstrip(".") + unit
 
 
 def bounds(metric: MetricSpec) -> str:
@@ -44,12 +53,6 @@ def command_line(item: Commanded) -> str:
     return f"{item.verb} by {item.command.who}{f': {item.command.reason}' if item.command.reason else ''}"
 
 
-def _value(metric: MetricSpec, measurement: Measurement) -> str:
-    if measurement.value is None:
-        return "no data"
-    unit = _UNITS.get(metric.name, "") if metric.template is None and metric.name in BUILT_IN else ""
-    return f"{measurement.value:.2f}".rstrip("0").rstrip(".") + unit
-
-
-def _samples(measurement: Measurement) -> str:
+def samples(measurement: Measurement) -> str:
+    """Say how much a value stands on, where that is known."""
     return "" if measurement.samples is None else f"{measurement.samples:.0f} requests"

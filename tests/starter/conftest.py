@@ -11,14 +11,17 @@ from uuid import uuid4
 
 import pytest
 from temporalio import activity, workflow
+from temporalio.api.common.v1 import WorkflowExecution
+from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
 from temporalio.client import WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
+from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from canary.analysis import AnalyseRequest, Check, Measurement
+from canary.analysis import AnalyseRequest, AnalysisResult, Check, CheckRecord, Measurement, Verdict
 from canary.observation import Observation
 from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, TargetRef, ThresholdRange
 from canary.status import CanaryStatus, ListRow, Phase, Revision, RolloutStatus
@@ -34,6 +37,7 @@ from workflows.contract import (
     Command,
     DeleteCommand,
     Problem,
+    RolloutStart,
     RolloutView,
 )
 
@@ -72,6 +76,34 @@ def row_of(spec: CanarySpec, phase: Phase = Phase.INITIALIZED, **fields: Any) ->
         last_transition_time=NOW,
     )
     return row.model_copy(update=fields)
+
+
+def status_of(**fields: Any) -> RolloutStatus:
+    status = RolloutStatus(
+        revision=Revision(template="def"),
+        promoted=Revision(template="abc"),
+        started_at=NOW,
+        last_transition_time=NOW,
+        due=NOW,
+        actuated_at=NOW,
+        canary_weight=10,
+        traffic_weight=10,
+    )
+    return status.model_copy(update=fields)
+
+
+def record_of(start: RolloutStart) -> CheckRecord:
+    """A check that a rollout carries on; told from others by its value."""
+    measurement = Measurement(
+        metric="request-success-rate", query="sum(rate(kept))", value=99.1 + len(start.checks), at=NOW
+    )
+    return CheckRecord(
+        at=NOW,
+        weight=10,
+        revision=start.revision,
+        verdict=Verdict(result=AnalysisResult.SUCCESSFUL),
+        measurements=(measurement,),
+    )
 
 
 class _Entity:
@@ -159,9 +191,20 @@ class FakeCanary(_Entity):
 
 @workflow.defn(name=contract.ROLLOUT_WORKFLOW)
 class FakeRollout(_Entity):
+    """Checks once, and is continued as new where that is asked for before it is told to finish."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.is_long = False
+
+    @workflow.signal
+    def go_on(self) -> None:
+        self.is_long = True
+        self.is_over = True
+
     @workflow.run
-    async def run(self, spec: CanarySpec) -> None:
-        self.spec = spec
+    async def run(self, start: RolloutStart) -> None:
+        self.spec = spec = start.spec
         request = AnalyseRequest(
             spec=spec,
             phase=Phase.PROGRESSING,
@@ -174,20 +217,12 @@ class FakeRollout(_Entity):
             "analyse", request, task_queue=contract.QUEUE, start_to_close_timeout=contract.ACCEPTANCE
         )
         await self.until_over()
+        if self.is_long:
+            workflow.continue_as_new(start.model_copy(update={"checks": (*start.checks, record_of(start))}))
 
     @workflow.query(name=contract.STATUS)
     def status(self) -> RolloutView:
-        status = RolloutStatus(
-            revision=Revision(template="def"),
-            promoted=Revision(template="abc"),
-            started_at=NOW,
-            last_transition_time=NOW,
-            due=NOW,
-            actuated_at=NOW,
-            canary_weight=10,
-            traffic_weight=10,
-        )
-        return RolloutView(spec=self.spec, status=status)
+        return RolloutView(spec=self.spec, status=status_of())
 
 
 @workflow.defn(name=contract.APPLICATION_WORKFLOW)
@@ -255,6 +290,14 @@ class Engine:
         return row_of(spec, phase, **fields)
 
     @staticmethod
+    def status(**fields: Any) -> RolloutStatus:
+        return status_of(**fields)
+
+    @staticmethod
+    def record(start: RolloutStart) -> CheckRecord:
+        return record_of(start)
+
+    @staticmethod
     async def printed(capsys: Any, text: str) -> str:
         """Wait until a text is printed, and give all that was."""
         output = ""
@@ -282,7 +325,8 @@ class Engine:
         )
 
     async def rollout(self, spec: CanarySpec, row: ListRow) -> WorkflowHandle[Any, Any]:
-        return await self._start(contract.ROLLOUT_WORKFLOW, contract.rollout_id(spec.tail), row, [spec])
+        start = RolloutStart(spec=spec, revision=Revision(template="def"), promoted=Revision(template="abc"))
+        return await self._start(contract.ROLLOUT_WORKFLOW, contract.rollout_id(spec.tail), row, [start])
 
     async def application(self, row: ListRow) -> WorkflowHandle[Any, Any]:
         identity = contract.application_id(row.namespace, row.name)
@@ -294,11 +338,39 @@ class Engine:
             if event.HasField("activity_task_completed_event_attributes"):
                 return
 
+    async def continued(self, handle: WorkflowHandle[Any, Any]) -> WorkflowHandle[Any, Any]:
+        """Have a rollout continued as new, and give its next execution once that has its check."""
+        await self.analysed(handle)
+        await handle.signal("go_on")
+        async for event in handle.fetch_history_events(wait_new_event=True):
+            if event.HasField("workflow_execution_continued_as_new_event_attributes"):
+                run = event.workflow_execution_continued_as_new_event_attributes.new_execution_run_id
+        following = self.client.get_workflow_handle(handle.id, run_id=run)
+        await self.analysed(following)
+        return following
+
+    async def forgotten(self, identity: str, run: str) -> None:
+        """Delete an execution, as retention does, and wait until it is gone."""
+        execution = WorkflowExecution(workflow_id=identity, run_id=run)
+        request = DeleteWorkflowExecutionRequest(
+            namespace=self.client.namespace, workflow_execution=execution
+        )
+        await self.client.workflow_service.delete_workflow_execution(request)
+
+        async def is_gone() -> bool:
+            try:
+                await self.client.get_workflow_handle(identity, run_id=run).describe()
+            except RPCError as error:
+                return error.status is RPCStatusCode.NOT_FOUND
+            return False
+
+        await until(is_gone)
+
     async def ended(self, handle: WorkflowHandle[Any, Any]) -> None:
         """Wait until visibility knows that a workflow is over."""
 
         async def is_over() -> bool:
-            run = f"RunId = '{handle.result_run_id}'"
+            run = f"RunId = '{handle.run_id or handle.result_run_id}'"
             found = self.client.list_workflows(f"{run} AND ExecutionStatus != 'Running'")
             return [item async for item in found] != []
 
