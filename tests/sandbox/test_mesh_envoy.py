@@ -531,7 +531,10 @@ async def test_traffic_policies_are_taken_by_envoy(plane: Plane) -> None:
     await plane.start()
     await plane.get("http://backend.webapp:9898/?status=500")
 
-    assert await plane.who() == "503"  # the only pod is ejected
+    async def only_pod_is_ejected() -> bool:
+        return await plane.who() == "503"
+
+    await eventually(only_pod_is_ejected)
 
 
 async def test_the_older_of_two_for_one_host_wins_and_the_other_is_reported(plane: Plane) -> None:
