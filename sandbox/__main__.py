@@ -5,6 +5,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import select
 import signal
 import subprocess
@@ -62,7 +63,21 @@ def _parser() -> argparse.ArgumentParser:
             part.add_argument("--dir", type=Path, default=DIRECTORY / "mesh", help="default: %(default)s")
         if name == "metrics":
             part.add_argument("--port", type=int, default=0, help="default: a free port")
+    _add_load_tester(commands)
     return parser
+
+
+def _add_load_tester(commands: Any) -> None:
+    tester = _command(commands, "loadtester", _load_tester, "run the load tester alone, also in production")
+    tester.add_argument("--host", default="0.0.0.0", help="default: %(default)s")
+    tester.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 for a free one")
+    tester.add_argument(
+        "--token-file",
+        type=Path,
+        help="whoever runs commands has to carry this token; default: $LOADTESTER_TOKEN",
+    )
+    tester.add_argument("--state", type=Path, help="file that keeps the gates")
+    tester.add_argument("--namespace-regexp", default="", help="the namespaces whose canaries are served")
 
 
 def _command(commands: Any, name: str, run: Any, text: str) -> argparse.ArgumentParser:
@@ -110,6 +125,24 @@ def _part(options: argparse.Namespace) -> int:
                     await alone.run_metrics(client, options.port)
 
     return _until_signalled(serve())
+
+
+def _load_tester(options: argparse.Namespace) -> int:
+    from sandbox import alone
+    from sandbox.loadtester import Rules
+
+    token = os.environ.get("LOADTESTER_TOKEN", "")
+    if options.token_file:
+        token = options.token_file.read_text().strip()
+        if not token:
+            raise LookupError(
+                f"{options.token_file} is empty; write a token into it, or leave --token-file out."
+            )
+    try:
+        rules = Rules(token, options.namespace_regexp, options.state)
+        return _until_signalled(alone.run_load_tester(options.host, options.port, rules))
+    except re.error as error:
+        raise LookupError(f"--namespace-regexp is no regular expression: {error}.") from error
 
 
 def _until_signalled(work: Coroutine[Any, Any, None]) -> int:

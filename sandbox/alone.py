@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.client import KubeClient
+from sandbox.loadtester import LoadTester, Rules
 
 Object = dict[str, Any]
 
@@ -48,6 +49,16 @@ async def run_metrics(client: KubeClient, port: int) -> None:
         await asyncio.Event().wait()
     finally:
         await server.stop()
+
+
+async def run_load_tester(host: str, port: int, rules: Rules) -> None:
+    """Run the load tester, and say where it listens; a sidecar brings its load into the mesh."""
+    tester = await LoadTester.start(host, port, None, rules)
+    print(f"loadtester {tester.url}", flush=True)
+    try:
+        await asyncio.Event().wait()
+    finally:
+        await tester.stop()
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,8 @@
 
 import asyncio
 import ctypes
+import functools
+import os
 import signal
 import sys
 from pathlib import Path
@@ -19,7 +21,7 @@ async def start(*command: str, log: Path) -> asyncio.subprocess.Process:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
             stderr=output,
-            preexec_fn=_die_with_parent if LIBC else None,
+            preexec_fn=functools.partial(die_with, os.getpid()),
             start_new_session=True,
         )
 
@@ -35,6 +37,10 @@ async def stop(child: asyncio.subprocess.Process) -> None:
             await child.wait()
 
 
-def _die_with_parent() -> None:
-    if LIBC is not None:
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+def die_with(parent: int) -> None:
+    """Let the kernel kill this process when its parent dies, and end if it has; where there is Linux."""
+    if LIBC is None:
+        return
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        os._exit(1)  # it died before it could be followed

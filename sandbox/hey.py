@@ -14,7 +14,7 @@ from typing import Any
 
 import uvloop
 
-from sandbox import heyoptions
+from sandbox import children, heyoptions
 from sandbox.heyclient import Answer, ClosedError, Connection, RequestError, Target
 from sandbox.heyoptions import Work
 from sandbox.heyreport import Report
@@ -113,6 +113,8 @@ async def _run_until_interrupted(work: Work) -> Report:
 
 def main() -> None:
     """Run as `hey` does: the report on stdout, exit code 0 even if every request failed."""
+    if "HEY_PARENT" in os.environ:  # the shell of a load tester, which may be killed
+        children.die_with(int(os.environ["HEY_PARENT"]))
     try:
         work, output = heyoptions.parse(sys.argv[1:], os.environ)
     except heyoptions.UsageError as exc:

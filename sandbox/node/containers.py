@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from sandbox.client import Object
 from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
-from sandbox.loadtester import LoadTester
+from sandbox.loadtester import LoadTester, Rules
 from sandbox.node.behaviour import Behaviour, Kind, behaviour_of
 from sandbox.node.http11 import HttpServer
 from sandbox.node.podinfo import Podinfo
@@ -100,7 +100,8 @@ class ContainerRunner:
         ]
         if behaviour.kind is Kind.LOAD_TESTER:
             for port in ports:
-                started = await LoadTester.start(self._around.address, port, self._around.proxy)
+                rules = Rules(token=env.get("LOADTESTER_TOKEN", ""))
+                started = await LoadTester.start(self._around.address, port, self._around.proxy, rules)
                 self._load_testers.append(started)
         if behaviour.kind is Kind.PODINFO:
             await self._serve_podinfo(behaviour, env, ports or [DEFAULT_PORT])

@@ -1,12 +1,16 @@
 import asyncio
 import os
+import re
+import signal
+import sys
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from sandbox.loadtester import LoadTester
+from sandbox.loadtester import LoadTester, Rules
 
 
 class Caller:
@@ -21,6 +25,11 @@ class Caller:
     async def run(self, name: str = "backend", **metadata: str) -> tuple[int, str]:
         payload = {"name": name, "namespace": "webapp", "phase": "Progressing", "checksum": "1"}
         return await self.post("/", payload | {"metadata": metadata})
+
+    async def results(self, **chosen: str) -> list[dict[str, Any]]:
+        async with self._session.get(f"{self._url}/results", params=chosen) as answer:
+            found: list[dict[str, Any]] = (await answer.json())["results"]
+        return found
 
     async def counter(self, name: str) -> int:
         async with self._session.get(f"{self._url}/metrics") as answer:
@@ -151,6 +160,138 @@ async def test_stop_ends_every_command_and_its_children(tmp_path: Any, rest: str
     os.kill(child, 0)
     await tester.stop()
     while await _is_running(child):  # noqa: ASYNC110 — another process ends it
+        await asyncio.sleep(0.01)
+
+
+async def test_the_last_result_of_a_command_is_kept(caller: Caller) -> None:
+    await caller.run(cmd="echo fine")
+    await caller.until_idle()
+    await caller.run(cmd="echo broken; exit 3")
+    await caller.until_idle()
+    fine, broken = await caller.results(name="backend", namespace="webapp")
+
+    assert (fine["cmd"], fine["output"], fine["error"]) == ("echo fine", "fine\n", None)
+    assert (broken["output"], broken["error"], broken["checksum"]) == ("broken\n", "exit status 3", "1")
+    assert await caller.results(cmd="echo fine") == [fine]
+    assert await caller.results(name="frontend") == []
+
+
+async def test_a_failure_counts_until_the_command_has_ended_well(caller: Caller, tmp_path: Path) -> None:
+    command = f"test -e {tmp_path}/well"
+    assert await caller.run(cmd=command, count="true") == (202, "")
+    await caller.until_idle()
+    assert await caller.run(cmd=command, count="true") == (500, f"command {command} failed: : exit status 1")
+    await caller.until_idle()
+    assert (await caller.run(cmd=command, count="true"))[0] == 500  # of the second failure, or of a retry
+    await caller.until_idle()
+    (tmp_path / "well").touch()
+    await caller.run(cmd=command, count="true")
+    await caller.until_idle()
+
+    assert await caller.run(cmd=command, count="true") == (202, "")
+
+
+async def test_a_failure_counts_for_its_own_revision_only_and_only_if_asked(caller: Caller) -> None:
+    await caller.run(cmd="false", count="true")
+    await caller.until_idle()
+    other = {"name": "backend", "namespace": "webapp", "checksum": "2", "metadata": {"cmd": "false"}}
+
+    assert await caller.run(cmd="false") == (202, "")
+    await caller.until_idle()
+    assert await caller.post("/", other | {"metadata": {"cmd": "false", "count": "true"}}) == (202, "")
+
+
+GUARDED = ["/", "/results", "/gate/open", "/gate/close", "/rollback/open", "/rollback/close"]
+BODY = {"name": "a", "namespace": "webapp", "metadata": {"cmd": "true"}}
+
+
+@pytest.fixture
+async def guarded(tmp_path: Path) -> AsyncIterator[str]:
+    rules = Rules(token="let me in", namespaces="^webapp$", state=tmp_path / "gates.json")
+    tester = await LoadTester.start(rules=rules)
+    yield tester.url
+    await tester.stop()
+
+
+@pytest.mark.parametrize("path", GUARDED)
+async def test_who_does_not_carry_the_token_moves_nothing(guarded: str, path: str) -> None:
+    for headers, expected in (
+        ({}, False),
+        ({"Authorization": "Bearer let me"}, False),
+        ({"Authorization": "Bearer let me in"}, True),
+        ({"X-Loadtester-Token": "let me in"}, True),
+    ):
+        async with aiohttp.ClientSession(headers=headers) as session:
+            status, text = await Caller(session, guarded).post(path, BODY)
+
+        assert (status in (200, 202)) is expected
+        assert expected or (status == 401 and "Authorization: Bearer" in text)
+
+
+async def test_gates_are_asked_without_the_token(guarded: str) -> None:
+    async with aiohttp.ClientSession() as session:
+        caller = Caller(session, guarded)
+
+        assert await caller.post("/gate/check", BODY) == (403, "Forbidden")
+        assert await caller.post("/gate/approve", BODY) == (200, "OK")
+        assert (await caller.post("/healthz", {}))[0] == 200
+
+
+async def test_a_canary_of_another_namespace_is_not_served(guarded: str) -> None:
+    async with aiohttp.ClientSession(headers={"X-Loadtester-Token": "let me in"}) as session:
+        caller = Caller(session, guarded)
+        for path in ("/", "/gate/check", "/gate/open"):
+            status, text = await caller.post(path, BODY | {"namespace": "webapp-2"})
+
+            assert (status, text) == (403, "namespace webapp-2 is not allowed")
+
+
+async def test_gates_outlive_a_restart(tmp_path: Path) -> None:
+    rules = Rules(state=tmp_path / "gates.json")
+    statuses = []
+    async with aiohttp.ClientSession() as session:
+        for moves in (["/gate/open"], ["/rollback/open", "/gate/close"], []):
+            tester = await LoadTester.start(rules=rules)
+            caller = Caller(session, tester.url)
+            statuses += [(await caller.post(f"/{one}/check", BODY))[0] for one in ("gate", "rollback")]
+            for path in moves:
+                await caller.post(path, BODY)
+            await tester.stop()
+
+    assert statuses == [403, 403, 200, 403, 403, 200]
+
+
+async def test_gates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
+    state = tmp_path / "gates.json"
+    state.write_text("[]")
+
+    with pytest.raises(LookupError, match=r"gates\.json holds no gates"):
+        await LoadTester.start(rules=Rules(state=state))
+
+
+async def test_a_killed_load_tester_leaves_no_hey(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "sandbox", "loadtester", "--host", "127.0.0.1", "--port", "0"),
+        *("--token-file", str(tmp_path / "token")),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert process.stdout
+    found = re.search(r"http://\S+", (await process.stdout.readline()).decode())
+    assert found
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    async with aiohttp.ClientSession(headers={"X-Loadtester-Token": "secret"}) as session:
+        # The shell waits for hey, and says its number, which is that of the subshell it replaces.
+        command = f"(exec sh -c 'echo $$ > {fifo}; exec hey -z 600s http://127.0.0.1:9/'); true"
+        assert (await Caller(session, found[0]).run(cmd=command))[0] == 202
+        hey = int(await asyncio.to_thread(fifo.read_text))
+        while "sandbox.hey" not in Path(f"/proc/{hey}/cmdline").read_text():  # noqa: ASYNC110, ASYNC240 — another process
+            await asyncio.sleep(0.01)
+    process.send_signal(signal.SIGKILL)
+    await process.wait()
+
+    while await _is_running(hey):  # noqa: ASYNC110 — another process ends it
         await asyncio.sleep(0.01)
 
 
