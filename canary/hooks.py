@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any
 
+from canary.notice import Announcement
 from canary.revision import checksum
 from canary.spec import CanarySpec, WebhookSpec
 from canary.status import Phase, Revision
@@ -22,6 +23,18 @@ def payload(spec: CanarySpec, hook: WebhookSpec, phase: Phase, revision: Revisio
     if hook.metadata:
         body["metadata"] = hook.metadata
     return body
+
+
+def event_payload(hook: WebhookSpec, announcement: Announcement) -> dict[str, Any]:
+    """Return the body of an event hook's call; its own metadata cannot replace what happened and when."""
+    notice = announcement.notice
+    event = {
+        "eventMessage": notice.message,
+        "eventType": str(notice.type),
+        "timestamp": str(round(announcement.at.timestamp() * 1000)),
+    }
+    body = payload(announcement.spec, hook, announcement.phase, announcement.revision)
+    return body | {"metadata": hook.metadata | event}
 
 
 def pauses(hook: WebhookSpec) -> list[timedelta]:

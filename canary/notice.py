@@ -1,11 +1,13 @@
 """What is told of a rollout as it happens: to Kubernetes Events, event hooks and alerts."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from canary.alert import Severity
+from canary.analysis import CheckRecord
 from canary.spec import CanarySpec
-from canary.status import Phase, Revision
+from canary.status import Phase, Revision, RolloutStatus
 from canary.stored import Stored
 
 
@@ -39,3 +41,18 @@ class Announcement(Stored):
     revision: Revision
     notice: Notice
     at: datetime
+    uid: str = ""
+    """The target's `metadata.uid`, where it is known without asking."""
+
+
+@dataclass(frozen=True)
+class Decided:
+    """What a rollout has just decided, for metrics: `extra={"decided": …}` of a log record; never stored."""
+
+    spec: CanarySpec
+    status: RolloutStatus
+    """As it is since the decision."""
+    at: datetime
+    check: CheckRecord | None = None
+    """The check it stands on."""
+    needs_person: bool = False

@@ -14,6 +14,7 @@ _PLURALS = {
     "Secret": (CORE, "secrets"),
     "Endpoints": (CORE, "endpoints"),
     "Pod": (CORE, "pods"),
+    "Event": (CORE, "events"),
     "VirtualService": (ISTIO, "virtualservices"),
     "DestinationRule": (ISTIO, "destinationrules"),
     "HorizontalPodAutoscaler": (AUTOSCALING, "horizontalpodautoscalers"),

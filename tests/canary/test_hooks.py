@@ -1,8 +1,11 @@
-from datetime import timedelta
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from canary.hooks import longest_calls, pauses, payload
+from canary.hooks import event_payload, longest_calls, pauses, payload
+from canary.notice import Announcement, Notice, NoticeType
 from canary.revision import checksum
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef, WebhookSpec
 from canary.status import Phase, Revision
@@ -35,6 +38,37 @@ def test_the_payload_is_flaggers() -> None:
         **known,
         "metadata": {"k": "v"},
     }
+
+
+def recorded_events() -> list[dict[str, object]]:
+    path = Path(__file__).parents[1] / "recorded" / "flagger" / "hooks.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [line["payload"] for line in lines if (line["what"], line.get("name")) == ("hook", "event")]
+
+
+def announcement_of(recorded: dict[str, object]) -> Announcement:
+    told = {str(key): str(value) for key, value in dict(recorded["metadata"]).items()}
+    return Announcement(
+        spec=SPEC.model_copy(update={"name": recorded["name"], "namespace": recorded["namespace"]}),
+        phase=Phase(str(recorded["phase"])),
+        revision=REVISION,
+        notice=Notice(type=NoticeType(told["eventType"]), reason="R", message=told["eventMessage"]),
+        at=datetime.fromtimestamp(int(told["timestamp"]) / 1000, UTC),
+    )
+
+
+@pytest.mark.parametrize("recorded", recorded_events())
+def test_event_hooks_are_told_what_flagger_tells(recorded: dict[str, object]) -> None:
+    body = event_payload(hook(metadata={"k": "v"}), announcement_of(recorded))
+
+    assert body == recorded | {"checksum": checksum(REVISION)}
+
+
+def test_a_hooks_own_metadata_cannot_replace_the_event() -> None:
+    announcement = announcement_of(recorded_events()[0])
+    forged = hook(metadata={"eventMessage": "forged", "eventType": "Normal", "timestamp": "0", "k": "v"})
+
+    assert event_payload(forged, announcement) == event_payload(hook(metadata={"k": "v"}), announcement)
 
 
 @pytest.mark.parametrize(
