@@ -1,7 +1,7 @@
 """One check of a canary: readiness, hooks and metrics in Flagger's order, answered as evidence."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from typing import Protocol
 
@@ -12,7 +12,7 @@ from canary.analysis import AnalyseRequest, Check, HookAnswer, Measurement, wind
 from canary.errors import MeasurementError, NoAnswerError, TemplateError
 from canary.observation import Observation
 from canary.queries import render_query, render_sample_size
-from canary.spec import CanarySpec, MetricSpec, WebhookSpec
+from canary.spec import CanarySpec, HookType, MetricSpec, WebhookSpec
 from canary.status import Phase, Revision
 
 ANALYSIS_ATTEMPTS = 3
@@ -64,30 +64,50 @@ class AnalysisActivities:
             observation = await self._observer.observe(request.spec)
             if observation.target is None or observation.primary is None:
                 return Check(observation=observation)
+            rollback = await self._call_rollback_hooks(request)
+            found = Check(observation=observation, rollback=rollback, types=request.hooks)
+            if any(answer.passed for answer in rollback):
+                return found
             hooks = await self._call_hooks(request)
+            found = found.model_copy(update={"hooks": hooks})
             if not request.has_metrics or not all(answer.passed for answer in hooks):
-                return Check(observation=observation, hooks=hooks)
-            measurements = await self._measure_all(request)
-            return Check(observation=observation, hooks=hooks, measurements=measurements)
+                return found
+            return found.model_copy(update={"measurements": await self._measure_all(request)})
+
+    async def _call_rollback_hooks(self, request: AnalyseRequest) -> tuple[HookAnswer, ...]:
+        """Ask whether somebody wants the rollout back; one that is away wants nothing."""
+        answers = []
+        for hook in request.spec.analysis.hooks(HookType.ROLLBACK):
+            answers.append(
+                await self._answer(
+                    hook, self._hooks.call(request.spec, hook, request.phase, request.revision)
+                )
+            )
+            if answers[-1].passed:
+                break
+        return tuple(answers)
 
     async def _call_hooks(self, request: AnalyseRequest) -> tuple[HookAnswer, ...]:
         """Call the hooks of the wanted types one after the other, until one does not pass."""
         answers: list[HookAnswer] = []
-        wanted = [
-            hook for type_ in request.hooks for hook in request.spec.analysis.webhooks if hook.type is type_
-        ]
-        for hook in wanted:
+        for hook in request.spec.analysis.hooks(*request.hooks):
             answers.append(await self._call_hook(request, hook))
             if not answers[-1].passed:
                 break
         return tuple(answers)
 
     async def _call_hook(self, request: AnalyseRequest, hook: WebhookSpec) -> HookAnswer:
+        # The checks of a waiting rollout are those of one that progresses, as Flagger's payloads have it.
+        calling = self._hooks.call(request.spec, hook, Phase.PROGRESSING, request.revision)
+        if not _is_counted():
+            return await calling
+        return await self._answer(hook, calling)
+
+    async def _answer(self, hook: WebhookSpec, calling: Awaitable[HookAnswer]) -> HookAnswer:
+        """Await a hook's answer; that it is away is one too."""
         try:
-            return await self._hooks.call(request.spec, hook, request.phase, request.revision)
+            return await calling
         except NoAnswerError as error:
-            if not _is_counted():
-                raise
             return HookAnswer(
                 hook=hook.name,
                 type=hook.type,

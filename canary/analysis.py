@@ -4,7 +4,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from canary.observation import Observation
-from canary.spec import CanarySpec, HookType, MetricSpec, Weight
+from canary.spec import CanarySpec, HookType, MetricSpec, NoData, Weight
 from canary.status import Phase, Revision
 from canary.stored import Stored
 
@@ -54,7 +54,10 @@ class AnalyseRequest(Stored):
     phase: Phase
     revision: Revision
     hooks: tuple[HookType, ...]
-    """The types of hook to call, in this order; the first that does not pass ends the check."""
+    """The types of hook to call, in this order; the first that does not pass ends the check.
+
+    Rollback hooks are called before them at every check.
+    """
     has_metrics: bool = True
     """Whether metrics are measured once the hooks have passed."""
     actuated_at: datetime
@@ -65,9 +68,34 @@ class Check(Stored):
     """The evidence of one check: what was seen, what hooks answered, what was measured."""
 
     observation: Observation
+    rollback: tuple[HookAnswer, ...] = ()
+    """What rollback hooks answered: one that passed wants the rollout back."""
+    types: tuple[HookType, ...] = ()
+    """The types of hook that the check was about."""
     hooks: tuple[HookAnswer, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     """In the document's order; all metrics are measured, also after one that is out of bounds."""
+
+
+class GateRequest(Stored):
+    """Gates to be asked: `ask_gates`' input."""
+
+    spec: CanarySpec
+    phase: Phase
+    revision: Revision
+    gates: tuple[HookType, ...]
+    """In this order; the first that is closed ends the asking."""
+    is_patient: bool = False
+    """Ask again, an interval later each time, for as long as one is closed and nothing else is to be done."""
+
+
+class GateCheck(Stored):
+    """What gates answered, and what was seen afterwards."""
+
+    observation: Observation
+    rollback: tuple[HookAnswer, ...] = ()
+    """What rollback hooks answered, where nothing but the gates was waited for."""
+    answers: tuple[HookAnswer, ...] = ()
 
 
 class Verdict(Stored):
@@ -75,6 +103,13 @@ class Verdict(Stored):
 
     result: AnalysisResult
     message: str = ""
+    is_counted: bool = True
+    """Whether it counts as a failed check, where it is not successful."""
+
+
+def closed_gate(gates: GateCheck) -> HookAnswer | None:
+    """The gate that is closed, if one is."""
+    return next((answer for answer in gates.answers if not answer.passed), None)
 
 
 def window(metric: MetricSpec, actuated_at: datetime, now: datetime) -> timedelta:
@@ -83,20 +118,36 @@ def window(metric: MetricSpec, actuated_at: datetime, now: datetime) -> timedelt
     return timedelta(seconds=max(seconds, 1))
 
 
-def judge_check(spec: CanarySpec, check: Check) -> Verdict:
+def judge_check(spec: CanarySpec, check: Check, exposed_at: datetime | None = None) -> Verdict:
     """Judge a check: hooks first, then metrics in the document's order; the first failure decides.
 
     Flagger's rules (dossier §1.5, §5.2): bounds are inclusive, no values and errors count as failures.
+
+    Args:
+        spec: the hooks and metrics with their bounds.
+        check: what they answered; without measurements nothing but the hooks was to be judged.
+        exposed_at: when the canary first got traffic, for metrics that warm up.
     """
     for answer in check.hooks:
         if not answer.passed:
-            text = f"{answer.type} check {answer.hook} failed {answer.message}".rstrip()
+            text = (
+                f"{_HOOKS.get(answer.type, 'external')} check {answer.hook} failed {answer.message}".rstrip()
+            )
             return Verdict(result=AnalysisResult.FAILED, message=text)
+    if not check.measurements:
+        return Verdict(result=AnalysisResult.SUCCESSFUL)
     for metric, measurement in zip(spec.analysis.metrics, check.measurements, strict=True):
+        if metric.warm_up and (exposed_at is None or measurement.at - exposed_at < metric.warm_up):
+            text = f"metric {metric.name} is warming up for {metric.warm_up.total_seconds():g} s"
+            return Verdict(result=AnalysisResult.INCONCLUSIVE, message=text, is_counted=False)
         verdict = judge_measurement(spec, metric, measurement)
         if verdict.result is not AnalysisResult.SUCCESSFUL:
             return verdict
     return Verdict(result=AnalysisResult.SUCCESSFUL)
+
+
+_HOOKS = {HookType.PRE_ROLLOUT: "pre-rollout"}
+"""What Flagger calls a hook's check when it fails; any other one is external."""
 
 
 def judge_measurement(spec: CanarySpec, metric: MetricSpec, measurement: Measurement) -> Verdict:
@@ -106,19 +157,31 @@ def judge_measurement(spec: CanarySpec, metric: MetricSpec, measurement: Measure
             result=AnalysisResult.ERROR, message=f"Metric {metric.name} error: {measurement.error}"
         )
     if measurement.value is None:
-        return Verdict(result=AnalysisResult.INCONCLUSIVE, message=_no_values(spec, metric))
+        return _without_data(metric, _no_values(spec, metric))
+    if metric.min_samples is not None and (measurement.samples or 0) < metric.min_samples:
+        text = (
+            f"metric {metric.name} stands on {measurement.samples or 0:g} of {metric.min_samples:g} samples"
+        )
+        return _without_data(metric, text)
+    return _within(metric, measurement.value)
+
+
+def _without_data(metric: MetricSpec, message: str) -> Verdict:
+    """No data counts as a failure unless the document says otherwise."""
+    if metric.no_data is NoData.PASS:
+        return Verdict(result=AnalysisResult.SUCCESSFUL)
+    is_counted = metric.no_data is NoData.FAIL
+    return Verdict(result=AnalysisResult.INCONCLUSIVE, message=message, is_counted=is_counted)
+
+
+def _within(metric: MetricSpec, measured: float) -> Verdict:
     bounds = metric.threshold_range
-    value = measurement.value
-    if metric.name == DURATION and metric.template is None:
-        value = float(int(value))
+    is_duration = metric.name == DURATION and metric.template is None
+    value = float(int(measured)) if is_duration else measured
     if bounds.min is not None and value < bounds.min:
-        return Verdict(
-            result=AnalysisResult.FAILED, message=_words(metric, measurement.value, "<", bounds.min)
-        )
+        return Verdict(result=AnalysisResult.FAILED, message=_words(metric, measured, "<", bounds.min))
     if bounds.max is not None and value > bounds.max:
-        return Verdict(
-            result=AnalysisResult.FAILED, message=_words(metric, measurement.value, ">", bounds.max)
-        )
+        return Verdict(result=AnalysisResult.FAILED, message=_words(metric, measured, ">", bounds.max))
     return Verdict(result=AnalysisResult.SUCCESSFUL)
 
 

@@ -19,12 +19,37 @@ class Measure(Stored):
     """Carry out the check of this tick."""
 
     hooks: tuple[HookType, ...]
+    has_metrics: bool = True
+
+
+class Ask(Stored):
+    """Ask the gates in front of the next step, type by type."""
+
+    gates: tuple[HookType, ...]
+    is_patient: bool = False
+    """Nothing else goes on meanwhile: ask until they are open."""
+
+
+class Begin(Stored):
+    """Scale the canary up and begin its analysis: the gates in front of the rollout are open."""
+
+    message: str
+
+
+class Approve(Stored):
+    """Take a person's word for the gate that was waited for."""
+
+    gate: HookType
+    message: str
+    by: Person
 
 
 class Advance(Stored):
-    """Give the canary more traffic; ends the tick."""
+    """Expose the canary to more; ends the tick."""
 
     weight: Weight
+    iterations: int = 0
+    is_mirrored: bool = False
     message: str
 
 
@@ -33,6 +58,8 @@ class Hold(Stored):
 
     message: str
     is_failed_check: bool = False
+    waiting_for: HookType | None = None
+    """The gate that is closed."""
 
 
 class Restart(Stored):
@@ -114,6 +141,9 @@ class HandOver(Stored):
 Decision = (
     Wait
     | Measure
+    | Ask
+    | Begin
+    | Approve
     | Advance
     | Hold
     | Restart

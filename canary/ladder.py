@@ -7,9 +7,12 @@ everything seen are arguments, so equal arguments give equal decisions. When in 
 from collections.abc import Callable
 from datetime import datetime
 
-from canary.analysis import AnalysisResult, judge_check
+from canary.analysis import AnalysisResult, closed_gate, judge_check
+from canary.checks import next_check, next_gates
 from canary.decision import (
     Advance,
+    Approve,
+    Begin,
     Correct,
     Decision,
     Finalise,
@@ -29,10 +32,15 @@ from canary.decision import (
 from canary.situation import Situation
 from canary.spec import CanarySpec, HookType
 from canary.status import Outcome, Person, Phase, RolloutStatus
-from canary.steps import FULL, last_weight, next_weight, weight_back
+from canary.steps import FULL, Step, next_step, weight_back
 
 FOREIGN_WRITES = 3
 """So often foreign weights are put right in one rollout; after that we stand back and name the writer."""
+WAITING_FOR = {
+    HookType.CONFIRM_ROLLOUT: "approval",
+    HookType.CONFIRM_TRAFFIC_INCREASE: "traffic increase approval",
+    HookType.CONFIRM_PROMOTION: "promotion approval",
+}
 
 Rung = Callable[[Situation], Decision | None]
 
@@ -40,6 +48,8 @@ Rung = Callable[[Situation], Decision | None]
 def decide(case: Situation) -> Decision:
     """Say what to do next in a rollout that has not ended."""
     match case.status.phase:
+        case Phase.WAITING:
+            rungs, tick = _WAITING, _confirm
         case Phase.PROMOTING:
             rungs, tick = _PROMOTING, _shift_back
         case Phase.FINALISING:
@@ -50,14 +60,6 @@ def decide(case: Situation) -> Decision:
         if (decision := rung(case)) is not None:
             return decision
     return tick(case)
-
-
-def next_check(spec: CanarySpec, status: RolloutStatus, now: datetime) -> Measure | None:
-    """The check that is due, if one is; known before anything is looked at, so that one look serves both."""
-    is_analysed = status.phase.is_under_analysis and status.traffic_weight > 0 and not spec.skip_analysis
-    if not is_analysed or now < status.due:
-        return None
-    return Measure(hooks=(HookType.ROLLOUT,))
 
 
 def next_look(spec: CanarySpec, status: RolloutStatus, now: datetime) -> datetime:
@@ -103,7 +105,7 @@ def _too_many_failures(case: Situation) -> Decision | None:
 
 
 def _new_revision(case: Situation) -> Decision | None:
-    """No revision that was not analysed keeps a weight."""
+    """No revision that was not analysed keeps a weight, and what a gate approved was another one (D5)."""
     target = case.seen.target
     if target is None or target.revision == case.status.revision:
         return None
@@ -119,16 +121,43 @@ def _restart(case: Situation) -> Decision | None:
     return _onto_the_primary(case, wanted)
 
 
+def _hooked_back(case: Situation) -> Decision | None:
+    """A rollback hook that answers with a success wants the rollout back, also while it waits (T6)."""
+    answers = [answer for asked in (case.check, case.gates) if asked is not None for answer in asked.rollback]
+    if not any(answer.passed for answer in answers):
+        return None
+    text = f"Rolling back {case.name} manual webhook invoked"
+    return _onto_the_primary(case, Rollback(outcome=Outcome.ROLLED_BACK, message=text))
+
+
+def _approved(case: Situation) -> Approve | None:
+    person, gate = case.wishes.approve, case.status.waiting_for
+    if person is None or gate is None:
+        return None
+    return Approve(gate=gate, message=_by(f"{str(gate).capitalize()} approved", person), by=person)
+
+
 def _drift(case: Situation) -> Decision | None:
-    """Someone else's weights: put right, but not for ever, and never onto a side that does not serve."""
-    routes, wanted = case.seen.routes, case.status.traffic_weight
-    if routes is not None and routes.canary == wanted:
+    """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
+    routes, status = case.seen.routes, case.status
+    wanted = status.traffic_weight
+    if (
+        routes is not None
+        and routes.is_intact
+        and (routes.canary, routes.is_mirrored)
+        == (
+            wanted,
+            status.is_mirrored,
+        )
+    ):
         return None
     who = routes.manager if routes is not None and routes.manager else "someone"
     seen = "no routes" if routes is None else f"weight {routes.canary}"
     text = f"{who} left {seen} where {wanted} was set"
-    if case.status.foreign_writes >= FOREIGN_WRITES:
-        return _ask(case, f"Standing back, for the weights were undone {FOREIGN_WRITES} times: {text}")
+    if routes is not None and routes.canary == wanted:
+        text = f"{who} changed the routes"
+    if status.foreign_writes >= FOREIGN_WRITES:
+        return _ask(case, f"Standing back, for the routes were undone {FOREIGN_WRITES} times: {text}")
     grows = routes is None or routes.canary < wanted
     if not (case.target_serves if grows and wanted else case.primary_serves):
         return _ask(case, f"{text}, and the side to put it back to is not serving")
@@ -160,6 +189,28 @@ def _too_early(case: Situation) -> Decision | None:
     return Wait(until=until, message=case.status.message)
 
 
+def _confirm(case: Situation) -> Decision:
+    """Nothing begins before the gates in front of the rollout are open."""
+    if case.spec.suspend:
+        return Wait(until=case.next_tick, message=f"{case.name} is suspended: no rollout begins")
+    if (held := _held_by_a_gate(case)) is not None:
+        return held
+    return Begin(message=f"New revision detected! Scaling up {case.name}")
+
+
+def _held_by_a_gate(case: Situation) -> Decision | None:
+    """Ask the gates of the next step, hold where one is closed; None when all are open."""
+    asked = next_gates(case.spec, case.status)
+    if asked is None:
+        return None
+    if case.gates is None:
+        return asked
+    if (closed := closed_gate(case.gates)) is None:
+        return None
+    text = f"Halt {case.name} advancement waiting for {WAITING_FOR[closed.type]} {closed.hook}"
+    return Hold(message=text, waiting_for=closed.type)
+
+
 def _analyse(case: Situation) -> Decision:
     """One tick of the analysis, its interval being over."""
     if case.check is None and (check := next_check(case.spec, case.status, case.now)) is not None:
@@ -168,20 +219,31 @@ def _analyse(case: Situation) -> Decision:
         return failed
     if unready := _unready(case):
         return Hold(message=unready)
+    if _has_to_be_opened(case):
+        return Measure(hooks=(HookType.PRE_ROLLOUT,), has_metrics=False)
     if case.spec.suspend:
         return Hold(message=f"{case.name} is suspended: it keeps its weight and goes on being checked")
     return _grow(case)
 
 
+def _has_to_be_opened(case: Situation) -> bool:
+    """Whether the canary has just become ready, and its `pre-rollout` hooks have not been called."""
+    if case.status.has_begun or not case.spec.analysis.hooks(HookType.PRE_ROLLOUT) or case.spec.skip_analysis:
+        return False
+    return case.check is None or HookType.PRE_ROLLOUT not in case.check.types
+
+
 def _failed_check(case: Situation) -> Hold | Rollback | None:
     """A failed check counts, and the last one allowed ends the rollout at that very check (D1)."""
     assert case.check is not None  # noqa: S101 — narrows for the type checker; the caller has looked
-    verdict = judge_check(case.spec, case.check)
+    verdict = judge_check(case.spec, case.check, case.status.exposed_at)
     if verdict.result is AnalysisResult.SUCCESSFUL:
         return None
+    text = f"Halt {case.name} advancement {verdict.message}"
+    if not verdict.is_counted:
+        return Hold(message=text)
     failed = case.status.failed_checks + 1
     if failed < case.spec.analysis.threshold or not case.primary_serves or case.is_half_promoted:
-        text = f"Halt {case.name} advancement {verdict.message}"
         return Hold(message=text, is_failed_check=True)
     text = f"{_threshold(case, failed)}: {verdict.message}"
     return Rollback(outcome=Outcome.ROLLED_BACK, message=text, is_failed_check=True)
@@ -197,14 +259,48 @@ def _unready(case: Situation) -> str:
 
 
 def _grow(case: Situation) -> Decision:
-    plan, status = case.spec.analysis.steps, case.status
+    """The step that a passing check earns, once its gates are open."""
+    spec, status = case.spec, case.status
     if status.is_retreated:
-        text = f"{case.name} is ready again and gets its weight {status.canary_weight} back"
-        return Advance(weight=status.canary_weight, message=text)
-    if case.spec.skip_analysis or status.canary_weight >= last_weight(plan):
+        text = f"{case.name} is ready again and gets its weight {status.exposure} back"
+        return Advance(
+            weight=status.exposure,
+            iterations=status.iterations,
+            is_mirrored=status.is_mirrored,
+            message=text,
+        )
+    if spec.skip_analysis:
         return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
-    weight = next_weight(plan, status.canary_weight)
-    return Advance(weight=weight, message=f"Advance {case.name} canary weight {weight}")
+    step = next_step(spec.analysis, status)
+    if step is not None and (small := _too_small(case, step)) is not None:
+        return small
+    if (held := _held_by_a_gate(case)) is not None:
+        return held
+    if step is None:
+        return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
+    return Advance(**step._asdict(), message=_advance(case, step))
+
+
+def _too_small(case: Situation, step: Step) -> Decision | None:
+    """Everybody goes to a canary only if it has as many pods as the primary began with."""
+    target, size = case.seen.target, case.status.primary_size
+    if step.weight < FULL or case.spec.analysis.match or target is None or target.available >= size:
+        return None
+    if target.desired < size:
+        text = f"{case.name} is brought to the {size} pods of the primary before it serves everybody"
+        return Reinforce(replicas=size, message=text)
+    return Hold(message=f"{case.name} has {target.available} of the {size} pods that everybody needs")
+
+
+def _advance(case: Situation, step: Step) -> str:
+    total = case.spec.analysis.iterations
+    if not total:
+        return f"Advance {case.name} canary weight {step.weight}"
+    if step.iterations <= total:
+        return f"Advance {case.name} canary iteration {step.iterations}/{total}"
+    if case.spec.analysis.mirror:
+        return "Stop traffic mirroring and route all traffic to canary"
+    return "Routing all traffic to canary"
 
 
 def _abort_promotion(case: Situation) -> Decision | None:
@@ -272,6 +368,16 @@ def _finish(case: Situation) -> Decision:
     return Finish(message=f"Promotion completed! {how} {case.name}")
 
 
+_WAITING: tuple[Rung, ...] = (
+    _abort,
+    _lost_target,
+    _reverted,
+    _new_revision,
+    _restart,
+    _hooked_back,
+    _approved,
+    _drift,
+)
 _ANALYSING: tuple[Rung, ...] = (
     _abort,
     _lost_target,
@@ -279,6 +385,8 @@ _ANALYSING: tuple[Rung, ...] = (
     _too_many_failures,
     _new_revision,
     _restart,
+    _hooked_back,
+    _approved,
     _drift,
     _past_the_deadline,
     _lost_canary,

@@ -54,6 +54,8 @@ class Routes(Stored):
     canary: Weight
     is_mirrored: bool = False
     """Whether requests are mirrored to the canary."""
+    is_for_all: bool = False
+    """Whether the canary also gets requests that the analysis' `match` leaves out."""
     is_intact: bool = True
     """Whether what was generated stands as it was generated, weights and mirroring apart."""
     decided_at: datetime | None = None

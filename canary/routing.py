@@ -1,6 +1,8 @@
 """How requests are shared between primary and canary: what is wanted of the VirtualService."""
 
-from canary.spec import Weight
+from canary.affinity import canary_cookie, primary_cookie
+from canary.spec import CanarySpec, Weight
+from canary.status import RolloutStatus
 from canary.stored import Stored
 
 
@@ -18,3 +20,21 @@ class Routing(Stored):
     primary_cookie: str = ""
     expired_cookie: str = ""
     """The canary's cookie of the run that has ended: browsers that still send it are told to forget it."""
+
+
+def routing_of(
+    spec: CanarySpec,
+    status: RolloutStatus,
+    weight: Weight,
+    *,
+    is_mirrored: bool = False,
+    is_for_all: bool = False,
+) -> Routing:
+    """What the routes of a rollout shall say when the canary has *weight*."""
+    cookie = canary_cookie(spec, status)
+    if weight == 0:
+        expired = cookie if status.traffic_weight else status.expired_cookie
+        return Routing(is_mirrored=is_mirrored, expired_cookie=expired)
+    return Routing(
+        weight=weight, is_for_all=is_for_all, cookie=cookie, primary_cookie=primary_cookie(spec, status)
+    )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from canary.analysis import Check
+from canary.analysis import Check, GateCheck
 from canary.observation import Observation, Workload
 from canary.readiness import ReadinessVerdict, judge_readiness
 from canary.spec import CanarySpec
@@ -22,6 +22,8 @@ class Situation:
     check: Check | None = None
     """The check of this tick, once it has been carried out."""
     wishes: Wishes = field(default_factory=Wishes)
+    gates: GateCheck | None = None
+    """What the gates of the next step answered in this tick, once they have been asked."""
 
     @property
     def name(self) -> str:
@@ -61,7 +63,8 @@ class Situation:
     @property
     def primary_has_traffic(self) -> bool:
         """Whether the primary's readiness matters: not while the canary serves everybody."""
-        return self.status.traffic_weight < FULL
+        is_limited = bool(self.spec.analysis.match) and not self.status.is_for_all
+        return self.status.traffic_weight < FULL or is_limited
 
     @property
     def canary_has_traffic(self) -> bool:

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from canary.spec import Weight
+from canary.spec import HookType, Weight
 from canary.stored import Stored
 
 
@@ -66,6 +66,19 @@ class Wishes(Stored):
 
     abort: Person | None = None
     restart: Person | None = None
+    approve: Person | None = None
+
+
+class Condition(Stored):
+    """A Kubernetes condition."""
+
+    type: str = "Promoted"
+    status: str
+    reason: str
+    message: str
+    last_update_time: datetime
+    last_transition_time: datetime
+    """When `status` last changed."""
 
 
 class RolloutStatus(Stored):
@@ -77,14 +90,32 @@ class RolloutStatus(Stored):
     promoted: Revision
     started_at: datetime
     last_transition_time: datetime
+    condition: Condition | None = None
     canary_weight: Weight = 0
-    """The weight under analysis, as Flagger's `status.canaryWeight`."""
+    """The weight under analysis, as Flagger's `status.canaryWeight`; 0 where iterations are counted."""
     traffic_weight: Weight = 0
-    """The share of the traffic that the canary gets right now."""
+    """The share of the traffic that the canary gets right now, of the requests a `match` lets it have."""
+    exposure: Weight = 0
+    """The share it is to have by its last step: what it returns to after a retreat."""
+    is_mirrored: bool = False
+    has_begun: bool = False
+    """The first step of the analysis has been taken."""
     failed_checks: int = 0
     iterations: int = 0
     checks: int = 0
     restarts: int = 0
+    waiting_for: HookType | None = None
+    """The gate that is closed; `approve` answers for it."""
+    approved: tuple[HookType, ...] = ()
+    """The gates that a person has answered for."""
+    reminded_at: datetime | None = None
+    """When it was last told that a gate is closed."""
+    exposed_at: datetime | None = None
+    """When this revision first got traffic."""
+    expired_cookie: str = ""
+    """The session cookie of the last revision that had traffic: browsers are told to forget it."""
+    is_for_all: bool = False
+    """The canary serves everybody, also those whom a `match` keeps away."""
     due: datetime
     """No step is taken before this moment."""
     actuated_at: datetime
@@ -125,6 +156,8 @@ class CanaryStatus(Stored):
     last_transition_time: datetime | None = None
     message: str = ""
     outcome: Outcome | None = None
+    condition: Condition | None = None
+    expired_cookie: str = ""
     generation: int = 0
     """The target's `metadata.generation` when its revision was last seen to be the applied one."""
 

@@ -1,8 +1,37 @@
-"""The arithmetic of weights."""
+"""The steps of an analysis: how exposure grows with each strategy, and how the weight goes back."""
 
-from canary.spec import StepPlan, Weight
+from typing import NamedTuple
+
+from canary.spec import AnalysisSpec, StepPlan, Strategy, Weight
+from canary.status import RolloutStatus
 
 FULL: Weight = 100
+
+
+class Step(NamedTuple):
+    """What the canary is exposed to after a passing check."""
+
+    weight: Weight
+    iterations: int = 0
+    is_mirrored: bool = False
+
+
+def next_step(analysis: AnalysisSpec, status: RolloutStatus) -> Step | None:
+    """The step after the one a rollout stands at; None when the next passing check promotes."""
+    done, count = status.iterations, analysis.iterations
+    match analysis.strategy:
+        case Strategy.AB_TESTING:
+            return Step(FULL, done + 1) if done < count else None
+        case Strategy.BLUE_GREEN:
+            if done == count:  # the users follow the load test
+                return Step(FULL, done + 1)
+            return Step(0, done + 1, analysis.mirror) if done < count else None
+        case Strategy.CANARY:
+            if analysis.mirror and not status.has_begun:
+                return Step(0, is_mirrored=True)
+            if status.canary_weight >= last_weight(analysis.steps):
+                return None
+            return Step(next_weight(analysis.steps, status.canary_weight))
 
 
 def last_weight(plan: StepPlan) -> Weight:
@@ -23,4 +52,7 @@ def next_weight(plan: StepPlan, weight: Weight) -> Weight:
 
 def weight_back(plan: StepPlan, weight: Weight) -> Weight:
     """The canary's weight after one step of promotion: all at once without `stepWeightPromotion`."""
+    if plan.step_weights_promotion:
+        primary = FULL - weight
+        return FULL - min((step for step in plan.step_weights_promotion if step > primary), default=FULL)
     return max(0, weight - plan.step_weight_promotion) if plan.step_weight_promotion else 0

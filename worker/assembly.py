@@ -25,6 +25,7 @@ from activities.cluster.secrets import ClusterSecrets
 from activities.cluster.traffic import TrafficActivities
 from activities.cluster.watch import WatchActivities
 from activities.entities import EntityActivities
+from activities.gates import GateActivities
 from activities.metrics import Prometheus
 from activities.reports import ReportActivities
 from activities.runs import RunActivities
@@ -74,9 +75,10 @@ def build_activities(
     unverified = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=UNLIMITED, verify=False)  # noqa: S501 — for hooks that say `disableTLS`
     stack.push_async_callback(verified.aclose)
     stack.push_async_callback(unverified.aclose)
+    webhooks = Webhooks(reach, verified, unverified, _now)
     analysis = AnalysisActivities(
         observation,
-        Webhooks(reach, verified, unverified, _now),
+        webhooks,
         Prometheus(reach, ClusterSecrets(clusters), threads),
         _now,
     )
@@ -95,7 +97,9 @@ def build_activities(
     ]
     return Activities(
         short=_methods(*short),
-        checks=_methods(analysis, source, ReportActivities(settings.reports)),
+        checks=_methods(
+            analysis, GateActivities(observation, webhooks, _now), source, ReportActivities(settings.reports)
+        ),
         watches=_methods(WatchActivities(clusters, client)),
     )
 

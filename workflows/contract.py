@@ -9,7 +9,7 @@ from canary.analysis import CheckRecord
 from canary.application import ApplicationSpec, ClusterRef
 from canary.problem import Problem
 from canary.spec import CanarySpec
-from canary.status import CanaryStatus, Revision, RolloutStatus, Wishes
+from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
 from canary.stored import Stored
 
 QUEUE = "canary"
@@ -154,6 +154,10 @@ class RolloutStart(Stored):
     status: RolloutStatus | None = None
     wishes: Wishes = Wishes()
     checks: tuple[CheckRecord, ...] = ()
+    phase_before: Phase = Phase.INITIALIZED
+    """What the canary was in when the rollout began: gates are told so when they are first asked."""
+    expired_cookie: str = ""
+    """The session cookie of the rollout before: browsers are still told to forget it."""
 
 
 class CanaryState(Stored):

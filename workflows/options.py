@@ -69,6 +69,23 @@ CHECK = ActivityOptions(
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 """One check. From its third attempt on `analyse` answers a silent Prometheus as evidence."""
+CALL = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=RetryPolicy(maximum_attempts=3),
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""Hooks after a rollout: it has ended, and does not wait for them for long."""
+ALERT = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    start_to_close_timeout=timedelta(seconds=30),
+    schedule_to_close_timeout=timedelta(minutes=10),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=RetryPolicy(
+        initial_interval=timedelta(seconds=1), backoff_coefficient=2, maximum_interval=timedelta(minutes=1)
+    ),
+)
+"""An alert; nothing waits for it but the end of the workflow that sent it."""
 REPORT = ActivityOptions(
     task_queue=CHECKS_QUEUE,
     start_to_close_timeout=timedelta(seconds=30),

@@ -4,20 +4,20 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import Any, assert_never
+from typing import assert_never
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
 
-from activities.analysis import AnalysisActivities
-from activities.cluster.observation import ObservationActivities
-from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
-from activities.cluster.scaling import ScaleRequest, ScalingActivities
-from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
-from activities.reports import ReportActivities, StoredReport
-from canary.analysis import AnalyseRequest, Check, CheckRecord, judge_check
+from activities.cluster.traffic import Written
+from activities.reports import StoredReport
+from canary.analysis import Check, CheckRecord, GateCheck, judge_check
+from canary.checks import next_check
 from canary.decision import (
     Advance,
+    Approve,
+    Ask,
+    Begin,
     Correct,
     Decision,
     Finalise,
@@ -34,29 +34,21 @@ from canary.decision import (
     ShiftBack,
     Wait,
 )
-from canary.hooks import longest_calls
-from canary.ladder import decide, next_check, next_look
-from canary.observation import Observation, Routes
-from canary.routing import Routing
+from canary.ladder import decide, next_look
+from canary.notice import Notice
+from canary.observation import Observation
+from canary.routing import routing_of
 from canary.situation import Situation
-from canary.spec import CanarySpec, Weight
-from canary.status import Outcome, Person, Phase, RolloutStatus
+from canary.spec import CanarySpec, HookType, Weight
+from canary.status import Outcome, Phase, RolloutStatus
 from canary.steps import FULL
+from canary.telling import told_of, told_of_beginning, told_of_post_rollout, told_of_promotion
 from canary.transition import after, begin, noticed
 from workflows import display
-from workflows.contract import (
-    BELL,
-    ROLLOUT_WORKFLOW,
-    STATUS,
-    UPDATE_SPEC,
-    Answer,
-    Command,
-    RolloutStart,
-    RolloutView,
-    Verb,
-)
-from workflows.options import CHECK, CHECK_MARGIN, READ, REPORT, TRAFFIC, WRITE, ActivityOptions
-from workflows.wishes import as_command, as_person
+from workflows.acts import Acts
+from workflows.announcing import announce
+from workflows.commands import Commanded
+from workflows.contract import ROLLOUT_WORKFLOW, STATUS, Command, RolloutStart, RolloutView, Verb
 
 PAUSE = timedelta(seconds=2)
 """Between two tries of what was refused for good or written by a later decision."""
@@ -65,66 +57,109 @@ KEPT_CHECKS = 500
 
 
 @workflow.defn(name=ROLLOUT_WORKFLOW)
-class RolloutWorkflow:
+class RolloutWorkflow(Commanded):
     """One rollout: observe, decide, carry out, wait; nothing else moves its traffic."""
 
     @workflow.init
     def __init__(self, start: RolloutStart) -> None:
         self._start = start
         self._spec: CanarySpec = start.spec
+        self._acts = Acts(lambda: self._spec)
         self._checks = list(start.checks)
         self._wishes = start.wishes
         self._has_news = False
-        self._routes: Routes | None = None
-        self._check: asyncio.Task[Check] | None = None
+        self._job: asyncio.Task[Check | GateCheck] | None = None
+        self._check: Check | None = None
+        self._gates: GateCheck | None = None
+        self._alerts: set[asyncio.Task[None]] = set()
         self._status = start.status or begin(
             start.spec, start.revision, start.promoted, start.primary_size, workflow.now()
-        )
+        ).model_copy(update={"expired_cookie": start.expired_cookie})
         self._shown: RolloutStatus | None = None
 
     @workflow.run
     async def run(self, start: RolloutStart) -> RolloutStatus:
         """Roll one revision out; returns the status of a promotion, fails with the outcome of all else."""
         self._show()
-        if start.status is None:
-            await self._persistently(self._scale_up)
+        if start.status is None and self._status.phase is Phase.PROGRESSING:
+            await self._persistently(self._begin)
         while not self._status.phase.is_final:
             await self._persistently(self._step)
             await self._continue_as_new_when_long()
         await self._persistently(self._wind_down)
-        await self._report()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._acts.store(self._report())
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
         return self._result()
 
     # -- the loop
+
+    async def _begin(self) -> None:
+        """Scale the canary up; no gate stands before it."""
+        if await self._scale(None):
+            self._tell(told_of_beginning(self._spec))
 
     async def _step(self) -> None:
         """Look, decide, and carry it out."""
         case = await self._look()
         self._status = noticed(case)
-        case = self._situation(case.seen, case.check)
+        case = self._situation(case.seen)
         decision = decide(case)
-        if not isinstance(decision, Wait | Measure):
-            self._drop_check()
+        if isinstance(decision, Measure | Ask):
+            self._set_about(decision)
+            return
+        self._end_tick()
         if await self._unless_aborted(decision):
             self._become(after(case, decision, workflow.now()))
+            for notice in told_of(case, decision):
+                self._tell(notice)
             await self._rest_after(decision)
 
     async def _look(self) -> Situation:
-        """Carry out the check that is due; without one, or when something rings meanwhile, just look."""
+        """Await the check or the gates that are being asked; without them, or when something rings, look."""
         due = next_check(self._spec, self._status, workflow.now())
         if due is not None and self._check is None and self._wishes.abort is None:
-            self._check = asyncio.create_task(self._analyse(due))
-        if self._check is not None:
-            task = self._check
-            await workflow.wait_condition(lambda: task.done() or self._has_news)
-            if task.done():
-                self._check = None
-                check = await task
-                self._record(check)
-                return self._situation(check.observation, check)
+            self._set_about(due)
+        if self._job is not None:
+            job = self._job
+            await workflow.wait_condition(lambda: job.done() or self._has_news)
+            if job.done():
+                self._job = None
+                return self._situation(self._take(await job))
         self._has_news = False
-        return self._situation(await self._observe())
+        return self._situation(await self._acts.observe())
+
+    def _set_about(self, decision: Measure | Ask) -> None:
+        """Have a check carried out or gates asked, if that is not under way."""
+        if self._job is not None:
+            return
+        if isinstance(decision, Measure):
+            self._gates = None
+            self._job = asyncio.create_task(self._acts.analyse(self._status, decision))
+        else:
+            self._job = asyncio.create_task(self._acts.ask(self._status, decision, self._phase_for_gates()))
+
+    def _phase_for_gates(self) -> Phase:
+        """What gates are told, as Flagger tells them: the one in front of a rollout what was before it."""
+        if self._status.phase is not Phase.WAITING:
+            return Phase.PROGRESSING
+        is_first = self._status.waiting_for is None and not self._status.restarts
+        return self._start.phase_before if is_first else Phase.WAITING
+
+    def _take(self, found: Check | GateCheck) -> Observation:
+        """Keep what a check or gates came to for the rest of the tick."""
+        if isinstance(found, GateCheck):
+            self._gates = found
+        else:
+            self._check = found
+            self._record(found)
+        return found.observation
+
+    def _end_tick(self) -> None:
+        """Forget what this tick found out, and end what is still under way."""
+        self._check = self._gates = None
+        if self._job is not None:
+            self._job.cancel()
+            self._job = None
 
     async def _unless_aborted(self, decision: Decision) -> bool:
         """Carry a decision out; an abort does not wait for a write of weights that hangs.
@@ -150,33 +185,58 @@ class RolloutWorkflow:
     ) -> bool:
         """Do what was decided; whether it was done, and not superseded by a later decision."""
         match decision:
-            case Wait() | Measure() | Hold() | Finish():
+            case Wait() | Measure() | Ask() | Hold() | Finish():
                 return True
-            case Advance() | ShiftBack() | Correct():
+            case Begin():
+                return await self._scale(None)
+            case Approve():
+                self._wishes = self._wishes.model_copy(update={"approve": None})
+                return True
+            case Advance():
+                return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
+            case ShiftBack():
                 return await self._shift(decision.weight)
+            case Correct():
+                return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
             case Restart():
-                self._wishes = self._wishes.model_copy(update={"restart": None})
+                self._wishes = self._wishes.model_copy(update={"restart": None, "approve": None})
                 return await self._shift(0)
-            case Retreat() | Finalise():
-                return await self._shift(0)
-            case Rollback():
+            case Retreat() | Finalise() | Rollback():
                 return await self._shift(0)
             case HandOver():
-                return await self._shift(FULL)
+                return await self._shift(FULL, is_for_all=True)
             case Promote():
-                return await self._promote()
+                return await self._is_done(await self._acts.promote(self._status.revision))
             case RestorePrimary():
-                return await self._restore()
+                return await self._is_done(await self._acts.restore(self._status.revision))
             case Reinforce():
                 return await self._scale(decision.replicas)
             case _:
                 assert_never(decision)
 
+    async def _shift(
+        self, weight: Weight, *, is_mirrored: bool = False, is_for_all: bool | None = None
+    ) -> bool:
+        is_for_all = self._status.is_for_all if is_for_all is None else is_for_all
+        wanted = routing_of(self._spec, self._status, weight, is_mirrored=is_mirrored, is_for_all=is_for_all)
+        return await self._is_done(await self._acts.shift(wanted))
+
+    async def _scale(self, replicas: int | None) -> bool:
+        return await self._is_done(await self._acts.scale(replicas))
+
+    async def _is_done(self, written: Written) -> bool:
+        """Whether a fenced write took effect; if not, look again a little later."""
+        if written is Written.DONE:
+            return True
+        workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
+        await self._rest(Wait(until=workflow.now() + PAUSE, message="superseded by a later decision"))
+        return False
+
     async def _rest_after(self, decision: Decision) -> None:
         """Wait as long as was decided; after an act of ours, until there is a reason to look again."""
         if isinstance(decision, Wait):
             await self._rest(decision)
-        elif not self._status.phase.is_final:
+        elif not self._status.phase.is_final and self._status.phase is not Phase.WAITING:
             until = next_look(self._spec, self._status, workflow.now())
             if until > workflow.now():
                 await self._rest(Wait(until=until))
@@ -210,91 +270,26 @@ class RolloutWorkflow:
             else:
                 return
 
-    # -- what is done in the cluster
-
-    async def _scale_up(self) -> None:
-        await self._scale(None)
-
-    async def _observe(self) -> Observation:
-        return await workflow.execute_activity_method(
-            ObservationActivities.observe, self._spec, summary="look", **READ
-        )
-
-    async def _analyse(self, due: Measure) -> Check:
-        request = AnalyseRequest(
-            spec=self._spec,
-            phase=self._status.phase,
-            revision=self._status.revision,
-            hooks=due.hooks,
-            actuated_at=self._status.actuated_at,
-            weight=self._status.traffic_weight,
-        )
-        summary = f"check {self._status.checks + 1} at weight {request.weight}"
-        hooks = tuple(hook for hook in self._spec.analysis.webhooks if hook.type in due.hooks)
-        options: ActivityOptions = {**CHECK, "start_to_close_timeout": CHECK_MARGIN + longest_calls(hooks)}
-        return await workflow.execute_activity_method(
-            AnalysisActivities.analyse, request, summary=summary, **options
-        )
-
-    async def _shift(self, weight: Weight) -> bool:
-        routing = Routing(weight=weight)
-        request = ShiftRequest(spec=self._spec, routing=routing, decided_at=workflow.now(), seen=self._routes)
-        written = await workflow.execute_activity_method(
-            TrafficActivities.shift_traffic, request, summary=f"canary weight {weight}", **TRAFFIC
-        )
-        return await self._is_done(written)
-
-    async def _scale(self, replicas: int | None) -> bool:
-        request = ScaleRequest(spec=self._spec, replicas=replicas, decided_at=workflow.now())
-        size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
-        written = await workflow.execute_activity_method(
-            ScalingActivities.scale_target, request, summary=f"canary: {size}", **TRAFFIC
-        )
-        return await self._is_done(written)
-
-    async def _promote(self) -> bool:
-        written = await workflow.execute_activity_method(
-            PrimaryActivities.promote,
-            self._promotion(),
-            summary=f"copy {self._status.revision.template} into the primary",
-            **TRAFFIC,
-        )
-        return await self._is_done(written)
-
-    async def _restore(self) -> bool:
-        written = await workflow.execute_activity_method(
-            PrimaryActivities.restore_primary,
-            self._promotion(),
-            summary="put the promoted template back into the primary",
-            **TRAFFIC,
-        )
-        return await self._is_done(written)
-
-    def _promotion(self) -> PromoteRequest:
-        return PromoteRequest(spec=self._spec, revision=self._status.revision, decided_at=workflow.now())
-
-    async def _is_done(self, written: Written) -> bool:
-        """Whether a fenced write took effect; if not, look again a little later."""
-        if written is Written.DONE:
-            return True
-        workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
-        await self._rest(Wait(until=workflow.now() + PAUSE, message="superseded by a later decision"))
-        return False
-
     # -- the end
 
     async def _wind_down(self) -> None:
-        """Scale the canary down once the mesh has had time to forget it, and let the primary remember."""
-        if self._status.outcome is not Outcome.HALTED:
-            await self._wait_for_the_mesh()
-            await self._scale(0)
+        """Scale the canary down once the mesh has had time to forget it; hooks, and what is remembered."""
         outcome = self._status.outcome
         if outcome is None:
             raise AssertionError("a rollout ends with an outcome")
-        request = ConcludeRequest(spec=self._spec, revision=self._status.revision, outcome=outcome)
-        await workflow.execute_activity_method(
-            PrimaryActivities.conclude, request, summary=f"remember: {outcome}", **WRITE
-        )
+        if outcome is not Outcome.HALTED:
+            await self._wait_for_the_mesh()
+            await self._scale(0)
+        await self._acts.conclude(self._status.revision, outcome)
+        await self._call_the_last_hooks()
+        if outcome is Outcome.PROMOTED:
+            self._tell(told_of_promotion(self._status, is_skipped=self._spec.skip_analysis))
+
+    async def _call_the_last_hooks(self) -> None:
+        if self._spec.analysis.hooks(HookType.POST_ROLLOUT):
+            called = await self._acts.call_hooks(self._status, HookType.POST_ROLLOUT)
+            for notice in told_of_post_rollout(called.answers):
+                self._tell(notice)
 
     async def _wait_for_the_mesh(self) -> None:
         changed = self._status.traffic_changed_at
@@ -304,15 +299,9 @@ class RolloutWorkflow:
         if rest > timedelta(0):
             await workflow.sleep(rest, summary="the mesh forgets the canary")
 
-    async def _report(self) -> None:
+    def _report(self) -> StoredReport:
         name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id[:8]}"
-        report = StoredReport(name=name, content=self.view().model_dump_json(indent=1))
-        try:
-            await workflow.execute_activity_method(ReportActivities.store_report, report, **REPORT)
-        except ActivityError as error:
-            workflow.logger.error(
-                "the report could not be stored", extra={"report": name, "cause": str(error.cause)}
-            )
+        return StoredReport(name=name, content=self.view().model_dump_json(indent=1))
 
     def _result(self) -> RolloutStatus:
         status = self._status
@@ -323,18 +312,20 @@ class RolloutWorkflow:
         )
 
     async def _continue_as_new_when_long(self) -> None:
-        if not workflow.info().is_continue_as_new_suggested() or self._check is not None:
+        if not workflow.info().is_continue_as_new_suggested() or self._job is not None:
             return
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
         carried = {"spec": self._spec, "status": self._status, "wishes": self._wishes}
         checks = tuple(self._checks[-KEPT_CHECKS:])
         workflow.continue_as_new(self._start.model_copy(update={**carried, "checks": checks}))
 
     # -- state
 
-    def _situation(self, seen: Observation, check: Check | None = None) -> Situation:
-        self._routes = seen.routes
-        return Situation(self._spec, self._status, seen, workflow.now(), check, self._wishes)
+    def _situation(self, seen: Observation) -> Situation:
+        self._acts.routes = seen.routes
+        return Situation(
+            self._spec, self._status, seen, workflow.now(), self._check, self._wishes, self._gates
+        )
 
     def _record(self, check: Check) -> None:
         self._status = self._status.model_copy(update={"checks": self._status.checks + 1})
@@ -342,8 +333,8 @@ class RolloutWorkflow:
             at=workflow.now(),
             weight=self._status.traffic_weight,
             revision=self._status.revision,
-            verdict=judge_check(self._spec, check),
-            hooks=check.hooks,
+            verdict=judge_check(self._spec, check, self._status.exposed_at),
+            hooks=(*check.rollback, *check.hooks),
             measurements=check.measurements,
         )
         self._checks = [*self._checks, record][-KEPT_CHECKS:]
@@ -357,76 +348,15 @@ class RolloutWorkflow:
         display.show_rollout(self._spec, self._status, self._shown, self._checks)
         self._shown = self._status
 
-    def _drop_check(self) -> None:
-        if self._check is not None:
-            self._check.cancel()
-            self._check = None
-
-    # -- what others say
+    def _tell(self, notice: Notice) -> None:
+        """Tell the outside; whoever is to be alerted is, and nothing waits for that."""
+        announce(self._spec, self._status.phase, self._status.revision, notice)
+        if notice.severity is not None and self._spec.analysis.alerts:
+            alert = asyncio.create_task(self._acts.alert(self._status.phase, self._status.revision, notice))
+            self._alerts.add(alert)
+            alert.add_done_callback(self._alerts.discard)
 
     @workflow.query(name=STATUS)
     def view(self) -> RolloutView:
         """The spec, the status and every check so far."""
         return RolloutView(spec=self._spec, status=self._status, checks=tuple(self._checks))
-
-    @workflow.signal(name=BELL)
-    def bell(self, _: Any = None) -> None:
-        """Something changed in the cluster: look."""
-        self._has_news = True
-
-    @workflow.signal(name=UPDATE_SPEC)
-    def update_spec(self, spec: CanarySpec) -> None:
-        """Judge by *spec* from now on."""
-        self._spec = spec
-        self._has_news = True
-
-    @workflow.signal(name=Verb.ABORT)
-    def abort_by_signal(self, command: Any = None) -> None:
-        """Put all traffic back and end; whatever the argument is, it aborts."""
-        self._wish(Verb.ABORT, as_command(command))
-
-    @workflow.signal(name=Verb.RESTART)
-    def restart_by_signal(self, command: Any = None) -> None:
-        """Begin the analysis again."""
-        if not self._refusal(Verb.RESTART):
-            self._wish(Verb.RESTART, as_command(command))
-
-    @workflow.update(name=Verb.ABORT)
-    def abort(self, command: Command) -> Answer:
-        """Put all traffic back on the primary, scale the canary down, and end."""
-        return self._wish(Verb.ABORT, command)
-
-    @abort.validator
-    def _check_abort(self, command: Command) -> None:
-        del command
-        self._refuse(Verb.ABORT)
-
-    @workflow.update(name=Verb.RESTART)
-    def restart(self, command: Command) -> Answer:
-        """Put all traffic back on the primary and begin the analysis again."""
-        return self._wish(Verb.RESTART, command)
-
-    @restart.validator
-    def _check_restart(self, command: Command) -> None:
-        del command
-        self._refuse(Verb.RESTART)
-
-    def _refuse(self, verb: Verb) -> None:
-        if text := self._refusal(verb):
-            raise ApplicationError(text, type="Refused", non_retryable=True)
-
-    def _refusal(self, verb: Verb) -> str:
-        phase = self._status.phase
-        if phase.is_final or phase is Phase.FINALISING:
-            back = "the version before comes back by rolling it out again"
-            return f"The rollout is {phase}: too late to {verb} it; {back}."
-        if phase is Phase.PROMOTING and verb is Verb.RESTART:
-            return "The rollout is Promoting: abort it first, or push a new revision."
-        return ""
-
-    def _wish(self, verb: Verb, command: Command) -> Answer:
-        person: Person = as_person(command, workflow.now())
-        self._wishes = self._wishes.model_copy(update={str(verb): person})
-        self._has_news = True
-        workflow.logger.info("commanded", extra={"verb": str(verb), "who": person.who})
-        return Answer(message=f"{verb} recorded for {self._spec.tail}")

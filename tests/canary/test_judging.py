@@ -179,7 +179,7 @@ def test_a_hook_that_fails_comes_before_any_metric() -> None:
     good = HookAnswer(hook="first", type=HookType.ROLLOUT, passed=True, status=200, at=NOW)
     check = a_check(50.0).model_copy(update={"hooks": (good, answer)})
 
-    assert judge_check(a_spec(), check).message == "rollout check load failed boom"
+    assert judge_check(a_spec(), check).message == "external check load failed boom"
 
 
 @pytest.mark.parametrize(("ago", "expected"), [(600, 60), (30, 30), (0, 1)])

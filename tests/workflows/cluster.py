@@ -6,19 +6,32 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.exceptions import ApplicationError
 
+from activities.alerts import AlertRequest
 from activities.cluster.initialisation import EstablishRequest
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
 from activities.cluster.removal import RemovalRequest
 from activities.cluster.scaling import ScaleRequest
 from activities.cluster.traffic import ShiftRequest, Written
+from activities.gates import CallAnswers, CallRequest
 from activities.heartbeat import heartbeating
 from activities.reports import StoredReport
 from activities.runs import Abandoned, SignalWithStart
-from canary.analysis import AnalyseRequest, Check, Measurement
+from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest, HookAnswer, Measurement
 from canary.observation import Observation, Routes, Workload
-from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, StepPlan, TargetRef, ThresholdRange
+from canary.spec import (
+    AnalysisSpec,
+    CanarySpec,
+    HookType,
+    MetricSpec,
+    ServiceSpec,
+    StepPlan,
+    TargetRef,
+    ThresholdRange,
+    WebhookSpec,
+)
 from canary.status import Outcome, Revision
 
 OLD = Revision(template="old")
@@ -54,8 +67,12 @@ class Cluster:
     primary: Revision | None = OLD
     primary_ready: bool = True
     weight: int = 0
+    is_mirrored: bool = False
     values: list[float | None] = field(default_factory=list)
     """The success rate of each check; 100 when they are used up."""
+    gates: dict[str, bool] = field(default_factory=dict)
+    """Which hooks pass, by name; those not named do, but for rollback hooks."""
+    alerts: list[str] = field(default_factory=list)
     log: list[str] = field(default_factory=list)
     reports: list[StoredReport] = field(default_factory=list)
     registrations: list[SignalWithStart] = field(default_factory=list)
@@ -92,8 +109,13 @@ class Cluster:
                 ready=up,
                 promoting=self.promoting,
             )
-        routes = Routes(primary=100 - self.weight, canary=self.weight)
+        routes = Routes(primary=100 - self.weight, canary=self.weight, is_mirrored=self.is_mirrored)
         return Observation(at=EPOCH, target=target, primary=primary, routes=routes)
+
+    def _answer(self, hook: WebhookSpec) -> HookAnswer:
+        passed = self.gates.get(hook.name, hook.type is not HookType.ROLLBACK)
+        self.log.append(f"{hook.name} {'passes' if passed else 'does not pass'}")
+        return HookAnswer(hook=hook.name, type=hook.type, passed=passed, at=EPOCH)
 
     async def _enter(self, name: str) -> None:
         if name in self.hangs:
@@ -111,19 +133,25 @@ class Cluster:
         @activity.defn
         async def analyse(request: AnalyseRequest) -> Check:
             await self._enter("analyse")
+            analysis = request.spec.analysis
+            rollback = tuple(self._answer(hook) for hook in analysis.hooks(HookType.ROLLBACK))
+            hooks = tuple(self._answer(hook) for hook in analysis.hooks(*request.hooks))
+            found = Check(observation=self.seen(), rollback=rollback, hooks=hooks, types=request.hooks)
+            if not request.has_metrics:
+                return found
             value = self.values.pop(0) if self.values else 100.0
             self.log.append(f"check {value}")
             measurements = tuple(
                 Measurement(metric=metric.name, query="up", value=value, at=EPOCH)
-                for metric in request.spec.analysis.metrics
+                for metric in analysis.metrics
             )
-            return Check(observation=self.seen(), measurements=measurements)
+            return found.model_copy(update={"measurements": measurements})
 
         @activity.defn
         async def shift_traffic(request: ShiftRequest) -> Written:
             await self._enter("shift_traffic")
-            self.weight = request.routing.weight
-            self.log.append(f"weight {self.weight}")
+            self.weight, self.is_mirrored = request.routing.weight, request.routing.is_mirrored
+            self.log.append(f"weight {self.weight}{' mirrored' if self.is_mirrored else ''}")
             return Written.DONE
 
         @activity.defn
@@ -184,6 +212,24 @@ class Cluster:
         @activity.defn
         async def store_report(report: StoredReport) -> None:
             self.reports.append(report)
+
+        @activity.defn
+        async def ask_gates(request: GateRequest) -> GateCheck:
+            await self._enter("ask_gates")
+            answers = tuple(self._answer(hook) for hook in request.spec.analysis.hooks(*request.gates))
+            if request.is_patient and not all(answer.passed for answer in answers):
+                raise ApplicationError("closed", next_retry_delay=timedelta(seconds=1))
+            return GateCheck(observation=self.seen(), answers=answers)
+
+        @activity.defn
+        async def call_hooks(request: CallRequest) -> CallAnswers:
+            self.log.append(f"{request.type} {request.phase}")
+            hooks = request.spec.analysis.hooks(request.type)
+            return CallAnswers(answers=tuple(self._answer(hook) for hook in hooks))
+
+        @activity.defn
+        async def alert(request: AlertRequest) -> None:
+            self.alerts.append(f"{request.notice.severity} {request.notice.alert or request.notice.message}")
 
         @activity.defn
         async def signal_with_start(wanted: SignalWithStart) -> None:

@@ -1,0 +1,189 @@
+"""What is told of a decision that has been carried out, in Flagger's words and severities (dossier §1.7, §2).
+
+Each kind of thing has a reason of its own, so that Kubernetes does not take all Events of a canary for one.
+"""
+
+from collections.abc import Iterator, Mapping
+
+from canary.alert import Severity
+from canary.analysis import HookAnswer, judge_check
+from canary.decision import (
+    Advance,
+    Approve,
+    Ask,
+    Begin,
+    Correct,
+    Decision,
+    Finalise,
+    Finish,
+    HandOver,
+    Hold,
+    Measure,
+    Promote,
+    Reinforce,
+    Restart,
+    RestorePrimary,
+    Retreat,
+    Rollback,
+    ShiftBack,
+    Wait,
+)
+from canary.notice import Notice, NoticeType
+from canary.situation import Situation
+from canary.spec import CanarySpec, HookType
+from canary.status import Outcome, RolloutStatus
+from canary.transition import is_to_be_told
+
+_NEW_REVISION = "New revision detected, progressing canary analysis."
+_PASSED = {
+    HookType.CONFIRM_ROLLOUT: "Confirm-rollout",
+    HookType.PRE_ROLLOUT: "Pre-rollout",
+    HookType.CONFIRM_TRAFFIC_INCREASE: "Confirm-traffic-increase",
+    HookType.CONFIRM_PROMOTION: "Confirm-promotion",
+    HookType.POST_ROLLOUT: "Post-rollout",
+}
+_WAITS = {
+    HookType.CONFIRM_ROLLOUT: "Canary is waiting for approval.",
+    HookType.CONFIRM_TRAFFIC_INCREASE: "Canary traffic increase is waiting for approval.",
+    HookType.CONFIRM_PROMOTION: "Canary promotion is waiting for approval.",
+}
+
+
+def told_of(case: Situation, decision: Decision) -> tuple[Notice, ...]:
+    """Everything there is to tell of a decision and of the check it stands on, in order."""
+    if isinstance(decision, Measure | Ask):
+        return ()
+    return (*_of_hooks(case, decision), *_of_decision(case, decision))
+
+
+def told_of_beginning(spec: CanarySpec) -> Notice:
+    """A rollout has begun and its canary is scaled up."""
+    text = f"New revision detected! Scaling up {spec.target.name}.{spec.namespace}"
+    return _normal("NewRevision", text, Severity.INFO, alert=_NEW_REVISION, is_detailed=True)
+
+
+def told_of_promotion(status: RolloutStatus, *, is_skipped: bool) -> Notice:
+    """A rollout has ended with a promotion."""
+    how = "analysis was skipped" if is_skipped else "analysis completed successfully"
+    return _normal("Promoted", status.message, Severity.INFO, alert=f"Canary {how}, promotion finished.")
+
+
+def told_of_post_rollout(answers: tuple[HookAnswer, ...]) -> Iterator[Notice]:
+    """What the hooks after a rollout answered; none of them changes anything any more."""
+    for answer in answers:
+        if answer.passed:
+            yield _passed(answer)
+        else:
+            text = f"Post-rollout hook {answer.hook} failed {answer.message}".rstrip()
+            yield _warning("PostRolloutHookFailed", text)
+
+
+def told_of_initialisation(spec: CanarySpec) -> Notice:
+    """A canary has been initialised."""
+    text = f"Initialization done! {spec.target.name}.{spec.namespace}"
+    alert = f"New {spec.target.kind} detected, initialization completed."
+    return _normal("Initialized", text, Severity.INFO, alert=alert, is_detailed=True)
+
+
+def _of_hooks(case: Situation, decision: Decision) -> Iterator[Notice]:
+    check, gates = case.check, case.gates
+    for answer in (*(check.rollback if check else ()), *(gates.rollback if gates else ())):
+        if answer.passed:
+            yield _warning("RollbackRequested", f"Rollback check {answer.hook} passed")
+        else:
+            yield _normal("RollbackHook", f"Rollback hook {answer.hook} not signaling a rollback")
+    if _opens(case, decision):
+        yield _normal("AnalysisStarted", f"Starting canary analysis for {case.name}")
+    opening = () if check is None or HookType.PRE_ROLLOUT not in check.types else check.hooks
+    for answer in (*opening, *(gates.answers if gates else ())):
+        if answer.passed:
+            yield _passed(answer)
+
+
+def _opens(case: Situation, decision: Decision) -> bool:
+    """Whether the first step of the analysis was at stake: a ready canary, and nothing judged before."""
+    status = case.status
+    if status.has_begun or not status.phase.is_under_analysis or case.spec.skip_analysis:
+        return False
+    is_tried = isinstance(decision, Advance | Rollback | Hold)
+    return is_tried and case.is_due and case.canary.is_ready and status.waiting_for is None
+
+
+_PLAIN: Mapping[type, tuple[NoticeType, str]] = {
+    Approve: (NoticeType.NORMAL, "GateApproved"),
+    Advance: (NoticeType.NORMAL, "Advanced"),
+    Restart: (NoticeType.NORMAL, "Restarted"),
+    Retreat: (NoticeType.WARNING, "TrafficTakenAway"),
+    Correct: (NoticeType.WARNING, "RoutesCorrected"),
+    Promote: (NoticeType.NORMAL, "Promoting"),
+    ShiftBack: (NoticeType.NORMAL, "PromotionAdvanced"),
+    Finalise: (NoticeType.NORMAL, "Finalising"),
+    RestorePrimary: (NoticeType.WARNING, "PrimaryRestored"),
+    Reinforce: (NoticeType.NORMAL, "CanaryReinforced"),
+}
+"""Decisions whose message is all there is to tell."""
+
+
+def _of_decision(case: Situation, decision: Decision) -> Iterator[Notice]:
+    match decision:
+        case Wait():
+            if decision.needs_person and decision.message != case.status.message:
+                yield _warning("PersonNeeded", decision.message, Severity.ERROR)
+        case Begin():
+            yield told_of_beginning(case.spec)
+        case Hold():
+            yield from _of_hold(case, decision)
+        case HandOver():
+            alert = decision.message.removeprefix(f"Promotion of {case.name} failed, ")
+            yield _warning("PromotionFailed", decision.message, Severity.ERROR, f"Promotion failed, {alert}")
+        case Rollback():
+            yield from _of_rollback(case, decision)
+        case Measure() | Ask() | Finish():
+            return  # a promotion is told of once its hooks have been called
+        case _:
+            type_, reason = _PLAIN[type(decision)]
+            yield Notice(type=type_, reason=reason, message=decision.message)
+
+
+def _of_hold(case: Situation, decision: Hold) -> Iterator[Notice]:
+    gate = decision.waiting_for
+    if gate is None:
+        reason = "CheckFailed" if decision.is_failed_check else "AdvancementHalted"
+        yield _warning(reason, decision.message)
+    elif is_to_be_told(case.status, decision, case.now):
+        is_mute = all(hook.mute_alert for hook in case.spec.analysis.hooks(gate))
+        yield _warning(
+            "WaitingForApproval", decision.message, None if is_mute else Severity.WARN, _WAITS[gate]
+        )
+
+
+def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
+    """The deciding check, why it is rolled back, and that it is; alerts tell of every cause (T5)."""
+    text, severity, alert = decision.message, Severity.ERROR, decision.message
+    if decision.is_failed_check and case.check is not None:
+        verdict = judge_check(case.spec, case.check, case.status.exposed_at)
+        yield _warning("CheckFailed", f"Halt {case.name} advancement {verdict.message}")
+        text = text.removesuffix(f": {verdict.message}")
+        alert = f"Failed checks threshold reached {case.status.failed_checks + 1}"
+    if decision.outcome is Outcome.ABORTED:
+        severity = Severity.WARN
+    if decision.outcome is Outcome.REVERTED:
+        severity = Severity.INFO
+    if case.check is not None and any(answer.passed for answer in case.check.rollback):
+        severity, alert = Severity.WARN, "Rolling back manual webhook invoked"
+    yield _warning(str(decision.outcome), text, severity, alert)
+    yield _warning("ScalingDown", f"Canary failed! Scaling down {case.name}")
+
+
+def _passed(answer: HookAnswer) -> Notice:
+    return _normal("HookPassed", f"{_PASSED[answer.type]} check {answer.hook} passed")
+
+
+def _normal(
+    reason: str, message: str, severity: Severity | None = None, *, alert: str = "", is_detailed: bool = False
+) -> Notice:
+    return Notice(reason=reason, message=message, severity=severity, alert=alert, is_detailed=is_detailed)
+
+
+def _warning(reason: str, message: str, severity: Severity | None = None, alert: str = "") -> Notice:
+    return Notice(type=NoticeType.WARNING, reason=reason, message=message, severity=severity, alert=alert)

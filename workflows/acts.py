@@ -1,0 +1,167 @@
+"""What a rollout does outside of Temporal: one method a kind of act, with its options and its summary."""
+
+from collections.abc import Callable
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.alerts import AlertActivities, AlertRequest
+from activities.analysis import AnalysisActivities
+from activities.cluster.observation import ObservationActivities
+from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
+from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
+from activities.gates import CallAnswers, CallRequest, GateActivities
+from activities.reports import ReportActivities, StoredReport
+from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest
+from canary.decision import Ask, Measure
+from canary.hooks import longest_calls
+from canary.notice import Notice
+from canary.observation import Observation, Routes
+from canary.routing import Routing
+from canary.spec import CanarySpec, HookType
+from canary.status import Outcome, Phase, Revision, RolloutStatus
+from workflows.options import (
+    ALERT,
+    CALL,
+    CHECK,
+    CHECK_MARGIN,
+    READ,
+    REPORT,
+    TRAFFIC,
+    WRITE,
+    ActivityOptions,
+)
+
+
+class Acts:
+    """The acts of one rollout."""
+
+    def __init__(self, spec: Callable[[], CanarySpec]) -> None:
+        self._spec_now = spec
+        self.routes: Routes | None = None
+        """As they were seen last."""
+
+    @property
+    def spec(self) -> CanarySpec:
+        """The document as it is by now."""
+        return self._spec_now()
+
+    async def observe(self) -> Observation:
+        """Look at the canary."""
+        return await workflow.execute_activity_method(
+            ObservationActivities.observe, self.spec, summary="look", **READ
+        )
+
+    async def analyse(self, status: RolloutStatus, due: Measure) -> Check:
+        """Carry out a check."""
+        request = AnalyseRequest(
+            spec=self.spec,
+            phase=status.phase,
+            revision=status.revision,
+            hooks=due.hooks,
+            has_metrics=due.has_metrics,
+            actuated_at=status.actuated_at,
+            weight=status.traffic_weight,
+        )
+        return await workflow.execute_activity_method(
+            AnalysisActivities.analyse,
+            request,
+            summary=f"check {status.checks + 1} at weight {request.weight}",
+            **self._as_long_as(CHECK, HookType.ROLLBACK, *due.hooks),
+        )
+
+    async def ask(self, status: RolloutStatus, wanted: Ask, phase: Phase) -> GateCheck:
+        """Ask gates."""
+        request = GateRequest(
+            spec=self.spec,
+            phase=phase,
+            revision=status.revision,
+            gates=wanted.gates,
+            is_patient=wanted.is_patient,
+        )
+        return await workflow.execute_activity_method(
+            GateActivities.ask_gates,
+            request,
+            summary=f"ask {', '.join(wanted.gates)}",
+            **self._as_long_as(CHECK, HookType.ROLLBACK, *wanted.gates),
+        )
+
+    async def call_hooks(self, status: RolloutStatus, type_: HookType) -> CallAnswers:
+        """Call the hooks of a type once; that they cannot be called is no reason to go on trying."""
+        request = CallRequest(spec=self.spec, phase=status.phase, revision=status.revision, type=type_)
+        try:
+            return await workflow.execute_activity_method(
+                GateActivities.call_hooks, request, summary=type_, **self._as_long_as(CALL, type_)
+            )
+        except ActivityError as error:
+            workflow.logger.warning("hooks not called", extra={"type": type_, "cause": str(error.cause)})
+            return CallAnswers()
+
+    async def shift(self, routing: Routing) -> Written:
+        """Write the routes."""
+        request = ShiftRequest(spec=self.spec, routing=routing, decided_at=workflow.now(), seen=self.routes)
+        return await workflow.execute_activity_method(
+            TrafficActivities.shift_traffic, request, summary=f"canary weight {routing.weight}", **TRAFFIC
+        )
+
+    async def scale(self, replicas: int | None) -> Written:
+        """Bring the canary to a size; None: as many pods as the primary has."""
+        request = ScaleRequest(spec=self.spec, replicas=replicas, decided_at=workflow.now())
+        size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
+        return await workflow.execute_activity_method(
+            ScalingActivities.scale_target, request, summary=f"canary: {size}", **TRAFFIC
+        )
+
+    async def promote(self, revision: Revision) -> Written:
+        """Copy the judged revision into the primary."""
+        request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now())
+        return await workflow.execute_activity_method(
+            PrimaryActivities.promote,
+            request,
+            summary=f"copy {revision.template} into the primary",
+            **TRAFFIC,
+        )
+
+    async def restore(self, revision: Revision) -> Written:
+        """Put the last promoted template back into the primary."""
+        request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now())
+        return await workflow.execute_activity_method(
+            PrimaryActivities.restore_primary,
+            request,
+            summary="put the promoted template back into the primary",
+            **TRAFFIC,
+        )
+
+    async def conclude(self, revision: Revision, outcome: Outcome) -> None:
+        """Let the primary remember how the rollout ended."""
+        request = ConcludeRequest(spec=self.spec, revision=revision, outcome=outcome)
+        await workflow.execute_activity_method(
+            PrimaryActivities.conclude, request, summary=f"remember: {outcome}", **WRITE
+        )
+
+    async def alert(self, phase: Phase, revision: Revision, notice: Notice) -> None:
+        """Tell whoever is to be alerted; an address that is away is given up in the end."""
+        request = AlertRequest(spec=self.spec, phase=phase, revision=revision, notice=notice)
+        try:
+            await workflow.execute_activity_method(
+                AlertActivities.alert, request, summary=notice.reason, **ALERT
+            )
+        except ActivityError as error:
+            workflow.logger.error(
+                "alert not sent", extra={"notice": notice.message, "cause": str(error.cause)}
+            )
+
+    async def store(self, report: StoredReport) -> None:
+        """Keep a report; the history holds the same."""
+        try:
+            await workflow.execute_activity_method(ReportActivities.store_report, report, **REPORT)
+        except ActivityError as error:
+            workflow.logger.error(
+                "the report could not be stored", extra={"report": report.name, "cause": str(error.cause)}
+            )
+
+    def _as_long_as(self, options: ActivityOptions, *types: HookType) -> ActivityOptions:
+        """Give an activity the time that its hooks may take."""
+        longest = longest_calls(self.spec.analysis.hooks(*types))
+        return {**options, "start_to_close_timeout": CHECK_MARGIN + longest}

@@ -1,0 +1,105 @@
+"""What persons can command a rollout: Updates, which answer, and Signals of the same names, which do not."""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError
+
+from canary.spec import CanarySpec
+from canary.status import Phase, RolloutStatus, Wishes
+from workflows.contract import BELL, UPDATE_SPEC, Answer, Command, Verb
+from workflows.wishes import as_command, as_person
+
+
+class Commanded:
+    """The handlers of a rollout: they record a wish, and its loop acts on it."""
+
+    _spec: CanarySpec
+    _status: RolloutStatus
+    _wishes: Wishes
+    _has_news: bool
+
+    @workflow.signal(name=BELL)
+    def bell(self, _: Any = None) -> None:
+        """Something changed in the cluster: look."""
+        self._has_news = True
+
+    @workflow.signal(name=UPDATE_SPEC)
+    def update_spec(self, spec: CanarySpec) -> None:
+        """Judge by *spec* from now on."""
+        self._spec = spec
+        self._has_news = True
+
+    @workflow.signal(name=Verb.ABORT)
+    def abort_by_signal(self, command: Any = None) -> None:
+        """Put all traffic back and end; whatever the argument is, it aborts."""
+        self._wish(Verb.ABORT, as_command(command))
+
+    @workflow.signal(name=Verb.RESTART)
+    def restart_by_signal(self, command: Any = None) -> None:
+        """Begin the analysis again."""
+        self._wish_if_allowed(Verb.RESTART, as_command(command))
+
+    @workflow.signal(name=Verb.APPROVE)
+    def approve_by_signal(self, command: Any = None) -> None:
+        """Answer the gate that is waited for."""
+        self._wish_if_allowed(Verb.APPROVE, as_command(command))
+
+    @workflow.update(name=Verb.ABORT)
+    def abort(self, command: Command) -> Answer:
+        """Put all traffic back on the primary, scale the canary down, and end."""
+        return self._wish(Verb.ABORT, command)
+
+    @abort.validator
+    def _check_abort(self, command: Command) -> None:
+        del command
+        self._refuse(Verb.ABORT)
+
+    @workflow.update(name=Verb.RESTART)
+    def restart(self, command: Command) -> Answer:
+        """Put all traffic back on the primary and begin the analysis again."""
+        return self._wish(Verb.RESTART, command)
+
+    @restart.validator
+    def _check_restart(self, command: Command) -> None:
+        del command
+        self._refuse(Verb.RESTART)
+
+    @workflow.update(name=Verb.APPROVE)
+    def approve(self, command: Command) -> Answer:
+        """Answer the gate that is waited for, in place of its webhook."""
+        return self._wish(Verb.APPROVE, command)
+
+    @approve.validator
+    def _check_approve(self, command: Command) -> None:
+        del command
+        self._refuse(Verb.APPROVE)
+
+    def _refuse(self, verb: Verb) -> None:
+        if text := self._refusal(verb):
+            raise ApplicationError(text, type="Refused", non_retryable=True)
+
+    def _refusal(self, verb: Verb) -> str:
+        """Why a command comes at the wrong moment; empty if it does not."""
+        status = self._status
+        if verb is Verb.APPROVE:
+            return "" if status.waiting_for else f"The rollout is {status.phase}: no gate is waited for."
+        if status.phase.is_final or status.phase is Phase.FINALISING:
+            back = "the version before comes back by rolling it out again"
+            return f"The rollout is {status.phase}: too late to {verb} it; {back}."
+        if status.phase is Phase.PROMOTING and verb is Verb.RESTART:
+            return "The rollout is Promoting: abort it first, or push a new revision."
+        return ""
+
+    def _wish_if_allowed(self, verb: Verb, command: Command) -> None:
+        if text := self._refusal(verb):
+            workflow.logger.warning("command refused", extra={"verb": str(verb), "why": text})
+        else:
+            self._wish(verb, command)
+
+    def _wish(self, verb: Verb, command: Command) -> Answer:
+        person = as_person(command, workflow.now())
+        self._wishes = self._wishes.model_copy(update={str(verb): person})
+        self._has_news = True
+        workflow.logger.info("commanded", extra={"verb": str(verb), "who": person.who})
+        return Answer(message=f"{verb} recorded for {self._spec.tail}")
