@@ -23,6 +23,7 @@ APPLICATION_WORKFLOW = "ApplicationWorkflow"
 CANARY_WORKFLOW = "CanaryWorkflow"
 ROLLOUT_WORKFLOW = "RolloutWorkflow"
 CLUSTER_WATCH_WORKFLOW = "ClusterWatchWorkflow"
+DOCTOR_WORKFLOW = "DoctorWorkflow"
 
 CLUSTER = SearchAttributeKey.for_keyword("CanaryCluster")
 NAMESPACE = SearchAttributeKey.for_keyword("CanaryNamespace")
@@ -205,6 +206,11 @@ def rollout_id(tail: str) -> str:
 def watch_id(cluster: str) -> str:
     """The id of the workflow that watches a cluster."""
     return f"watch/{cluster}"
+
+
+def doctor_id(who: str) -> str:
+    """The id of the workflow that looks at the clusters for somebody."""
+    return f"doctor/{who}"
 
 
 ACCEPTANCE = timedelta(seconds=2)
