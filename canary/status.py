@@ -172,7 +172,10 @@ class ListRow(Stored):
     phase: str
     weight: Weight = 0
     traffic_weight: Weight = 0
+    iterations: int = 0
     failed_checks: int = 0
+    waiting_for: str = ""
+    """The gate that is closed."""
     revision: str = ""
     message: str = ""
     last_transition_time: datetime | None = None

@@ -33,7 +33,9 @@ def rollout_row(spec: CanarySpec, status: RolloutStatus) -> ListRow:
         phase=status.phase,
         weight=status.canary_weight,
         traffic_weight=status.traffic_weight,
+        iterations=status.iterations,
         failed_checks=status.failed_checks,
+        waiting_for=status.waiting_for or "",
         revision=status.revision.template,
         message=status.message,
         last_transition_time=status.last_transition_time,
@@ -50,6 +52,7 @@ def canary_row(spec: CanarySpec, status: CanaryStatus) -> ListRow:
         phase=status.phase,
         weight=status.canary_weight,
         traffic_weight=status.traffic_weight,
+        iterations=status.iterations,
         failed_checks=status.failed_checks,
         revision=status.last_applied.template if status.last_applied else "",
         message=status.message,
@@ -62,29 +65,36 @@ def show_rollout(
 ) -> None:
     """Write a rollout's row and attributes where something shows that did not before."""
     workflow.set_current_details(_details(spec, status, checks))
-    row = rollout_row(spec, status)
-    if before is None or _differs(row, rollout_row(spec, before)):
-        _upsert(row)
+    _upsert(rollout_row(spec, status), rollout_row(spec, before) if before else None)
 
 
 def show_canary(spec: CanarySpec, status: CanaryStatus, before: CanaryStatus | None) -> None:
     """Write a canary's row and attributes where something shows that did not before."""
     workflow.set_current_details(f"**{status.phase}** {status.message}")
-    row = canary_row(spec, status)
-    if before is None or _differs(row, canary_row(spec, before)):
-        _upsert(row)
+    _upsert(canary_row(spec, status), canary_row(spec, before) if before else None)
 
 
-def _differs(row: ListRow, before: ListRow) -> bool:
+def _upsert(row: ListRow, before: ListRow | None) -> None:
+    """Write what differs: each of the two is an event of the history."""
+    if before is None or _without_message(row) != _without_message(before):
+        workflow.upsert_memo({ROW: row.model_dump(mode="json")})
+    if before is None or _searched(row) != _searched(before):
+        workflow.upsert_search_attributes(
+            [
+                PHASE.value_set(row.phase),
+                WEIGHT.value_set(row.traffic_weight),
+                REVISION.value_set(row.revision),
+            ]
+        )
+
+
+def _without_message(row: ListRow) -> ListRow:
     """A message alone is no transition: it stands in the current details."""
-    return row.model_copy(update={"message": ""}) != before.model_copy(update={"message": ""})
+    return row.model_copy(update={"message": ""})
 
 
-def _upsert(row: ListRow) -> None:
-    workflow.upsert_memo({ROW: row.model_dump(mode="json")})
-    workflow.upsert_search_attributes(
-        [PHASE.value_set(row.phase), WEIGHT.value_set(row.traffic_weight), REVISION.value_set(row.revision)]
-    )
+def _searched(row: ListRow) -> tuple[str, int, str]:
+    return row.phase, row.traffic_weight, row.revision
 
 
 def _details(spec: CanarySpec, status: RolloutStatus, checks: Sequence[CheckRecord]) -> str:
