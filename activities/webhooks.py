@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http import HTTPStatus
-from typing import Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,7 +15,8 @@ from pydantic_core import to_json
 
 from canary.analysis import HookAnswer
 from canary.errors import NoAnswerError
-from canary.hooks import pauses, payload
+from canary.hooks import event_payload, pauses, payload
+from canary.notice import Announcement
 from canary.spec import CanarySpec, WebhookSpec
 from canary.status import Phase, Revision
 
@@ -98,10 +99,17 @@ class Webhooks:
         Raises:
             NoAnswerError: there is no connection, or nothing but a gateway answers.
         """
+        return await self._call(spec, hook, payload(spec, hook, phase, revision))
+
+    async def announce(self, hook: WebhookSpec, announcement: Announcement) -> HookAnswer:
+        """Tell an event hook what happened; otherwise as `call`."""
+        return await self._call(announcement.spec, hook, event_payload(hook, announcement))
+
+    async def _call(self, spec: CanarySpec, hook: WebhookSpec, content: dict[str, Any]) -> HookAnswer:
         route = await self._reach.webhook(spec.cluster, spec.namespace, hook.url)
         if route.proxy and "@" in urlsplit(route.url).netloc:
             return self._answer(hook, None, "the API server drops the credentials of the URL")
-        body = to_json(payload(spec, hook, phase, revision))
+        body = to_json(content)
         try:
             answer = await self._persist(route, hook, body)
         except TimeoutError:

@@ -1,9 +1,11 @@
 import asyncio
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import httpx
 import pytest
@@ -13,6 +15,8 @@ from aiohttp.test_utils import TestServer
 from activities import webhooks
 from activities.webhooks import Webhooks
 from canary.errors import NoAnswerError
+from canary.hooks import event_payload
+from canary.notice import Announcement, Notice
 from canary.revision import checksum
 from canary.spec import AnalysisSpec, CanarySpec, HookType, ServiceSpec, TargetRef, WebhookSpec
 from canary.status import Phase, Revision
@@ -112,6 +116,17 @@ def hooks(clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> Webhooks:
     return Webhooks(Outside(), *clients, lambda: NOW)
 
 
+@pytest.fixture
+async def secure_server() -> AsyncIterator[Server]:
+    """A webhook whose certificate nobody vouches for."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(Path(__file__).with_name("self-signed.pem"))
+    server = Server()
+    await server.http.start_server(ssl=context)
+    yield server
+    await server.http.close()
+
+
 def hook(url: str, *, retries: int = 0, timeout: float = 5, **metadata: str) -> WebhookSpec:
     return WebhookSpec(
         name="load-test", url=url, retries=retries, timeout=timedelta(seconds=timeout), metadata=metadata
@@ -153,6 +168,67 @@ async def test_passes_from_200_to_204(server: Server, hooks: Webhooks, status: i
     assert (answer.passed, answer.status) == (passed, status)
     assert (answer.hook, answer.type, answer.at) == ("load-test", HookType.ROLLOUT, NOW)
     assert answer.message == ("" if status in (204, 205) else "said")
+
+
+@pytest.mark.parametrize("type_", list(HookType))
+async def test_a_hook_of_any_type_that_answers_204_has_passed(  # T18
+    server: Server, hooks: Webhooks, type_: HookType
+) -> None:
+    server.answers(204)
+    one = hook(server.url).model_copy(update={"type": type_})
+    answer = await hooks.call(SPEC, one, Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.type) == (True, type_)
+
+
+@pytest.mark.parametrize("type_", [type_ for type_ in HookType if type_.is_gate])
+async def test_a_closed_gate_is_asked_once(server: Server, hooks: Webhooks, type_: HookType) -> None:
+    server.answers(403, 200, text="closed")
+    gate = hook(server.url, retries=3).model_copy(update={"type": type_})
+    answer = await hooks.call(SPEC, gate, Phase.WAITING, REVISION)
+
+    assert (answer.passed, answer.status, answer.message) == (False, 403, "closed")
+    assert len(server.bodies) == 1
+
+
+async def test_a_certificate_is_verified_unless_the_hook_says_not_to(
+    secure_server: Server, hooks: Webhooks
+) -> None:
+    secure_server.answers(200)
+    strict = hook(f"https://127.0.0.1:{secure_server.http.port}/")
+    with pytest.raises(NoAnswerError, match="ConnectError"):
+        await hooks.call(SPEC, strict, Phase.PROGRESSING, REVISION)
+    answer = await hooks.call(
+        SPEC, strict.model_copy(update={"disable_tls": True}), Phase.PROGRESSING, REVISION
+    )
+
+    assert answer.passed
+    assert len(secure_server.bodies) == 1
+
+
+async def test_an_event_hook_is_told_what_happened(server: Server, hooks: Webhooks) -> None:
+    server.answers(200)
+    announcement = Announcement(
+        spec=SPEC,
+        phase=Phase.PROGRESSING,
+        revision=REVISION,
+        notice=Notice(reason="Advanced", message="Advance backend.webapp canary weight 10"),
+        at=NOW,
+    )
+    one = hook(server.url, k="v")
+    answer = await hooks.announce(one, announcement)
+
+    assert answer.passed
+    assert [json.loads(body) for body in server.bodies] == [event_payload(one, announcement)]
+
+
+async def test_an_answer_of_five_megabytes_is_kept_four_kilobytes_long(
+    server: Server, hooks: Webhooks
+) -> None:
+    server.answers(500, text="x" * 5_000_000)
+    answer = await hooks.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.status, answer.message) == (False, 500, "x" * 4096)
 
 
 async def test_a_redirect_fails_and_is_named(server: Server, hooks: Webhooks) -> None:
