@@ -1,0 +1,63 @@
+"""Prometheus, hooks and alerts of one scenario: answers as the recorded ones did, and tells the story."""
+
+import re
+from collections import defaultdict
+from contextlib import AsyncExitStack
+from typing import Any, Self
+
+from aiohttp import web
+
+from tests.conformance.recorded.recording import Recording, which_query
+from tests.conformance.recorded.story import Story
+
+_COUNTED = re.compile(r"\bincrease\(")
+
+
+class Stub:
+    """Gives the recorded answers in order, each query and hook its own, and then the last one again."""
+
+    def __init__(self, recording: Recording, story: Story) -> None:
+        self.url = ""
+        self._recording = recording
+        self._story = story
+        self._asked: defaultdict[str, int] = defaultdict(int)
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        app = web.Application()
+        app.router.add_get("/api/v1/query", self._query)
+        app.router.add_post("/hook/{namespace}/{name}", self._hook)
+        app.router.add_post("/alert/{namespace}/{name}", self._alert)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
+        await runner.setup()
+        self._stack.push_async_callback(runner.cleanup)
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._stack.aclose()
+
+    async def _query(self, request: web.Request) -> web.Response:
+        query = request.query["query"]
+        is_count = bool(_COUNTED.search(query))
+        key = which_query(query)
+        answer = 1000.0 if is_count else self._next(key, self._recording.query_answers.get(key, [None]))
+        self._story.saw_query(query, answer)
+        result = [] if answer is None else [{"metric": {}, "value": [0, str(answer)]}]
+        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+
+    async def _hook(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        answer = self._next(name, self._recording.hook_answers.get(name, [200]))
+        self._story.saw_hook(name, await request.json(), answer)
+        return web.Response(status=answer)
+
+    async def _alert(self, request: web.Request) -> web.Response:
+        self._story.saw_alert(request.match_info["name"], await request.json())
+        return web.Response()
+
+    def _next(self, key: str, answers: list[Any]) -> Any:
+        number = self._asked[key]
+        self._asked[key] += 1
+        return answers[min(number, len(answers) - 1)]

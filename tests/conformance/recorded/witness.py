@@ -1,0 +1,88 @@
+"""Watching our own engine at work: objects and Events of one namespace, and the rows of its workflows."""
+
+import asyncio
+from typing import Any, Self
+
+from temporalio.api.history.v1 import HistoryEvent
+from temporalio.client import Client, WorkflowHandle
+
+from canary.status import ListRow
+from sandbox.client import KubeClient, Reflector
+from tests.conformance.recorded.story import Object, Status, Story
+from workflows.contract import ROW
+
+ENGINE = "durable-canary"
+COLLECTIONS = {
+    "ConfigMap": "/api/v1/{}/configmaps",
+    "Secret": "/api/v1/{}/secrets",
+    "Service": "/api/v1/{}/services",
+    "Deployment": "/apis/apps/v1/{}/deployments",
+    "DaemonSet": "/apis/apps/v1/{}/daemonsets",
+    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/{}/horizontalpodautoscalers",
+    "DestinationRule": "/apis/networking.istio.io/v1beta1/{}/destinationrules",
+    "VirtualService": "/apis/networking.istio.io/v1beta1/{}/virtualservices",
+}
+EVENTS = "/api/v1/{}/events"
+
+
+def collection(kind: str, namespace: str) -> str:
+    """The path of a kind's collection in a namespace."""
+    return COLLECTIONS[kind].format(f"namespaces/{namespace}")
+
+
+class Witness:
+    """Tells the story of one namespace as it happens."""
+
+    def __init__(self, api: KubeClient, client: Client, namespace: str, story: Story) -> None:
+        self._api = api
+        self._client = client
+        self._namespace = namespace
+        self._story = story
+        self._counts: dict[str, int] = {}
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def __aenter__(self) -> Self:
+        place = f"namespaces/{self._namespace}"
+        watches = [Reflector(self._api, path.format(place), self._object) for path in COLLECTIONS.values()]
+        watches.append(Reflector(self._api, EVENTS.format(place), self._event))
+        for watch in watches:
+            self._tasks.append(asyncio.create_task(watch.run()))
+            await watch.synced.wait()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def follow(self, workflow: WorkflowHandle[Any, Any]) -> None:
+        """Read a workflow's rows, and those of the rollouts it starts, from its history as it grows."""
+        self._tasks.append(asyncio.create_task(self._follow(workflow)))
+
+    async def _object(self, change: str, found: Object) -> None:
+        kind, name = found["kind"], found["metadata"]["name"]
+        self._story.saw_object(kind, name, None if change == "DELETED" else found)
+
+    async def _event(self, change: str, found: Object) -> None:
+        if change == "DELETED" or ENGINE not in found.get("source", {}).get("component", ""):
+            return
+        uid, count = found["metadata"]["uid"], found.get("count", 1)
+        for _ in range(count - self._counts.get(uid, 0)):
+            self._story.saw_event(found["type"], found["message"])
+        self._counts[uid] = count
+
+    async def _follow(self, workflow: WorkflowHandle[Any, Any]) -> None:
+        async for event in workflow.fetch_history_events(wait_new_event=True):
+            if event.HasField("child_workflow_execution_started_event_attributes"):
+                child = event.child_workflow_execution_started_event_attributes.workflow_execution
+                self.follow(self._client.get_workflow_handle(child.workflow_id, run_id=child.run_id))
+            elif (row := await self._row(event)) is not None:
+                self._story.saw_status(Status(row.phase, row.weight, row.iterations, row.failed_checks))
+
+    async def _row(self, event: HistoryEvent) -> ListRow | None:
+        fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
+        if ROW not in fields:
+            return None
+        (row,) = await self._client.data_converter.decode([fields[ROW]], [ListRow])
+        assert isinstance(row, ListRow)
+        return row
