@@ -1,18 +1,18 @@
 """The objects around a primary: Services, DestinationRules, VirtualService, and a load tester."""
 
 import asyncio
-import json
+from collections.abc import Awaitable, Iterator
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import loadtester, marks, paths, routes, services, workloads
+from activities.cluster import adoption, loadtester, marks, paths, routes, services, virtualservice
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.routing import Routing
-from canary.spec import CanarySpec
+from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
 
 ENDPOINTS_POLL = timedelta(milliseconds=200)
@@ -52,38 +52,69 @@ class InitialisationActivities:
         Safe to repeat: an existing VirtualService or apex Service is adopted once, its original kept.
         """
         api = await self._clusters.get(request.spec.cluster)
-        spec = await _with_target_port(api, request.spec)
-        kind = spec.target.kind
-        primary = await api.get(paths.one(kind, spec.namespace, spec.primary))
-        target = await api.get(paths.one(kind, spec.namespace, spec.target.name))
-        await asyncio.gather(*_services_and_rules(api, spec, target, primary))
-        await wait_for_endpoints(api, spec, spec.service.primary)
-        await _virtual_service(api, spec)
-        await _apex(api, spec, target, primary)
+        scene = await _look(api, request.spec)
+        await asyncio.gather(*_sides(api, scene))
+        await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
+        await _virtual_service(api, scene, request.routing)
+        if scene.spec.target.kind is not WorkloadKind.SERVICE:  # there the apex is the target
+            await _apex(api, scene)
 
 
-async def _with_target_port(api: ClusterApi, spec: CanarySpec) -> CanarySpec:
-    """Where the document names no target port it is the live Service's, as Kurator reads it."""
-    if spec.service.target_port is not None:
-        return spec
-    found = await api.find(paths.one("Service", spec.namespace, spec.service.name))
-    ports = found["spec"].get("ports") or [] if found else []
-    for port in ports:
-        if port["port"] == spec.service.port:
-            service = spec.service.model_copy(update={"target_port": port.get("targetPort")})
-            return spec.model_copy(update={"service": service})
-    return spec
+@dataclass(frozen=True)
+class _Scene:
+    """What stands in the cluster before anything is written."""
+
+    spec: CanarySpec
+    """The document, with the target port of the live Service where it names none."""
+    target: Object
+    fronts: services.Fronts
+    apex: Object | None
+    virtual_service: Object | None
+    sides: tuple[Object | None, ...]
+    """The live Services of canary and primary."""
 
 
-def _services_and_rules(api: ClusterApi, spec: CanarySpec, target: Object, primary: Object) -> list[Any]:
-    calls = []
-    for name, workload in ((spec.service.canary, target), (spec.service.primary, primary)):
-        label, value = workloads.selector_label(workload)
-        body = services.service(spec, name, {label: value}, {label: name})
-        calls.append(api.apply(paths.one("Service", spec.namespace, name), body, force=True))
-        rule = services.destination_rule(spec, name)
-        calls.append(api.apply(paths.one("DestinationRule", spec.namespace, name), rule, force=True))
-    return calls
+async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
+    """Read what is there, and refuse what others own before anything is written."""
+
+    def service(name: str) -> Awaitable[Object | None]:
+        return api.find(paths.one("Service", spec.namespace, name))
+
+    names = spec.service
+    target, primary, apex, canary_side, primary_side, routed = await asyncio.gather(
+        api.get(paths.one(spec.target.kind, spec.namespace, spec.target.name)),
+        api.get(paths.one(spec.target.kind, spec.namespace, spec.primary)),
+        service(names.name),
+        service(names.canary),
+        service(names.primary),
+        api.find(paths.one("VirtualService", spec.namespace, names.name)),
+    )
+    fronts = services.fronts(spec, target, primary)
+    for found in (apex, routed):
+        adoption.refuse_foreign(spec, found)
+    for front, found in ((fronts.canary, canary_side), (fronts.primary, primary_side)):
+        adoption.refuse_other(spec, front.selector, found)
+    return _Scene(
+        spec=services.with_target_port(spec, apex),
+        target=target,
+        fronts=fronts,
+        apex=apex,
+        virtual_service=routed,
+        sides=(canary_side, primary_side),
+    )
+
+
+def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:
+    """Write the Services and DestinationRules of canary and primary."""
+    spec = scene.spec
+    ports = services.ports(spec, scene.target, scene.apex)
+    for front, live in zip((scene.fronts.canary, scene.fronts.primary), scene.sides, strict=True):
+        rule = services.destination_rule(spec, front.name)
+        yield api.apply(paths.one("DestinationRule", spec.namespace, front.name), rule, force=True)
+        if front.name == spec.primary and spec.target.kind is WorkloadKind.SERVICE:
+            continue  # the primary itself
+        body = services.service(spec, front, ports, live)
+        yield api.apply(paths.one("Service", spec.namespace, front.name), body, force=True)
 
 
 async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) -> None:
@@ -97,48 +128,44 @@ async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) ->
     raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
 
 
-async def _virtual_service(api: ClusterApi, spec: CanarySpec) -> None:
-    path = paths.one("VirtualService", spec.namespace, spec.service.name)
-    found = await api.find(path)
+async def _virtual_service(api: ClusterApi, scene: _Scene, routing: Routing) -> None:
+    spec, found = scene.spec, scene.virtual_service
+    labels = services.own_labels(spec, scene.target)
+    made = {marks.GENERATED: routes.fingerprint(spec)}
     if found is None:
-        await api.create(paths.collection("VirtualService", spec.namespace), routes.virtual_service(spec, 0))
+        body = virtualservice.virtual_service(spec, routing, labels)
+        body["metadata"]["annotations"] |= made
+        await api.create(paths.collection("VirtualService", spec.namespace), body)
         return
-    wanted = routes.virtual_service_spec(spec, 0)
-    if routes.weights(spec, found) is not None:
-        wanted["http"] = routes.with_weight(spec, found, 0)
-    await api.patch(path, {"metadata": _adoption(found, found["spec"]), "spec": wanted})
+    own = virtualservice.own_metadata(spec, labels)
+    before = routes.foreign_spec(spec, found)
+    metadata = adoption.taken_over(
+        spec, found, before, {"labels": own.labels, "annotations": own.annotations | made}
+    )
+    path = paths.one("VirtualService", spec.namespace, spec.service.name)
+    await api.patch(path, {"metadata": metadata, "spec": routes.changes(spec, routing, found)})
 
 
-async def _apex(api: ClusterApi, spec: CanarySpec, target: Object, primary: Object) -> None:
+async def _apex(api: ClusterApi, scene: _Scene) -> None:
     """Point the apex Service at the primary; every port it has stays."""
-    label, value = workloads.selector_label(primary)
+    spec, front, found = scene.spec, scene.fronts.apex, scene.apex
     path = paths.one("Service", spec.namespace, spec.service.name)
-    found = await api.find(path)
-    if found is None:
-        own = {label: workloads.selector_label(target)[1]}
-        body = services.service(spec, spec.service.name, {label: value}, own)
-        await api.apply(path, body, force=True)
+    if found is None or marks.is_ours(spec, found["metadata"]):
+        ports = services.ports(spec, scene.target, found)
+        await api.apply(path, services.service(spec, front, ports, found), force=True)
         return
     live = found["spec"]
-    metadata = _adoption(found, {"selector": live.get("selector"), "ports": live.get("ports")})
-    await api.patch(path, {"metadata": metadata})
-    ports = [port for port in live.get("ports") or [] if port["port"] != spec.service.port]
-    same = [port for port in live.get("ports") or [] if port["port"] == spec.service.port]
+    is_new = live.get("selector") != front.selector
+    before = {"selector": live.get("selector"), "ports": live.get("ports")} if is_new else None
+    own = {"annotations": marks.TOOLKIT}
+    await api.patch(path, {"metadata": adoption.taken_over(spec, found, before, own)})
     wanted = {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": spec.service.name, "namespace": spec.namespace},
-        "spec": {"selector": {label: value}, "ports": [*(same or [services.service_port(spec)]), *ports]},
+        "spec": {
+            "selector": front.selector,
+            "ports": services.adopted_ports(spec, scene.target, found),
+        },
     }
     await api.apply(path, wanted, force=True)
-
-
-def _adoption(found: Object, original: Any) -> Object:
-    """The metadata that keeps an adopted object's original, written once and never over (T13)."""
-    metadata = found["metadata"]
-    note: Object = {"resourceVersion": metadata["resourceVersion"]}
-    is_ours = (metadata.get("labels") or {}).get(marks.CANARY)
-    if is_ours or marks.ORIGINAL in (metadata.get("annotations") or {}):
-        return note
-    kept = json.dumps(original, sort_keys=True, separators=(",", ":"))
-    return {**note, "annotations": {marks.ORIGINAL: kept}}

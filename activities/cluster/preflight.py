@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from temporalio import activity
 
-from activities.cluster import marks, paths, routes, workloads
+from activities.cluster import marks, paths, virtualservice, workloads
 from activities.cluster.api import (
     ApiError,
     ClusterApi,
@@ -128,7 +128,7 @@ def _about_flagger(spec: CanarySpec, canaries: list[Object]) -> list[Problem]:
 
 def _about_routes(spec: CanarySpec, found: list[Object]) -> list[Problem]:
     """Another VirtualService for one of our hosts on one of our gateways would take the traffic."""
-    ours = routes.virtual_service_spec(spec, 0)
+    ours = virtualservice.addresses(spec)
     problems = []
     for other in found:
         metadata = other["metadata"]
@@ -136,7 +136,7 @@ def _about_routes(spec: CanarySpec, found: list[Object]) -> list[Problem]:
             continue
         if (metadata.get("labels") or {}).get(marks.CANARY) == spec.target.name:
             continue
-        gateways = set(other.get("spec", {}).get("gateways") or ["mesh"]) & set(ours["gateways"])
+        gateways = set(other.get("spec", {}).get("gateways") or ["mesh"]) & set(ours.get("gateways", []))
         hosts = set(other.get("spec", {}).get("hosts") or []) & _qualified(ours["hosts"], spec, metadata)
         if gateways and hosts:
             text = (

@@ -1,105 +1,200 @@
-"""The VirtualService of a canary, as Flagger generates it (dossier §3), without I/O."""
+"""What stands in a live VirtualService: whose routes, with which weights, and what is to be written there.
 
+Our routes are told by their destinations, the two sides of the canary; all others are foreign, are left as
+they are, and stay where they are around ours. Lists of a VirtualService are atomic: they are written whole.
+"""
+
+import hashlib
+import json
 from typing import Any
 
-from activities.cluster import marks
+from activities.cluster import cookies, marks, virtualservice
 from activities.cluster.api import ROLLOUT_MANAGER, Object
 from canary.observation import Routes
+from canary.routing import Routing
 from canary.spec import CanarySpec, Weight
 from canary.steps import FULL
 
-
-def virtual_service(spec: CanarySpec, weight: Weight) -> Object:
-    """The VirtualService of a canary, with *weight* for the canary."""
-    body = marks.metadata(spec, spec.service.name)
-    body["metadata"]["annotations"] = dict(marks.TOOLKIT)
-    body["spec"] = virtual_service_spec(spec, weight)
-    return {"apiVersion": "networking.istio.io/v1beta1", "kind": "VirtualService", **body}
+_PROTOCOLS = ("http", "tcp")
+_MOVING = frozenset({"mirror", "mirrorPercentage"})
+"""What a rollout changes of a route, beside its weights and cookies."""
 
 
-def virtual_service_spec(spec: CanarySpec, weight: Weight) -> Object:
-    """The spec of the VirtualService: hosts with the apex, gateways or the mesh, and our route."""
-    hosts = list(spec.service.hosts)
-    if spec.service.name not in hosts and "*" not in hosts:
-        hosts.append(spec.service.name)
-    return {
-        "hosts": hosts,
-        "gateways": list(spec.service.gateways) or ["mesh"],
-        "http": [_route(spec, weight)],
-    }
-
-
-def _route(spec: CanarySpec, weight: Weight) -> Object:
-    options = {
-        "match": list(spec.service.match),
-        "rewrite": spec.service.rewrite,
-        "timeout": spec.service.timeout,
-        "retries": spec.service.retries,
-        "headers": spec.service.headers,
-        "corsPolicy": spec.service.cors_policy,
-    }
-    return {
-        **{key: value for key, value in options.items() if value},
-        "route": [
-            {"destination": {"host": spec.service.primary}, "weight": FULL - weight},
-            {"destination": {"host": spec.service.canary}, "weight": weight},
-        ],
-    }
-
-
-def weights(spec: CanarySpec, found: Object) -> tuple[Weight, Weight] | None:
-    """Primary's and canary's weight in the first route that is ours; None if none is."""
-    for route in found.get("spec", {}).get("http") or []:
-        if _is_ours(spec, route):
-            parts = {part["destination"]["host"]: part.get("weight", FULL) for part in route["route"]}
-            return parts.get(spec.service.primary, 0), parts.get(spec.service.canary, 0)
-    return None
-
-
-def our_routes(spec: CanarySpec, weight: Weight) -> list[Object]:
-    """The routes of a VirtualService that holds nothing but ours."""
-    return [_route(spec, weight)]
-
-
-def with_weight(spec: CanarySpec, found: Object, weight: Weight) -> list[Object]:
-    """The routes of a live VirtualService with ours set to *weight*; foreign ones stay where they are."""
-    routes = found["spec"].get("http") or []
-    ours = [index for index, route in enumerate(routes) if _is_ours(spec, route)]
-    if not ours:
-        return [_route(spec, weight), *routes]
-    return [_route(spec, weight) if index == ours[0] else route for index, route in enumerate(routes)]
-
-
-def is_all_ours(spec: CanarySpec, found: Object) -> bool:
-    """Whether a VirtualService holds our one route and nothing else that could be lost."""
-    routes = found["spec"].get("http") or []
-    return len(routes) == 1 and _is_ours(spec, routes[0])
-
-
-def _is_ours(spec: CanarySpec, route: dict[str, Any]) -> bool:
-    hosts = {part.get("destination", {}).get("host") for part in route.get("route") or []}
-    return bool(hosts) and hosts <= {spec.service.primary, spec.service.canary}
-
-
-def read_routes(spec: CanarySpec, virtual_service: Object) -> Routes | None:
+def read_routes(spec: CanarySpec, found: Object) -> Routes | None:
     """Read the weights of our route; None where there is no route of ours any more."""
-    shares = weights(spec, virtual_service)
-    if shares is None:
+    ours = [route for route in _standing(found, virtualservice.protocol(spec)) if is_ours(spec, route)]
+    exposed = next((route for route in ours if not _is_by_cookie(spec, route)), None)
+    if exposed is None:
         return None
-    metadata = virtual_service["metadata"]
+    metadata = found["metadata"]
+    primary, canary = _weights(spec, exposed)
+    is_for_all = bool(spec.analysis.match) and _weights(spec, ours[-1])[1] > 0
     return Routes(
-        primary=shares[0],
-        canary=shares[1],
+        primary=primary,
+        canary=canary,
+        is_mirrored=_is_mirrored(spec, exposed),
+        is_for_all=is_for_all,
+        is_intact=primary + canary == FULL
+        and _is_addressed(spec, found)
+        and _is_generated(spec, found, ours, Routing(is_for_all=is_for_all)),
         decided_at=marks.read_stamp(metadata),
-        manager=_last_foreign_manager(metadata),
-        version=metadata["resourceVersion"] if is_all_ours(spec, virtual_service) else "",
+        manager=_foreign_manager(metadata),
+        version=metadata.get("resourceVersion", "") if _is_all_ours(spec, found) else "",
     )
 
 
-def _last_foreign_manager(metadata: dict[str, Any]) -> str:
-    entries = [
-        entry
-        for entry in metadata.get("managedFields") or []
-        if entry.get("manager") != ROLLOUT_MANAGER and "f:spec" in (entry.get("fieldsV1") or {})
+def changes(spec: CanarySpec, routing: Routing, found: Object | None) -> Object:
+    """A merge patch that makes a live VirtualService say *routing*; without one, one that holds only ours."""
+    wanted = virtualservice.routes(spec, routing)
+    own = virtualservice.protocol(spec)
+    (other,) = (name for name in _PROTOCOLS if name != own)
+    generated = {"gateways": None, **virtualservice.addresses(spec)}
+    if found is None:
+        return {**generated, own: wanted, other: None}
+    foreign = [route for route in _standing(found, other) if not is_ours(spec, route)]
+    return {**generated, own: _around(spec, _standing(found, own), wanted), other: foreign or None}
+
+
+def fingerprint(spec: CanarySpec) -> str:
+    """Tells what was generated from what is generated now, weights apart."""
+    bare = _bare(spec, virtualservice.routes(spec, Routing()))
+    text = json.dumps([virtualservice.addresses(spec), bare], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def foreign_spec(spec: CanarySpec, found: Object) -> Object | None:
+    """The spec of a VirtualService that somebody else wrote; None for one that has routes of ours."""
+    if any(is_ours(spec, route) for route in _all(found)):
+        return None
+    return found.get("spec") or {}
+
+
+def is_ours(spec: CanarySpec, route: Any) -> bool:
+    """Whether a route leads to the sides of this canary and to nobody else."""
+    return _leads_to(spec, route, {spec.service.primary, spec.service.canary})
+
+
+def released(spec: CanarySpec, found: Object) -> Object:
+    """A merge patch after which a live VirtualService leads to the apex instead of the canary's sides."""
+    apex = [{"route": [{"destination": {"host": spec.service.name}}]}]
+    return {
+        name: _around(spec, _standing(found, name), apex)
+        for name in _PROTOCOLS
+        if any(is_ours(spec, route) for route in _standing(found, name))
+    }
+
+
+def _around(spec: CanarySpec, present: list[Any], wanted: list[Object]) -> list[Any]:
+    """Put our routes where ours stand, the last in place of the last, and leave the foreign ones around them.
+
+    Without any, they take the place of those to the apex, else the first.
+    """
+    ours = [place for place, route in enumerate(present) if is_ours(spec, route)]
+    if not ours:
+        ours = [place for place, route in enumerate(present) if _leads_to(spec, route, {spec.service.name})]
+    if not ours:
+        return [*wanted, *present]
+    placed: list[Any] = []
+    for place, route in enumerate(present):
+        if place == ours[0]:
+            placed += wanted[:-1]
+        if place == ours[-1]:
+            placed.append(wanted[-1])
+        if place not in ours:
+            placed.append(route)
+    return placed
+
+
+def _is_all_ours(spec: CanarySpec, found: Object) -> bool:
+    """Whether a VirtualService holds routes of ours and none that could be lost."""
+    present = _all(found)
+    return bool(present) and all(is_ours(spec, route) for route in present)
+
+
+def _is_addressed(spec: CanarySpec, found: Object) -> bool:
+    """Whether hosts and gateways are those of the document."""
+    live, wanted = found.get("spec") or {}, virtualservice.addresses(spec)
+    return all(sorted(live.get(key) or []) == sorted(wanted.get(key, [])) for key in ("hosts", "gateways"))
+
+
+def _is_generated(spec: CanarySpec, found: Object, ours: list[Object], routing: Routing) -> bool:
+    """Whether everything but weights, mirroring and cookies stands as it is generated.
+
+    What an API server prunes or a webhook adds while we write is no drift: it would come back for ever.
+    """
+    if _bare(spec, ours) == _bare(spec, virtualservice.routes(spec, routing)):
+        return True
+    written = (found["metadata"].get("annotations") or {}).get(marks.GENERATED)
+    return written == fingerprint(spec) and not _foreign_manager(found["metadata"])
+
+
+def _bare(spec: CanarySpec, ours: list[Object]) -> list[Object]:
+    """Our routes without what moves in a rollout."""
+    return [
+        {
+            **{key: value for key, value in route.items() if value and key not in _MOVING},
+            "route": [part.get("destination") for part in _parts(route)],
+        }
+        for route in ours
+        if not _is_by_cookie(spec, route)
     ]
-    return max(entries, key=lambda entry: entry.get("time", ""))["manager"] if entries else ""
+
+
+def _all(found: Object) -> list[Any]:
+    return [route for name in _PROTOCOLS for route in _standing(found, name)]
+
+
+def _standing(found: Object, protocol: str) -> list[Any]:
+    return list((found.get("spec") or {}).get(protocol) or [])
+
+
+def _parts(route: Any) -> list[Object]:
+    """The destinations of a route with their weights; a redirect or a delegate has none."""
+    parts = route.get("route") if isinstance(route, dict) else None
+    return [part for part in parts or [] if isinstance(part, dict)]
+
+
+def _host(part: Object) -> str:
+    return str((part.get("destination") or {}).get("host") or "")
+
+
+def _leads_to(spec: CanarySpec, route: Any, services: set[str]) -> bool:
+    names = {name for service in services for name in _written(spec, service)}
+    hosts = {_host(part) for part in _parts(route)}
+    return bool(hosts) and hosts <= names
+
+
+def _written(spec: CanarySpec, service: str) -> tuple[str, ...]:
+    """The ways to write the host of a Service."""
+    full = f"{service}.{spec.namespace}"
+    return service, full, f"{full}.svc", f"{full}.svc.cluster.local"
+
+
+def _weights(spec: CanarySpec, route: Object) -> tuple[Weight, Weight]:
+    """Primary's and canary's weight; a single destination gets everything, whatever its weight says."""
+    parts = _parts(route)
+    shares = {_host(part): FULL if len(parts) == 1 else int(part.get("weight") or 0) for part in parts}
+    primary, canary = (
+        sum(shares.get(name, 0) for name in _written(spec, service))
+        for service in (spec.service.primary, spec.service.canary)
+    )
+    return primary, canary
+
+
+def _is_mirrored(spec: CanarySpec, route: Object) -> bool:
+    return str((route.get("mirror") or {}).get("host") or "") in _written(spec, spec.service.canary)
+
+
+def _is_by_cookie(spec: CanarySpec, route: Object) -> bool:
+    matches = route.get("match") or []
+    affinity = spec.analysis.session_affinity
+    return bool(matches) and all(cookies.is_recognised(affinity, match) for match in matches)
+
+
+def _foreign_manager(metadata: Object) -> str:
+    """Who else wrote the routes last: a list that is atomic belongs to its last writer."""
+    for entry in metadata.get("managedFields") or []:
+        held = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if entry.get("manager") != ROLLOUT_MANAGER and any(f"f:{name}" in held for name in _PROTOCOLS):
+            return str(entry.get("manager") or "")
+    return ""

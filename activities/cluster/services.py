@@ -1,20 +1,136 @@
 """The Services and DestinationRules of a canary, as Flagger generates them (dossier §3), without I/O."""
 
-from activities.cluster import marks
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from activities.cluster import marks, workloads
 from activities.cluster.api import Object
-from canary.spec import CanarySpec
+from canary.spec import CanarySpec, ObjectMetadata, WorkloadKind
+
+PROXIES = frozenset({"istio-proxy", "envoy"})
+"""Containers whose ports are the mesh's."""
+NAME_LIMIT = 63
+_UNNAMED = "http"
+"""The name of a port that the document does not name."""
 
 
-def service(spec: CanarySpec, name: str, selector: dict[str, str], own_label: dict[str, str]) -> Object:
-    """A Service in front of the primary or the canary."""
-    body = marks.metadata(spec, name, own_label)
-    body["metadata"]["annotations"] = dict(marks.TOOLKIT)
-    body["spec"] = {"type": "ClusterIP", "selector": selector, "ports": [service_port(spec)]}
-    return {"apiVersion": "v1", "kind": "Service", **body}
+@dataclass(frozen=True)
+class Front:
+    """What one of the three Services is: its name, the pods behind it, and metadata of its own."""
+
+    name: str
+    selector: dict[str, str]
+    labels: dict[str, str]
+    annotations: dict[str, str]
 
 
-def service_port(spec: CanarySpec) -> Object:
-    """The port of every Service of a canary."""
+@dataclass(frozen=True)
+class Fronts:
+    """The three Services of a canary."""
+
+    apex: Front
+    primary: Front
+    canary: Front
+
+
+def fronts(spec: CanarySpec, target: Object, primary: Object) -> Fronts:
+    """Tell the Services from the two workloads that they lead to."""
+    service = spec.service
+    key, _ = _selected(spec, target)
+    return Fronts(
+        apex=_front(key, service.name, _selected(spec, primary), service.apex_metadata),
+        primary=_front(key, service.primary, _selected(spec, primary), service.primary_metadata),
+        canary=_front(key, service.canary, _selected(spec, target), service.canary_metadata),
+    )
+
+
+def own_labels(spec: CanarySpec, target: Object) -> dict[str, str]:
+    """The label that Flagger puts on the apex, in the target's own key."""
+    key, _ = _selected(spec, target)
+    return {key: spec.service.name} if key else {}
+
+
+def _front(key: str, name: str, selected: tuple[str, dict[str, str]], own: ObjectMetadata) -> Front:
+    labels = {**own.labels, **({key: name} if key else {})}
+    return Front(name, selected[1], labels, {**own.annotations, **marks.TOOLKIT})
+
+
+def _selected(spec: CanarySpec, workload: Object) -> tuple[str, dict[str, str]]:
+    """The key of the label that tells the pods apart, and the selector of a Service in front of them."""
+    if spec.target.kind is WorkloadKind.SERVICE:
+        return "", dict(workload["spec"].get("selector") or {})
+    label, value = workloads.selector_label(workload)
+    return label, {label: value}
+
+
+def service(spec: CanarySpec, front: Front, ports: list[Object], live: Object | None) -> Object:
+    """A Service of ours; what cannot be changed any more stays as it is in the *live* one."""
+    body = marks.metadata(spec, front.name, front.labels)
+    body["metadata"]["annotations"] = dict(front.annotations)
+    if live is not None:
+        _leave_unmanaged(spec, body["metadata"], live["metadata"])
+    wanted: Object = {"type": "ClusterIP", "selector": front.selector, "ports": ports}
+    if spec.service.headless if live is None else live["spec"].get("clusterIP") == "None":
+        wanted["clusterIP"] = "None"
+    if spec.service.traffic_distribution:
+        wanted["trafficDistribution"] = spec.service.traffic_distribution
+    return {"apiVersion": "v1", "kind": "Service", **body, "spec": wanted}
+
+
+def _leave_unmanaged(spec: CanarySpec, metadata: Object, live: Object) -> None:
+    """Keep the present value of keys that are others' to write; those we do not write stay anyway."""
+    unmanaged = spec.service.unmanaged
+    for part, keys in (("labels", unmanaged.labels), ("annotations", unmanaged.annotations)):
+        present = live.get(part) or {}
+        metadata[part] |= {key: present[key] for key in keys if key in metadata[part] and key in present}
+
+
+def with_target_port(spec: CanarySpec, apex: Object | None) -> CanarySpec:
+    """Where the document names no target port it is the live Service's, as Kurator reads it."""
+    live = _port_of(spec, apex)
+    if spec.service.target_port is not None or live is None:
+        return spec
+    found = spec.service.model_copy(update={"target_port": live.get("targetPort")})
+    return spec.model_copy(update={"service": found})
+
+
+def ports(spec: CanarySpec, target: Object, apex: Object | None) -> list[Object]:
+    """The ports of the Services: the document's, those of the pods, and what an adopted apex has besides."""
+    own = [_main_port(spec)]
+    if spec.service.port_discovery:
+        own += _discovered(spec, target)
+    if apex is not None and not marks.is_ours(spec, apex["metadata"]):
+        own += [_portable(port) for port in apex["spec"].get("ports") or []]
+    return _distinct(own)
+
+
+def adopted_ports(spec: CanarySpec, target: Object, apex: Object) -> list[Object]:
+    """The ports of an apex Service that was there before: what the document leaves open stays as it is.
+
+    A port that is called by its name would not be found any more, were it renamed.
+    """
+    live = {(port["port"], port.get("protocol") or "TCP"): port for port in apex["spec"].get("ports") or []}
+    wanted = []
+    for port in ports(spec, target, apex):
+        known = live.get((port["port"], port["protocol"]), {})
+        kept = {key: known[key] for key in ("nodePort", "appProtocol") if key in known}
+        is_named = port["port"] == spec.service.port and spec.service.port_name != _UNNAMED
+        name = port["name"] if is_named else known.get("name")
+        wanted.append({**kept, **port, "name": name or port["name"]})
+    return wanted
+
+
+def destination_rule(spec: CanarySpec, host: str) -> Object:
+    """A DestinationRule for one side."""
+    rule: Object = {"host": host}
+    if spec.service.traffic_policy:
+        rule["trafficPolicy"] = spec.service.traffic_policy
+    api = {"apiVersion": "networking.istio.io/v1beta1", "kind": "DestinationRule"}
+    return {**api, **marks.metadata(spec, host), "spec": rule}
+
+
+def _main_port(spec: CanarySpec) -> Object:
     port: Object = {
         "name": spec.service.port_name,
         "protocol": "TCP",
@@ -26,10 +142,50 @@ def service_port(spec: CanarySpec) -> Object:
     return port
 
 
-def destination_rule(spec: CanarySpec, host: str) -> Object:
-    """A DestinationRule for one side."""
-    rule: Object = {"host": host}
-    if spec.service.traffic_policy:
-        rule["trafficPolicy"] = spec.service.traffic_policy
-    api = {"apiVersion": "networking.istio.io/v1beta1", "kind": "DestinationRule"}
-    return {**api, **marks.metadata(spec, host), "spec": rule}
+def _discovered(spec: CanarySpec, target: Object) -> Iterable[Object]:
+    """Every port of the target's containers but the document's own (dossier §1.2, portDiscovery)."""
+    main = spec.service.target_port or spec.service.port
+    for container in _containers(target):
+        for index, port in enumerate(container.get("ports") or []):
+            number, protocol = port["containerPort"], port.get("protocol") or "TCP"
+            if main in (number, port.get("name")):
+                continue
+            suffix = f"-{index}"
+            made = f"{protocol.lower()}-{container['name']}"[: NAME_LIMIT - len(suffix)] + suffix
+            yield {
+                "name": port.get("name") or made,
+                "protocol": protocol,
+                "port": number,
+                "targetPort": number,
+            }
+
+
+def _containers(target: Object) -> list[Object]:
+    pod = (target["spec"].get("template") or {}).get("spec") or {}
+    return [one for one in pod.get("containers") or [] if one.get("name") not in PROXIES]
+
+
+def _distinct(found: Iterable[Object]) -> list[Object]:
+    """No number and no name twice: an API server refuses such a Service."""
+    kept: dict[Any, Object] = {}
+    for port in found:
+        key = (port["port"], port["protocol"])
+        name = port["name"]
+        if any(name == other["name"] for other in kept.values()):
+            name = f"{port['protocol'].lower()}-{port['port']}"
+        kept.setdefault(key, {**port, "name": name})
+    return list(kept.values())
+
+
+def _portable(port: Object) -> Object:
+    """A port of a live Service as another one can have it."""
+    protocol = port.get("protocol") or "TCP"
+    name = port.get("name") or f"{protocol.lower()}-{port['port']}"
+    kept = {key: value for key, value in port.items() if key != "nodePort"}
+    return {**kept, "name": name, "protocol": protocol}
+
+
+def _port_of(spec: CanarySpec, service: Object | None) -> Object | None:
+    """The document's port in a live Service."""
+    found = service["spec"].get("ports") or [] if service else []
+    return next((port for port in found if port.get("port") == spec.service.port), None)

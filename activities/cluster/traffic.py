@@ -7,7 +7,7 @@ from http import HTTPStatus
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import marks, paths, routes
+from activities.cluster import adoption, marks, paths, routes, services, virtualservice
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.observation import Routes
@@ -51,32 +51,25 @@ class TrafficActivities:
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
         """
-        api = await self._clusters.get(request.spec.cluster)
-        path = paths.one("VirtualService", request.spec.namespace, request.spec.service.name)
+        spec = request.spec
+        api = await self._clusters.get(spec.cluster)
+        path = paths.one("VirtualService", spec.namespace, spec.service.name)
         if await _write_unread(api, path, request):
             return Written.DONE
         for _ in range(CONFLICTS):
             found = await api.find(path)
             if found is None:
-                found = await self._create(api, request)
+                if await _create(api, request):
+                    return Written.DONE
+                continue
             if marks.is_superseded(found["metadata"], request.decided_at):
                 return Written.SUPERSEDED
-            http = routes.with_weight(request.spec, found, request.routing.weight)
-            if await _write(api, path, found["metadata"]["resourceVersion"], http, request):
+            if await _write(api, path, _shift(request, found)):
                 return Written.DONE
-        raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
-
-    async def _create(self, api: ClusterApi, request: ShiftRequest) -> Object:
-        """Bring back a VirtualService that somebody deleted."""
-        body = routes.virtual_service(request.spec, request.routing.weight)
-        try:
-            return await api.create(paths.collection("VirtualService", request.spec.namespace), body)
-        except ApiError as error:
-            if error.status != HTTPStatus.CONFLICT:
-                raise
-            return await api.get(
-                paths.one("VirtualService", request.spec.namespace, request.spec.service.name)
-            )
+        text = (
+            f"VirtualService {spec.service.name} in namespace {spec.namespace} is being changed all the time."
+        )
+        raise ApplicationError(text, type="Conflict")
 
 
 async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bool:
@@ -84,28 +77,48 @@ async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bo
     seen = request.seen
     if seen is None or not seen.version or (seen.decided_at and seen.decided_at > request.decided_at):
         return False
-    http = routes.our_routes(request.spec, request.routing.weight)
+    changes = routes.changes(request.spec, request.routing, None)
+    metadata = {"resourceVersion": seen.version, "annotations": _fence(request)}
+    return await _write(api, path, {"metadata": metadata, "spec": changes})
+
+
+def _shift(request: ShiftRequest, found: Object) -> Object:
+    """The patch of a live VirtualService; one that somebody made anew is taken over again."""
+    spec = request.spec
+    before = routes.foreign_spec(spec, found)
+    metadata = adoption.taken_over(spec, found, before, {"annotations": _fence(request)})
+    return {"metadata": metadata, "spec": routes.changes(spec, request.routing, found)}
+
+
+def _fence(request: ShiftRequest) -> dict[str, str]:
+    return {
+        marks.DECIDED_AT: marks.stamp(request.decided_at),
+        marks.GENERATED: routes.fingerprint(request.spec),
+    }
+
+
+async def _create(api: ClusterApi, request: ShiftRequest) -> bool:
+    """Bring back a VirtualService that somebody deleted; whether nobody else did so first."""
+    spec = request.spec
+    target = await api.find(paths.one(spec.target.kind, spec.namespace, spec.target.name))
+    labels = services.own_labels(spec, target) if target else {}
+    body = virtualservice.virtual_service(spec, request.routing, labels)
+    body["metadata"]["annotations"] |= _fence(request)
     try:
-        return await _write(api, path, seen.version, http, request)
+        await api.create(paths.collection("VirtualService", spec.namespace), body)
     except ApiError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
+        if error.status == HTTPStatus.CONFLICT:
             return False
         raise
+    return True
 
 
-async def _write(api: ClusterApi, path: str, version: str, http: list[Object], request: ShiftRequest) -> bool:
-    """Write the routes onto the object of this version; whether it was still the newest."""
-    body = {
-        "metadata": {
-            "resourceVersion": version,
-            "annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)},
-        },
-        "spec": {"http": http},
-    }
+async def _write(api: ClusterApi, path: str, body: Object) -> bool:
+    """Patch the object of the version in *body*; whether it was still there and the newest."""
     try:
         await api.patch(path, body)
     except ApiError as error:
-        if error.status == HTTPStatus.CONFLICT:
+        if error.status in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
             return False
         raise
     return True
