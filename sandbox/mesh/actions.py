@@ -60,6 +60,11 @@ def route_action(rule: Object, scope: Scope) -> Object:
     return _with_headers(found, rule.get("headers", {}))
 
 
+def connection_action(rule: Object, scope: Scope) -> Object:
+    """Turn one TCPRoute into what is done with a connection: it goes to one destination, by weight."""
+    return _destinations(rule["route"], scope)[0] | {"timeout": "0s"}
+
+
 def retry_policy(retries: Object | None) -> Object | None:
     """Turn HTTPRetry into an Envoy policy; none said is Istio's default, no attempts is no policy."""
     retries = retries or {}

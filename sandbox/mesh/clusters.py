@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from sandbox.mesh.actions import cluster_name
-from sandbox.mesh.snapshot import Object, Snapshot, by_age, ports_of, qualified
+from sandbox.mesh.snapshot import Object, Snapshot, by_age, ports_of, protocol_of, qualified
 from sandbox.mesh.values import duration
 
 # Istio sets no limits where a DestinationRule names none; Envoy's own would be 1024.
@@ -103,8 +103,7 @@ def _fits(subset: Object, labels: Object) -> bool:
 
 
 def _is_http2(port: Object) -> bool:
-    protocol = port.get("appProtocol") or (port.get("name") or "").partition("-")[0]
-    return protocol in HTTP2
+    return protocol_of(port) in HTTP2
 
 
 def _limits(policy: Object, *, http2: bool) -> Object:

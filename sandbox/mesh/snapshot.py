@@ -47,6 +47,11 @@ def ports_of(service: Object) -> list[Object]:
     return [one for one in service["spec"].get("ports") or [] if one.get("protocol", "TCP") == "TCP"]
 
 
+def protocol_of(port: Object) -> str:
+    """Tell what a port says that it speaks, as Istio reads it: `appProtocol` before the port's name."""
+    return str(port.get("appProtocol") or (port.get("name") or "").partition("-")[0]).lower()
+
+
 def by_age(objects: Mapping[str, Object]) -> Iterator[tuple[str, Object]]:
     """Yield the oldest objects first, as Istio lets the oldest win."""
     return iter(sorted(objects.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])))

@@ -1,20 +1,26 @@
-"""The route tables of the three listeners."""
+"""The route tables of the three listeners.
+
+A connection that is no HTTP reaches a Service by `CONNECT name.namespace:port`; requests to a TCP port are
+spread like connections.
+"""
 
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from sandbox.mesh.actions import Scope, cluster_name, retry_policy, route_action
+from sandbox.mesh.actions import Scope, cluster_name, connection_action, retry_policy, route_action
 from sandbox.mesh.clusters import service_cluster
 from sandbox.mesh.delegates import rules_of
 from sandbox.mesh.matches import applies, route_match
-from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, qualified, spellings
+from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, protocol_of, qualified, spellings
 
 Object = dict[str, Any]
 Report = Callable[[str], None]
 
 MESH = "mesh"
 HTTP = ("HTTP", "HTTP2", "GRPC")
+TCP = "tcp"
+SPEAKS_HTTP = ("http", "http2", "grpc", "kubernetes.io/h2c")
 # The retry that HTTP clients do themselves on a connection closed while idle; kube-proxy has none.
 CLIENT_RETRY = {"retry_on": "reset-before-request", "num_retries": 1}
 OUTSIDE = "outside"
@@ -58,11 +64,9 @@ def mesh_table(snapshot: Snapshot, report: Report) -> Object:
     for key, service in sorted(snapshot.services.items()):
         for port in ports_of(service):
             number = port["port"]
-            routes = (
-                _routes(chosen[key], snapshot, (MESH,), number)
-                if key in chosen
-                else [_straight(cluster_name(qualified(key), number), retry_policy(None))]
-            )
+            routes = _chosen_routes(chosen[key], snapshot, port) if key in chosen else None
+            if routes is None:
+                routes = _straight(cluster_name(qualified(key), number), retry_policy(None), port)
             hosts.append(_virtual_host(f"{key}:{number}", _authorities(key, number), routes))
     for host, virtual_service in others.items():
         found = _routes(virtual_service, snapshot, (MESH,), 80)
@@ -76,7 +80,7 @@ def services_table(snapshot: Snapshot) -> Object:
         _virtual_host(
             f"{key}:{port['port']}",
             _authorities(key, port["port"]),
-            [_straight(service_cluster(key, port["port"]), CLIENT_RETRY)],
+            _straight(service_cluster(key, port["port"]), CLIENT_RETRY, port),
         )
         for key, service in sorted(snapshot.services.items())
         for port in ports_of(service)
@@ -127,7 +131,7 @@ def _chosen(snapshot: Snapshot, report: Report) -> tuple[dict[str, Object], dict
     for name, virtual_service in by_age(snapshot.virtual_services):
         if MESH not in (virtual_service["spec"].get("gateways") or [MESH]):
             continue
-        if not virtual_service["spec"].get("http"):
+        if not virtual_service["spec"].get("http") and not virtual_service["spec"].get("tcp"):
             continue
         for host in virtual_service["spec"].get("hosts") or []:
             key = snapshot.service_named(host, virtual_service["metadata"]["namespace"])
@@ -155,9 +159,33 @@ def _routes(virtual_service: Object, snapshot: Snapshot, gateways: Sequence[str]
     return found
 
 
-def _straight(cluster: str, retries: Object | None) -> Object:
-    action = {"cluster": cluster, "timeout": "0s", "retry_policy": retries}
-    return {"match": {"prefix": "/"}, "route": action}
+def _chosen_routes(virtual_service: Object, snapshot: Snapshot, port: Object) -> list[Object] | None:
+    """Give the routes of a port by its VirtualService; None if it says nothing of a port that speaks TCP."""
+    spec, number, protocol = virtual_service["spec"], port["port"], protocol_of(port)
+    if protocol != TCP and spec.get("http"):
+        return _routes(virtual_service, snapshot, (MESH,), number)
+    if protocol in SPEAKS_HTTP:
+        return None
+    scope = Scope(snapshot, virtual_service["metadata"]["namespace"], number)
+    for rule in spec.get("tcp") or []:
+        if any(applies(match, (MESH,), number) for match in rule.get("match") or [{}]):
+            return _connections(connection_action(rule, scope))
+    return None
+
+
+def _straight(cluster: str, retries: Object | None, port: Object) -> list[Object]:
+    action = {"cluster": cluster, "timeout": "0s"}
+    if protocol_of(port) == TCP:
+        return _connections(action)
+    return [{"match": {"prefix": "/"}, "route": action | {"retry_policy": retries}}]
+
+
+def _connections(action: Object) -> list[Object]:
+    tunnel = {"upgrade_configs": [{"upgrade_type": "CONNECT", "connect_config": {}}]}
+    return [
+        {"match": {"connect_matcher": {}}, "route": action | tunnel},
+        {"match": {"prefix": "/"}, "route": action},
+    ]
 
 
 def _authorities(key: str, port: int) -> list[str]:

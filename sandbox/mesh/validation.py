@@ -35,7 +35,9 @@ def mistakes_of_rule(destination_rule: Object) -> list[str]:
 def omissions(virtual_service: Object) -> list[str]:
     """List what is valid but not served here."""
     spec = virtual_service.get("spec") or {}
-    found = [f"{kind} routes are not served" for kind in ("tcp", "tls") if spec.get(kind)]
+    found = ["tls routes are not served"] if spec.get("tls") else []
+    if spec.get("tcp") and set(spec.get("gateways") or []) - {"mesh"}:
+        found.append("tcp routes are served in the mesh only")
     conditions = [match for rule in spec.get("http") or [] for match in rule.get("match") or []]
     if any("sourceLabels" in match or "sourceNamespace" in match for match in conditions):
         found.append("sourceLabels and sourceNamespace are taken to fit every client")
@@ -57,6 +59,10 @@ def _mistakes_of_rule(spec: Object) -> Iterator[str]:
 
 
 def _mistakes(spec: Object) -> Iterator[str]:
+    for index, rule in enumerate(spec.get("tcp") or []):
+        if not rule.get("route"):
+            yield f"tcp[{index}]: route is needed."
+        yield from (f"tcp[{index}].{text}" for text in _weights(rule.get("route") or []))
     for index, rule in enumerate(spec.get("http") or []):
         found = list(_mistakes_of_route(rule))
         yield from (f"http[{index}]{text}" for text in found)

@@ -167,6 +167,12 @@ def test_mistakes_are_named_with_their_place(rule: Object, text: str) -> None:
     assert any(text in one for one in found), found
 
 
+def test_mistakes_of_tcp_routes_are_named() -> None:
+    found = mistakes({"spec": {"hosts": ["app"], "tcp": [{"route": [to("a", 0), to("b", 0)]}, {}]}})
+
+    assert found == ["tcp[0].route: total destination weight = 0.", "tcp[1]: route is needed."]
+
+
 def test_mistakes_of_a_policy_are_named() -> None:
     pool = {"tcp": {"connectTimeout": "1 second"}}
     found = mistakes_of_rule({"spec": {"host": "app", "trafficPolicy": {"connectionPool": pool}}})

@@ -2,6 +2,7 @@
 
 import asyncio
 import collections
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -129,6 +130,25 @@ class Plane:
         """Tell which backend answered, or with which status nobody did."""
         status, body, _ = await self.get(url, by, **headers)
         return str(body.get("pod", status)).rpartition("-")[0] or str(status)
+
+    async def connect(self, by: str = "mesh", port: int = 9898) -> str:
+        """Open a connection that the proxy knows nothing of, and tell which backend is at its other end."""
+        assert self._envoy
+        proxy = self._envoy.urls[by].removeprefix("http://").partition(":")
+        reader, writer = await asyncio.open_connection(proxy[0], int(proxy[2]))
+        writer.write(
+            f"CONNECT backend.webapp:{port} HTTP/1.1\r\nHost: backend.webapp:{port}\r\n\r\n".encode()
+        )
+        opened = (await reader.readuntil(b"\r\n\r\n")).split()[1]
+        try:
+            if opened != b"200":
+                return opened.decode()
+            writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            head = (await reader.readuntil(b"\r\n\r\n")).lower()
+            length = int(head.partition(b"content-length: ")[2].partition(b"\r")[0])
+            return str(json.loads(await reader.readexactly(length))["pod"]).rpartition("-")[0]
+        finally:
+            writer.close()
 
     async def count(self, times: int) -> collections.Counter[str]:
         """Ask the apex so many times and count who answered."""
@@ -339,6 +359,7 @@ async def test_retries_on_a_named_status_are_made(plane: Plane) -> None:
 
 TO_CANARY = [{"destination": {"host": "backend-canary"}}]
 TO_PRIMARY = [{"destination": {"host": "backend-primary"}}]
+COOKIE = {"headers": {"cookie": {"regex": r"^(.*?;\s*)?(canary=always)(;.*)?$"}}}
 
 
 @pytest.mark.parametrize(
@@ -351,6 +372,13 @@ TO_PRIMARY = [{"destination": {"host": "backend-primary"}}]
         pytest.param({"uri": {"regex": "/a[0-9]+"}}, "a12b", {}, False, id="regex is anchored"),
         pytest.param({"uri": {"prefix": "/A"}, "ignoreUriCase": True}, "ab", {}, True, id="any case"),
         pytest.param({"headers": {"x-user": {"exact": "me"}}}, "", {"X-User": "me"}, True, id="header"),
+        pytest.param(
+            {"headers": {"x-user": {"regex": "m.*"}}}, "", {"X-User": "me"}, True, id="header regex"
+        ),
+        pytest.param({"headers": {"x-user": {"regex": "m"}}}, "", {"X-User": "me"}, False, id="whole header"),
+        pytest.param(COOKIE, "", {"Cookie": "a=b; canary=always; c=d"}, True, id="cookie"),
+        pytest.param(COOKIE, "", {"Cookie": "a=b; canary=never"}, False, id="another cookie"),
+        pytest.param({"queryParams": {"v": {"regex": "[2-3]"}}}, "?v=3", {}, True, id="query regex"),
         pytest.param({"headers": {"x-user": {}}}, "", {"X-User": "any"}, True, id="header is there"),
         pytest.param({"headers": {"x-user": {}}}, "", {}, False, id="header is missing"),
         pytest.param({"withoutHeaders": {"x-user": {}}}, "", {}, True, id="without header"),
@@ -380,6 +408,20 @@ async def test_one_of_several_matches_is_enough(plane: Plane) -> None:
 
     assert await plane.who("http://backend.webapp:9898/b") == "backend-canary"
     assert await plane.who("http://backend.webapp:9898/c") == "404"
+
+
+async def test_the_first_of_several_routes_that_fits_is_taken(plane: Plane) -> None:
+    sticky = {"match": [COOKIE], "route": TO_CANARY}
+    insiders = {"match": [{"headers": {"x-user": {"exact": "insider"}}}], "route": TO_PRIMARY}
+    plane.virtual_service(
+        "webapp/backend", [sticky, insiders, {"route": [{"destination": {"host": "backend"}}]}]
+    )
+    await plane.start()
+    both = {"Cookie": "canary=always", "X-User": "insider"}
+
+    assert await plane.who(**both) == "backend-canary"
+    assert await plane.who(**{"X-User": "insider"}) == "backend-primary"
+    assert await plane.who() == "backend"
 
 
 async def test_headers_are_set_added_and_removed_on_both_levels(plane: Plane) -> None:
@@ -473,6 +515,64 @@ async def test_a_mirror_is_asked_and_not_heard(plane: Plane) -> None:
 
     assert found == {"backend-primary": 20}
     await eventually(all_mirrored)
+
+
+async def test_a_share_is_mirrored(plane: Plane) -> None:
+    rule = {"route": TO_PRIMARY, "mirror": {"host": "backend-canary"}, "mirrorPercentage": {"value": 25.0}}
+    plane.virtual_service("webapp/backend", [rule])
+    await plane.start()
+    found = await plane.count(400)
+
+    async def share_is_mirrored() -> bool:
+        return 60 < plane.served["backend-canary-0"] < 140
+
+    assert found == {"backend-primary": 400}
+    await eventually(share_is_mirrored)
+    assert plane.served["backend-canary-0"] < 140
+
+
+def tcp(canary: int, **match: Any) -> list[Object]:
+    return [{"route": split(canary)[0]["route"]} | ({"match": [match]} if match else {})]
+
+
+async def test_connections_are_split_by_weight(plane: Plane) -> None:
+    plane.kinds["services"]["webapp/backend"]["spec"]["ports"][0]["appProtocol"] = "TCP"
+    plane.virtual_service("webapp/backend", [], tcp=tcp(50, port=9898))
+    await plane.start()
+    found = collections.Counter([await plane.connect() for _ in range(200)])
+
+    assert 60 < found["backend-canary"] < 140
+    assert sum(found.values()) == found["backend-canary"] + found["backend-primary"]
+    assert await plane.connect("services") == "backend"
+
+
+@pytest.mark.parametrize(
+    ("port", "tcp_rules", "expected"),
+    [
+        pytest.param({"appProtocol": "tcp"}, tcp(100), "backend-canary", id="every port"),
+        pytest.param({"name": "tcp-api"}, tcp(100), "backend-canary", id="named so"),
+        pytest.param({"name": "api"}, tcp(100), "backend-canary", id="of unknown protocol"),
+        pytest.param({"appProtocol": "tcp"}, tcp(100, port=1), "backend", id="another port"),
+        pytest.param({"appProtocol": "http"}, tcp(100), "backend", id="a port of HTTP"),
+        pytest.param({"appProtocol": "tcp"}, [], "backend", id="no routes"),
+    ],
+)
+async def test_requests_to_a_tcp_port_go_as_connections_do(
+    plane: Plane, port: Object, tcp_rules: list[Object], expected: str
+) -> None:
+    name = port.get("name", "http")
+    plane.kinds["services"]["webapp/backend"]["spec"]["ports"][0] |= port
+    plane.kinds["endpoints"]["webapp/backend"]["subsets"][0]["ports"][0]["name"] = name
+    plane.virtual_service("webapp/backend", [], tcp=tcp_rules)
+    await plane.start()
+
+    assert await plane.who() == expected
+
+
+async def test_a_port_of_http_takes_no_connections(plane: Plane) -> None:
+    await plane.start()
+
+    assert await plane.connect() == "404"
 
 
 async def test_cross_origin_policies_are_answered(plane: Plane) -> None:
