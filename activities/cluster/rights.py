@@ -42,7 +42,7 @@ RIGHTS = (
         "configs that pods use, and the primary's copies",
     ),
     Right("", ("endpoints",), ("get",), "endpoints are seen before traffic goes to them"),
-    Right("", ("events",), ("create",), "what happens to a canary, told beside its target"),
+    Right("", ("events",), ("create", "patch"), "what happens to a canary, told beside its target"),
     Right(
         "networking.istio.io",
         ("virtualservices",),
