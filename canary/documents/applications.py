@@ -8,7 +8,8 @@ from canary.documents import kurator
 from canary.documents.catalogue import Catalogue, Reference
 from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.reading import Key
-from canary.documents.rollouts import missing_of_rollout, rollout_mistakes, rollout_spec
+from canary.documents.rollout_rules import rollout_mistakes
+from canary.documents.rollouts import missing_of_rollout, rollout_spec
 from canary.documents.rules import address_mistakes, namespace_mistakes, object_name_mistakes
 from canary.spec import CanarySpec
 

@@ -1,29 +1,25 @@
-"""From Flagger's Canary to the engine's spec, and what is wrong with one."""
+"""From Flagger's Canary to the engine's spec."""
 
 from collections.abc import Iterator
 from datetime import timedelta
 
-from canary.analysis import BUILT_IN
+from canary.alert import AlertSpec
+from canary.documents.affinity import affinity
+from canary.documents.alerts import Alert
 from canary.documents.catalogue import Catalogue, Reference
-from canary.documents.flagger import Analysis, Canary, Metric, Service, Webhook
+from canary.documents.flagger import Canary, CanaryBody, Metric, Service, Webhook
 from canary.documents.istio import written
-from canary.documents.mistake import Mistake, Path, show, under
+from canary.documents.metadata import object_metadata, unmanaged_metadata
+from canary.documents.mistake import Path
 from canary.documents.reading import Key
-from canary.documents.rules import (
-    address_mistakes,
-    deletion_mistakes,
-    interval_mistakes,
-    object_name_mistakes,
-    service_name_mistakes,
-    window_mistakes,
-)
-from canary.documents.steps import bound_mistakes, step_mistakes, threshold_mistakes
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
     HookType,
+    MetricProvider,
     MetricSpec,
     MetricTemplate,
+    NoData,
     ServiceSpec,
     TargetRef,
     ThresholdRange,
@@ -31,23 +27,36 @@ from canary.spec import (
     WorkloadKind,
 )
 
+API_VERSIONS = {
+    WorkloadKind.DEPLOYMENT: "apps/v1",
+    WorkloadKind.DAEMON_SET: "apps/v1",
+    WorkloadKind.SERVICE: "v1",
+}
+"""What a targetRef's kind is a kind of."""
+
 _ANALYSIS: Path = ("spec", "analysis")
 
 
 def canary_spec(canary: Canary, cluster: str, given: Catalogue) -> CanarySpec:
     """Return the spec of a Canary that has no mistakes."""
     body, metadata = canary.spec, canary.metadata
+    kind, scaler = WorkloadKind(body.target_ref.kind), body.autoscaler_ref
     return CanarySpec(
         cluster=cluster,
         namespace=metadata.namespace,
         name=metadata.name,
-        target=TargetRef(kind=WorkloadKind(body.target_ref.kind), name=body.target_ref.name),
+        target=TargetRef(kind=kind, name=body.target_ref.name, api_version=API_VERSIONS[kind]),
         service=_service(body.service, body.target_ref.name),
-        analysis=_analysis(body.analysis, metadata.namespace, given),
-        autoscaler=body.autoscaler_ref.name if body.autoscaler_ref else None,
+        analysis=_analysis(body, metadata.namespace, given),
+        autoscaler=scaler.name if scaler else None,
+        primary_min_replicas=scaler.primary_scaler_replicas.min_replicas if scaler else None,
+        primary_max_replicas=scaler.primary_scaler_replicas.max_replicas if scaler else None,
         progress_deadline=timedelta(seconds=body.progress_deadline_seconds),
         skip_analysis=body.skip_analysis,
         suspend=body.suspend,
+        revert_on_deletion=body.revert_on_deletion,
+        metrics_server=body.metrics_server,
+        accepted_policies=tuple(body.accepted_policies),
     )
 
 
@@ -68,39 +77,66 @@ def _service(service: Service, target: str) -> ServiceSpec:
         headers=written(service.headers),
         cors_policy=written(service.cors_policy),
         traffic_policy=written(service.traffic_policy),
+        delegation=service.delegation,
+        port_discovery=service.port_discovery,
+        headless=service.headless,
+        traffic_distribution=service.traffic_distribution,
+        apex_metadata=object_metadata(service.apex),
+        primary_metadata=object_metadata(service.primary),
+        canary_metadata=object_metadata(service.canary),
+        unmanaged=unmanaged_metadata(service.unmanaged_metadata),
     )
 
 
-def _analysis(analysis: Analysis, namespace: str, given: Catalogue) -> AnalysisSpec:
+def _analysis(body: CanaryBody, namespace: str, given: Catalogue) -> AnalysisSpec:
+    analysis = body.analysis
+    alerts = (_alert(alert, namespace, given) for alert in analysis.alerts)
     return AnalysisSpec(
         interval=analysis.interval,
         threshold=max(analysis.threshold, 1),
         steps=analysis.plan(),
-        metrics=tuple(_metric(metric, namespace, given) for metric in analysis.metrics),
+        iterations=analysis.iterations,
+        match=tuple(each.as_written() for each in analysis.match),
+        mirror=analysis.mirror,
+        mirror_weight=analysis.mirror_weight,
+        session_affinity=affinity(analysis.session_affinity),
+        metrics=tuple(_metric(metric, namespace, body.metrics_server, given) for metric in analysis.metrics),
         webhooks=tuple(_webhook(webhook) for webhook in analysis.webhooks),
+        alerts=tuple(alert for alert in alerts if alert),
         primary_ready_threshold=analysis.primary_ready_threshold,
         canary_ready_threshold=analysis.canary_ready_threshold,
     )
 
 
-def _metric(metric: Metric, namespace: str, given: Catalogue) -> MetricSpec:
+def _metric(metric: Metric, namespace: str, server: str | None, given: Catalogue) -> MetricSpec:
+    bounds = metric.bounds
     return MetricSpec(
         name=metric.name,
         interval=metric.interval,
-        threshold_range=metric.threshold_range.range() if metric.threshold_range else ThresholdRange(),
-        template=_template(metric, namespace, given),
+        threshold_range=bounds.range() if bounds else ThresholdRange(),
+        template=_template(metric, namespace, server, given),
         variables=metric.template_variables,
+        no_data=NoData(metric.no_data),
+        min_samples=metric.min_samples,
+        warm_up=metric.warm_up,
     )
 
 
-def _template(metric: Metric, namespace: str, given: Catalogue) -> MetricTemplate | None:
+def _template(metric: Metric, namespace: str, server: str | None, given: Catalogue) -> MetricTemplate | None:
     if metric.query is not None:
-        return MetricTemplate(name=metric.name, namespace=namespace, query=metric.query)
+        provider = MetricProvider(address=server)
+        return MetricTemplate(name=metric.name, namespace=namespace, query=metric.query, provider=provider)
     if metric.template_ref is None:
         return None
     where = metric.template_ref.namespace or namespace
     found = given.metric_template(where, metric.template_ref.name)
     return found.spec.template(metric.template_ref.name, where) if found else None
+
+
+def _alert(alert: Alert, namespace: str, given: Catalogue) -> AlertSpec | None:
+    """Return an alert with its provider; None where the provider's document cannot be read."""
+    found = given.alert_provider(alert.provider_ref.namespace or namespace, alert.provider_ref.name)
+    return AlertSpec(name=alert.name, severity=alert.least, provider=found.provider()) if found else None
 
 
 def _webhook(webhook: Webhook) -> WebhookSpec:
@@ -112,60 +148,19 @@ def _webhook(webhook: Webhook) -> WebhookSpec:
         retries=webhook.retries,
         metadata=webhook.metadata,
         disable_tls=webhook.disable_tls,
+        mute_alert=webhook.mute_alert,
     )
 
 
 def missing_of_canary(canary: Canary, given: Catalogue) -> Iterator[Reference]:
-    """Yield the metric templates that *canary* refers to and that were not given."""
-    for index, metric in enumerate(canary.spec.analysis.metrics):
+    """Yield the metric templates and alert providers that *canary* refers to and that were not given."""
+    analysis, own = canary.spec.analysis, canary.metadata.namespace
+    for index, metric in enumerate(analysis.metrics):
         if metric.template_ref is not None:
-            namespace = metric.template_ref.namespace or canary.metadata.namespace
-            key = Key("MetricTemplate", namespace, metric.template_ref.name)
+            key = Key("MetricTemplate", metric.template_ref.namespace or own, metric.template_ref.name)
             if not given.is_given(key):
                 yield Reference(key, (*_ANALYSIS, "metrics", index, "templateRef"))
-
-
-def canary_mistakes(canary: Canary) -> Iterator[Mistake]:
-    """Yield what is wrong with a Canary in itself."""
-    body, target = canary.spec, canary.spec.target_ref.name
-    if body.service.name is None:  # the Service is named after the target
-        yield from service_name_mistakes(("spec", "targetRef", "name"), target)
-    else:
-        yield from object_name_mistakes(("spec", "targetRef", "name"), target)
-        yield from service_name_mistakes(("spec", "service", "name"), body.service.name)
-    if (body.service.app_protocol or "").lower() == "tcp":
-        yield Mistake(("spec", "service", "appProtocol"), "tcp is not supported yet")
-    yield from deletion_mistakes(("spec", "revertOnDeletion"), body.revert_on_deletion)
-    yield from under(_ANALYSIS, _analysis_mistakes(body.analysis))
-
-
-def _analysis_mistakes(analysis: Analysis) -> Iterator[Mistake]:
-    if not analysis.iterations:
-        yield from step_mistakes(analysis)
-    elif analysis.step_weight or analysis.step_weights:
-        yield Mistake(("iterations",), "steps of the weight are given as well: choose one of the two")
-    yield from interval_mistakes(("interval",), analysis.interval)
-    yield from threshold_mistakes(("threshold",), analysis.threshold)
-    for index, metric in enumerate(analysis.metrics):
-        yield from under(("metrics", index), _metric_mistakes(metric, analysis.interval))
-    for index, webhook in enumerate(analysis.webhooks):
-        yield from under(("webhooks", index), _webhook_mistakes(webhook))
-
-
-def _metric_mistakes(metric: Metric, interval: timedelta) -> Iterator[Mistake]:
-    if metric.query is not None and metric.template_ref is not None:
-        yield Mistake(("query",), "templateRef is given as well: choose one of the two")
-    if metric.query is None and metric.template_ref is None and metric.name not in BUILT_IN:
-        yield Mistake(
-            ("name",),
-            f"{show(metric.name)} is not built in ({' and '.join(BUILT_IN)} are): templateRef is required",
-        )
-    yield from bound_mistakes(metric.name, metric.threshold_range)
-    if "interval" in metric.model_fields_set:
-        yield from window_mistakes(("interval",), metric.interval, interval)
-
-
-def _webhook_mistakes(webhook: Webhook) -> Iterator[Mistake]:
-    yield from address_mistakes(("url",), webhook.url)
-    if webhook.type not in ("", HookType.ROLLOUT):
-        yield Mistake(("type",), f"{webhook.type} hooks are not supported yet; allowed is rollout")
+    for index, alert in enumerate(analysis.alerts):
+        key = Key("AlertProvider", alert.provider_ref.namespace or own, alert.provider_ref.name)
+        if not given.is_given(key):
+            yield Reference(key, (*_ANALYSIS, "alerts", index, "providerRef"))

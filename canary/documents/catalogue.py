@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from canary.application import ClusterRef, SecretKey
+from canary.documents.alerts import AlertProvider
 from canary.documents.flagger import MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.mistake import Mistake, Path, of_document
@@ -54,6 +55,11 @@ class Catalogue:
         """Return a metric template."""
         entry = self.entries.get(Key("MetricTemplate", namespace, name))
         return entry.model if entry and isinstance(entry.model, MetricTemplate) else None
+
+    def alert_provider(self, namespace: str, name: str) -> AlertProvider | None:
+        """Return an alert provider."""
+        entry = self.entries.get(Key("AlertProvider", namespace, name))
+        return entry.model if entry and isinstance(entry.model, AlertProvider) else None
 
     def cluster(self, namespace: str, name: str, kind: str = "AttachedCluster") -> ClusterRef:
         """Return how to reach a cluster: by its kubeconfig Secret where that is known, else by its name."""

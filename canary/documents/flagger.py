@@ -5,17 +5,22 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from canary.analysis import BUILT_IN, SUCCESS_RATE
+from canary.documents.affinity import SessionAffinity
+from canary.documents.alerts import Alert
 from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry, HttpRewrite, TrafficPolicy
-from canary.documents.metrics import TemplateBody
+from canary.documents.metadata import ForeignMetadata, OwnMetadata
+from canary.documents.metrics import Judging, TemplateBody
 from canary.documents.schema import (
-    NOT_YET,
     Document,
+    Duration,
     Interval,
     Metadata,
     NotDone,
     Percent,
     Port,
     PortOrName,
+    Replicas,
     Seconds,
     Structure,
     Text,
@@ -25,24 +30,30 @@ from canary.documents.steps import Bounds, WeightSteps
 _GATEWAY_API = NotDone("not supported: Gateway API only")
 _APP_MESH = NotDone("not supported: App Mesh only")
 _KEDA = NotDone("not supported: KEDA only")
-_OLD = NotDone("not supported: deprecated by Flagger, write thresholdRange with min or max")
 
 
 class TargetRef(Document):
-    """The workload that is rolled out, in the Canary's namespace."""
+    """What is rolled out, in the Canary's namespace."""
 
-    api_version: Literal["apps/v1"] = "apps/v1"
-    kind: Literal["Deployment", "DaemonSet"]
+    api_version: Text | None = None
+    kind: Literal["Deployment", "DaemonSet", "Service"]
     name: Text
+
+
+class ScalerReplicas(Document):
+    """The limits of the primary's autoscaler, where they differ from the target's."""
+
+    min_replicas: Replicas | None = None
+    max_replicas: Replicas | None = None
 
 
 class AutoscalerRef(Document):
     """The target's autoscaler."""
 
-    api_version: str | None = None
-    kind: Literal["HorizontalPodAutoscaler"]
+    api_version: Text | None = None
+    kind: Text
     name: Text
-    primary_scaler_replicas: Annotated[Structure | None, NOT_YET] = None
+    primary_scaler_replicas: ScalerReplicas = ScalerReplicas()
     primary_scaler_queries: Annotated[Structure | None, _KEDA] = None
 
 
@@ -54,7 +65,7 @@ class Service(Document):
     port_name: Text = "http"
     target_port: PortOrName | None = None
     app_protocol: Text | None = None
-    port_discovery: Annotated[bool, NOT_YET] = False
+    port_discovery: bool = False
     gateways: list[Text] = Field(default_factory=list)
     hosts: list[Text] = Field(default_factory=list)
     timeout: Text | None = None
@@ -64,18 +75,23 @@ class Service(Document):
     headers: Headers | None = None
     cors_policy: CorsPolicy | None = None
     traffic_policy: TrafficPolicy | None = None
-    apex: Annotated[Structure | None, NOT_YET] = None
-    primary: Annotated[Structure | None, NOT_YET] = None
-    canary: Annotated[Structure | None, NOT_YET] = None
-    unmanaged_metadata: Annotated[Structure | None, NOT_YET] = None
-    traffic_distribution: Annotated[str | None, NOT_YET] = None
-    headless: Annotated[bool, NOT_YET] = False
-    delegation: Annotated[bool, NOT_YET] = False
+    apex: OwnMetadata | None = None
+    primary: OwnMetadata | None = None
+    canary: OwnMetadata | None = None
+    unmanaged_metadata: ForeignMetadata | None = None
+    traffic_distribution: Literal["PreferClose", "PreferSameZone", "PreferSameNode"] | None = None
+    headless: bool = False
+    delegation: bool = False
     backend_timeout: Annotated[str | None, _GATEWAY_API] = None
     gateway_refs: Annotated[list[Structure], _GATEWAY_API] = Field(default_factory=list)
     mirror: Annotated[list[Structure], _GATEWAY_API] = Field(default_factory=list)
     mesh_name: Annotated[str | None, _APP_MESH] = None
     backends: Annotated[list[str], _APP_MESH] = Field(default_factory=list)
+
+    @property
+    def is_tcp(self) -> bool:
+        """Whether connections are routed instead of requests."""
+        return (self.app_protocol or "").lower() == "tcp"
 
 
 class ObjectRef(Document):
@@ -87,16 +103,33 @@ class ObjectRef(Document):
     kind: str | None = None
 
 
-class Metric(Document):
-    """One metric of the analysis."""
+class Metric(Judging):
+    """One metric of the analysis.
+
+    Of our own beside Flagger's fields: `noData`, `minSamples` and `warmUp`.
+    """
 
     name: Text
     interval: Interval = timedelta(minutes=1)
     threshold_range: Bounds | None = None
+    threshold: float | None = None
     template_ref: ObjectRef | None = None
     template_variables: dict[str, str] = Field(default_factory=dict)
     query: Text | None = None
-    threshold: Annotated[float | None, _OLD] = None
+    warm_up: Duration = timedelta(0)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether the engine has the query."""
+        return self.name in BUILT_IN and self.query is None and self.template_ref is None
+
+    @property
+    def bounds(self) -> Bounds | None:
+        """Between which values it passes; `threshold`, which Flagger deprecates, is one of the two."""
+        if self.threshold_range is not None or self.threshold is None:
+            return self.threshold_range
+        is_floor = self.is_built_in and self.name == SUCCESS_RATE
+        return Bounds(min=self.threshold) if is_floor else Bounds(max=self.threshold)
 
 
 class Webhook(Document):
@@ -119,7 +152,7 @@ class Webhook(Document):
     retries: Annotated[int, Field(ge=0)] = 0
     metadata: dict[str, str] = Field(default_factory=dict)
     disable_tls: Annotated[bool, Field(alias="disableTLS")] = False
-    mute_alert: Annotated[bool, NOT_YET] = False
+    mute_alert: bool = False
 
 
 class Analysis(WeightSteps):
@@ -131,19 +164,22 @@ class Analysis(WeightSteps):
     canary_ready_threshold: Percent = 100
     metrics: list[Metric] = Field(default_factory=list)
     webhooks: list[Webhook] = Field(default_factory=list)
-    iterations: Annotated[int, NOT_YET, Field(ge=0)] = 0
-    mirror: Annotated[bool, NOT_YET] = False
-    mirror_weight: Annotated[int, NOT_YET] = 0
-    match: Annotated[list[Structure], NOT_YET] = Field(default_factory=list)
-    alerts: Annotated[list[Structure], NOT_YET] = Field(default_factory=list)
-    session_affinity: Annotated[Structure | None, NOT_YET] = None
+    iterations: Annotated[int, Field(ge=0)] = 0
+    mirror: bool = False
+    mirror_weight: Percent = 0
+    match: list[HttpMatch] = Field(default_factory=list)
+    alerts: list[Alert] = Field(default_factory=list)
+    session_affinity: SessionAffinity | None = None
 
 
 class CanaryBody(Document):
-    """The `spec` of a Canary."""
+    """The `spec` of a Canary.
+
+    Of our own beside Flagger's fields: `acceptedPolicies`.
+    """
 
     provider: Literal["istio"] = "istio"
-    metrics_server: Annotated[str | None, NOT_YET] = None
+    metrics_server: Text | None = None
     target_ref: TargetRef
     autoscaler_ref: AutoscalerRef | None = None
     ingress_ref: Annotated[Structure | None, NotDone("not supported: nginx only")] = None
@@ -154,8 +190,9 @@ class CanaryBody(Document):
     canary_analysis: Annotated[Structure | None, NotDone("not supported: write analysis")] = None
     progress_deadline_seconds: Seconds = 600
     skip_analysis: bool = False
-    revert_on_deletion: bool | None = None
+    revert_on_deletion: bool = True
     suspend: bool = False
+    accepted_policies: list[Text] = Field(default_factory=list)
 
 
 class Canary(Document):

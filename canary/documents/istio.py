@@ -1,10 +1,11 @@
 """Istio's own structures inside a document: checked for their fields' names, then passed on as written."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 
-from canary.documents.schema import Document, Structure
+from canary.documents.schema import Document, NotDone, Structure
 
 
 class IstioPart(Document):
@@ -40,12 +41,19 @@ class Headers(IstioPart):
 
 
 class StringMatch(IstioPart):
-    """One way to compare a text."""
+    """One way to compare a text; none at all means that it is there."""
 
     exact: str | None = None
     prefix: str | None = None
-    suffix: str | None = None
+    suffix: Annotated[str | None, NotDone("not supported: Istio knows exact, prefix and regex")] = None
     regex: str | None = None
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Self:
+        if len(self.model_fields_set) > 1:
+            ways = {"ways": " and ".join(sorted(self.model_fields_set))}
+            raise PydanticCustomError("ways", "must have one of exact, prefix or regex, has {ways}", ways)
+        return self
 
 
 class CorsPolicy(IstioPart):

@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from canary.documents.affinity import Cookie
 from canary.documents.flux import GitRepository, Kustomization
-from canary.documents.istio import CorsPolicy, Headers, HttpRetry
-from canary.documents.metrics import TemplateBody
+from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry
+from canary.documents.metadata import OwnMetadata
+from canary.documents.metrics import Judging, TemplateBody
 from canary.documents.schema import (
     NOT_YET,
     Document,
@@ -14,6 +16,7 @@ from canary.documents.schema import (
     NotDone,
     Port,
     Seconds,
+    SomeSeconds,
     Structure,
     Text,
 )
@@ -62,19 +65,23 @@ class TrafficRouting(Document):
     headers: Headers | None = None
     cors_policy: CorsPolicy | None = None
     canary_strategy: WeightSteps | None = None
-    analysis_times: Annotated[int, NOT_YET, Field(ge=0)] = 0
-    match: Annotated[list[Structure], NOT_YET] = Field(default_factory=list)
+    analysis_times: Annotated[int, Field(ge=0)] = 0
+    match: list[HttpMatch] = Field(default_factory=list)
     host: Annotated[str | None, _OTHER_MESH] = None
     protocol: Annotated[str | None, _OTHER_MESH] = None
 
 
-class Metric(Document):
-    """One metric of the analysis."""
+class Metric(Judging):
+    """One metric of the analysis.
+
+    Of our own beside Kurator's fields: `noData`, `minSamples` and `warmUpSeconds`.
+    """
 
     name: Text
     interval_seconds: Seconds = 60
     threshold_range: Bounds | None = None
     custom_metric: TemplateBody | None = None
+    warm_up_seconds: SomeSeconds = 0
 
 
 class Webhooks(Document):
@@ -91,18 +98,22 @@ class TrafficAnalysis(Document):
     check_failed_times: Annotated[int, Field(ge=0)]
     metrics: list[Metric] = Field(default_factory=list)
     webhooks: Webhooks = Webhooks()
-    session_affinity: Annotated[Structure | None, NOT_YET] = None
+    session_affinity: Cookie | None = None
 
 
 class RolloutPolicy(Document):
-    """The strategy of a rollout."""
+    """The strategy of a rollout.
+
+    Of our own beside Kurator's fields: `acceptedPolicies`.
+    """
 
     traffic_routing: TrafficRouting
     traffic_analysis: TrafficAnalysis
     rollout_timeout_seconds: Seconds = 600
     skip_traffic_analysis: bool = False
-    revert_on_deletion: bool | None = None
+    revert_on_deletion: bool = True
     suspend: bool = False
+    accepted_policies: list[Text] = Field(default_factory=list)
 
 
 class Rollout(Document):
@@ -113,8 +124,8 @@ class Rollout(Document):
     workload: Workload
     service_name: Text
     port: Port
-    primary: Annotated[Structure | None, NOT_YET] = None
-    preview: Annotated[Structure | None, NOT_YET] = None
+    primary: OwnMetadata | None = None
+    preview: OwnMetadata | None = None
     rollout_policy: RolloutPolicy
 
 

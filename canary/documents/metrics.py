@@ -1,13 +1,14 @@
-"""Where a query is sent: the provider that Flagger's MetricTemplate and Kurator's customMetric share."""
+"""Where a query is sent and how its answer counts: what Flagger's metrics and Kurator's share."""
 
 from collections.abc import Iterator
-from typing import Annotated
+from datetime import timedelta
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from canary.documents.flux import SecretRef
-from canary.documents.mistake import Mistake, show
-from canary.documents.rules import address_mistakes
+from canary.documents.mistake import Mistake, Path, show, warning
+from canary.documents.rules import address_mistakes, object_name_mistakes, seconds_text
 from canary.documents.schema import Document, NotDone, Text
 from canary.spec import MetricProvider, MetricTemplate
 
@@ -61,6 +62,31 @@ class TemplateBody(Document):
         )
 
 
+class Judging(Document):
+    """How a metric counts whose value stands on little or nothing; both fields are our own."""
+
+    no_data: Literal["fail", "hold", "pass"] = "fail"
+    min_samples: Annotated[float | None, Field(gt=0)] = None
+
+
+def judging_mistakes(judging: Judging, *, is_built_in: bool) -> Iterator[Mistake]:
+    """Yield what cannot be told of a metric's samples."""
+    if judging.min_samples is not None and not is_built_in:
+        yield Mistake(
+            ("minSamples",), "only a built-in metric counts its samples: let the query answer nothing"
+        )
+
+
+def warm_up_mistakes(path: Path, warm_up: timedelta, whole: timedelta) -> Iterator[Mistake]:
+    """Warn of a metric that warms up for longer than the *whole* of the steps takes."""
+    if warm_up > whole:
+        yield warning(
+            path,
+            f"{seconds_text(warm_up)} is longer than the {seconds_text(whole)} that all steps take: "
+            "the first step lasts until then",
+        )
+
+
 def provider_mistakes(provider: Provider) -> Iterator[Mistake]:
     """Yield why a query cannot be sent to *provider*."""
     if provider.type in _LATER:
@@ -69,3 +95,5 @@ def provider_mistakes(provider: Provider) -> Iterator[Mistake]:
         yield Mistake(("type",), f"must be prometheus, is {show(provider.type)}")
     if provider.address is not None:
         yield from address_mistakes(("address",), provider.address)
+    if provider.secret_ref is not None:
+        yield from object_name_mistakes(("secretRef", "name"), provider.secret_ref.name)

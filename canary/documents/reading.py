@@ -6,13 +6,14 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from canary.documents.alerts import AlertProvider
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
 from canary.documents.kurator import Application
 from canary.documents.mistake import Mistake, Path, show
 from canary.documents.wording import mistakes_of, one_of
 
-AnyDocument = Application | Fleet | AttachedCluster | Canary | MetricTemplate
+AnyDocument = Application | Fleet | AttachedCluster | Canary | MetricTemplate | AlertProvider
 """Every kind of document that is read."""
 
 KINDS: Mapping[str, tuple[str, type[AnyDocument]]] = {
@@ -21,8 +22,8 @@ KINDS: Mapping[str, tuple[str, type[AnyDocument]]] = {
     "AttachedCluster": ("cluster.kurator.dev/v1alpha1", AttachedCluster),
     "Canary": ("flagger.app/v1beta1", Canary),
     "MetricTemplate": ("flagger.app/v1beta1", MetricTemplate),
+    "AlertProvider": ("flagger.app/v1beta1", AlertProvider),
 }
-_NOT_YET = ("AlertProvider",)
 
 
 @dataclass(frozen=True)
@@ -107,8 +108,6 @@ def _model_of(data: dict[Any, Any]) -> type[AnyDocument] | Mistake:
     kind, version = data.get("kind"), data.get("apiVersion")
     if kind is None:
         return Mistake((), f"kind is required; allowed are {one_of(KINDS)}")
-    if kind in _NOT_YET:
-        return Mistake(("kind",), f"{kind} is not supported yet")
     if not isinstance(kind, str) or kind not in KINDS:
         return Mistake(("kind",), f"must be {one_of(KINDS)}, is {show(kind)}")
     expected, model = KINDS[kind]

@@ -5,8 +5,10 @@ from dataclasses import dataclass, replace
 from typing import assert_never
 
 from canary.application import ApplicationSpec, ClusterRef
+from canary.documents.alerts import AlertProvider, alert_provider_mistakes
 from canary.documents.applications import application_mistakes, application_spec, missing_of_application
-from canary.documents.canaries import canary_mistakes, canary_spec, missing_of_canary
+from canary.documents.canaries import canary_spec, missing_of_canary
+from canary.documents.canary_rules import canary_mistakes
 from canary.documents.catalogue import Catalogue, Entry, Reference, catalogue
 from canary.documents.flagger import Canary, MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet, fleet_mistakes
@@ -85,7 +87,7 @@ def _missing(model: AnyDocument, given: Catalogue) -> Iterator[Reference]:
             return missing_of_application(model, given)
         case Canary():
             return missing_of_canary(model, given)
-        case Fleet() | AttachedCluster() | MetricTemplate():
+        case Fleet() | AttachedCluster() | MetricTemplate() | AlertProvider():
             return iter(())
         case _:
             assert_never(model)
@@ -103,6 +105,8 @@ def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iter
                 yield Mistake((), "does not say which cluster it is in: name it with --cluster")
         case MetricTemplate():
             yield from under(("spec", "provider"), provider_mistakes(model.spec.provider))
+        case AlertProvider():
+            yield from under(("spec",), alert_provider_mistakes(model.spec))
         case AttachedCluster():
             yield from object_name_mistakes(("spec", "kubeconfig", "name"), model.spec.kubeconfig.name)
         case Fleet():

@@ -4,26 +4,19 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from canary.analysis import BUILT_IN
+from canary.documents.affinity import affinity
 from canary.documents.catalogue import Catalogue, Reference
 from canary.documents.istio import written
-from canary.documents.kurator import Metric, Rollout, TrafficAnalysis, TrafficRouting, Webhooks
-from canary.documents.metrics import provider_mistakes
-from canary.documents.mistake import Mistake, Path, under, warning
+from canary.documents.kurator import Metric, Rollout, Webhooks
+from canary.documents.metadata import object_metadata
+from canary.documents.mistake import Path
 from canary.documents.reading import Key
-from canary.documents.rules import (
-    deletion_mistakes,
-    interval_mistakes,
-    namespace_mistakes,
-    object_name_mistakes,
-    service_name_mistakes,
-    window_mistakes,
-)
-from canary.documents.steps import bound_mistakes, step_mistakes, threshold_mistakes
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
     MetricSpec,
     MetricTemplate,
+    NoData,
     ServiceSpec,
     StepPlan,
     TargetRef,
@@ -37,7 +30,6 @@ PROVIDER_NAMESPACE = "istio-system"
 """Where Kurator's public load tester runs, and what its Helm release begins with."""
 
 _ANALYSIS: Path = ("rolloutPolicy", "trafficAnalysis")
-_ROUTING: Path = ("rolloutPolicy", "trafficRouting")
 
 
 def rollout_spec(rollout: Rollout, cluster: str, given: Catalogue) -> CanarySpec:
@@ -54,6 +46,8 @@ def rollout_spec(rollout: Rollout, cluster: str, given: Catalogue) -> CanarySpec
         progress_deadline=timedelta(seconds=policy.rollout_timeout_seconds),
         skip_analysis=policy.skip_traffic_analysis,
         suspend=policy.suspend,
+        revert_on_deletion=policy.revert_on_deletion,
+        accepted_policies=tuple(policy.accepted_policies),
     )
 
 
@@ -68,17 +62,22 @@ def _service(rollout: Rollout) -> ServiceSpec:
         retries=written(routing.retries),
         headers=written(routing.headers),
         cors_policy=written(routing.cors_policy),
+        primary_metadata=object_metadata(rollout.primary),
+        canary_metadata=object_metadata(rollout.preview),
     )
 
 
 def _analysis(rollout: Rollout, cluster: str, given: Catalogue) -> AnalysisSpec:
     analysis = rollout.rollout_policy.traffic_analysis
-    strategy = rollout.rollout_policy.traffic_routing.canary_strategy
+    routing = rollout.rollout_policy.traffic_routing
     namespace = rollout.workload.namespace
     return AnalysisSpec(
         interval=timedelta(seconds=analysis.check_interval_seconds),
         threshold=max(analysis.check_failed_times, 1),
-        steps=strategy.plan() if strategy else StepPlan(),
+        steps=routing.canary_strategy.plan() if routing.canary_strategy else StepPlan(),
+        iterations=routing.analysis_times,
+        match=tuple(each.as_written() for each in routing.match),
+        session_affinity=affinity(analysis.session_affinity),
         metrics=tuple(_metric(metric, namespace, given) for metric in analysis.metrics),
         webhooks=tuple(_webhooks(analysis.webhooks, _loader_address(rollout, cluster))),
     )
@@ -90,6 +89,9 @@ def _metric(metric: Metric, namespace: str, given: Catalogue) -> MetricSpec:
         interval=timedelta(seconds=metric.interval_seconds),
         threshold_range=metric.threshold_range.range() if metric.threshold_range else ThresholdRange(),
         template=_template(metric, namespace, given),
+        no_data=NoData(metric.no_data),
+        min_samples=metric.min_samples,
+        warm_up=timedelta(seconds=metric.warm_up_seconds),
     )
 
 
@@ -129,51 +131,3 @@ def missing_of_rollout(rollout: Rollout, given: Catalogue) -> Iterator[Reference
             key = Key("MetricTemplate", rollout.workload.namespace, metric.name)
             if not given.is_given(key):
                 yield Reference(key, (*_ANALYSIS, "metrics", index, "name"))
-
-
-def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
-    """Yield what is wrong with a rollout in itself."""
-    yield from object_name_mistakes(("workload", "name"), rollout.workload.name)
-    yield from namespace_mistakes(("workload", "namespace"), rollout.workload.namespace)
-    yield from service_name_mistakes(("serviceName",), rollout.service_name)
-    if rollout.test_loader:
-        yield from service_name_mistakes(("workload", "name"), rollout.workload.name, "-testloader")
-    yield from deletion_mistakes(
-        ("rolloutPolicy", "revertOnDeletion"), rollout.rollout_policy.revert_on_deletion
-    )
-    if not rollout.rollout_policy.skip_traffic_analysis:
-        yield from under(_ROUTING, _strategy_mistakes(rollout.rollout_policy.traffic_routing))
-    yield from under(_ANALYSIS, _analysis_mistakes(rollout.rollout_policy.traffic_analysis))
-
-
-def _strategy_mistakes(routing: TrafficRouting) -> Iterator[Mistake]:
-    if routing.canary_strategy is None:
-        if not routing.analysis_times:
-            yield Mistake((), "canaryStrategy is required: without it there are no steps of the weight")
-        return
-    if routing.analysis_times:
-        yield Mistake(("analysisTimes",), "canaryStrategy is given as well: choose one of the two")
-    yield from under(("canaryStrategy",), step_mistakes(routing.canary_strategy))
-
-
-def _analysis_mistakes(analysis: TrafficAnalysis) -> Iterator[Mistake]:
-    interval = timedelta(seconds=analysis.check_interval_seconds)
-    yield from interval_mistakes(("checkIntervalSeconds",), interval)
-    yield from threshold_mistakes(("checkFailedTimes",), analysis.check_failed_times)
-    for index, metric in enumerate(analysis.metrics):
-        yield from under(("metrics", index), _metric_mistakes(metric, interval))
-    if not analysis.metrics and not analysis.webhooks.command:
-        yield warning((), "has neither metrics nor commands: every check passes")
-
-
-def _metric_mistakes(metric: Metric, interval: timedelta) -> Iterator[Mistake]:
-    if metric.name not in BUILT_IN:
-        yield from object_name_mistakes(("name",), metric.name)
-    if metric.name in BUILT_IN and metric.custom_metric is not None:
-        yield Mistake(("customMetric",), f"{metric.name} is built in: give the query another name")
-    if metric.custom_metric is not None:
-        yield from under(("customMetric", "provider"), provider_mistakes(metric.custom_metric.provider))
-    yield from bound_mistakes(metric.name, metric.threshold_range)
-    if "interval_seconds" in metric.model_fields_set:
-        window = timedelta(seconds=metric.interval_seconds)
-        yield from window_mistakes(("intervalSeconds",), window, interval)

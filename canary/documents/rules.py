@@ -1,7 +1,7 @@
 """Rules that hold for every kind of document: names, addresses, intervals."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
@@ -9,6 +9,9 @@ from canary.documents.mistake import Mistake, Path, show, warning
 
 TOO_SHORT = timedelta(seconds=10)
 """Below this a check hardly finds new samples: Prometheus scrapes every 15 s by default."""
+
+POLICIES = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "NetworkPolicy")
+"""What may stop matching once production pods carry the primary's label, and must not unnoticed."""
 
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
@@ -18,16 +21,17 @@ _LONGEST_SUBDOMAIN = 253
 _SECRET_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
 
 
-def object_name_mistakes(path: Path, name: str) -> Iterator[Mistake]:
-    """Yield why no Kubernetes object may have this *name*."""
+def object_name_mistakes(path: Path, name: str, suffix: str = "") -> Iterator[Mistake]:
+    """Yield why no Kubernetes object may have this *name*, or the one that *suffix* is put to."""
     if not _SUBDOMAIN.fullmatch(name):
         yield Mistake(
             path,
             f"{show(name)} is no name of a Kubernetes object: allowed are lower-case letters, digits, "
             "'-' and '.', with a letter or digit first and last",
         )
-    elif len(name) > _LONGEST_SUBDOMAIN:
-        yield Mistake(path, f"must have at most {_LONGEST_SUBDOMAIN} characters, has {len(name)}")
+    elif len(name) > _LONGEST_SUBDOMAIN - len(suffix):
+        longest = _LONGEST_SUBDOMAIN - len(suffix)
+        yield Mistake(path, f"must have at most {longest} characters, has {len(name)}")
 
 
 def namespace_mistakes(path: Path, name: str) -> Iterator[Mistake]:
@@ -78,14 +82,18 @@ def interval_mistakes(path: Path, interval: timedelta) -> Iterator[Mistake]:
     """Warn of checks that follow each other faster than metrics do."""
     if interval < TOO_SHORT:
         yield warning(
-            path, f"{_seconds(interval)} is short: metrics need time, 10s or more gives them new samples"
+            path, f"{seconds_text(interval)} is short: metrics need time, 10s or more gives them new samples"
         )
 
 
-def deletion_mistakes(path: Path, revert: bool | None) -> Iterator[Mistake]:  # noqa: FBT001 — a field's value
-    """Warn of a wish to be left at zero pods (D13)."""
-    if revert is False:
-        yield warning(path, "false is not heeded: deletion always brings the workload back as it was")
+def policy_mistakes(path: Path, accepted: Sequence[str]) -> Iterator[Mistake]:
+    """Yield what is not a policy that could be accepted."""
+    for index, name in enumerate(accepted):
+        kind, slash, own = name.partition("/")
+        if kind not in POLICIES or not slash or not _SUBDOMAIN.fullmatch(own):
+            yield Mistake(
+                (*path, index), f"must be <kind>/<name> with a kind of {', '.join(POLICIES)}, is {show(name)}"
+            )
 
 
 def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Iterator[Mistake]:
@@ -93,12 +101,13 @@ def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Itera
     if window > interval:
         yield warning(
             path,
-            f"{_seconds(window)} is longer than the {_seconds(interval)} between two checks: "
+            f"{seconds_text(window)} is longer than the {seconds_text(interval)} between two checks: "
             "a query never looks back before the step it judges",
         )
 
 
-def _seconds(duration: timedelta) -> str:
+def seconds_text(duration: timedelta) -> str:
+    """Write a duration in seconds."""
     return f"{duration.total_seconds():g}s"
 
 

@@ -74,6 +74,9 @@ def _refused_inside(value: object, path: Path) -> Iterator[Mistake]:
     elif isinstance(value, list):
         for index, item in enumerate(value):
             yield from _refused_inside(item, (*path, index))
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _refused_inside(item, (*path, key))
 
 
 def _parse_duration(value: object) -> object:
@@ -115,10 +118,14 @@ Interval = Annotated[Duration, AfterValidator(_more_than_zero)]
 """A duration that is not zero."""
 Seconds = Annotated[int, Field(ge=1, le=int(YEAR.total_seconds()))]
 """Whole seconds, at least one."""
+SomeSeconds = Annotated[int, Field(ge=0, le=int(YEAR.total_seconds()))]
+"""Whole seconds, or none."""
 Port = Annotated[int, Field(ge=1, le=65535)]
 """The number of a port."""
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 """The number of a port, or the name of a container's."""
+Replicas = Annotated[int, Field(ge=1, le=2**31 - 1)]
+"""A number of pods, at least one."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 """A share of a hundred."""
 Text = Annotated[str, Field(min_length=1)]

@@ -1,36 +1,70 @@
 """The fields Kurator and Flagger share: steps of the weight, and the bounds of a metric."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, PlainValidator
+from pydantic_core import PydanticCustomError
 
 from canary.documents.mistake import Mistake, Path, show, warning
-from canary.documents.schema import Document, Percent
+from canary.documents.schema import Document
 from canary.spec import StepPlan, ThresholdRange
+from canary.steps import FULL
 
 Step = Annotated[int, Field(ge=1, le=100)]
 """A weight that moves traffic."""
 
 
+def _number_or_list(value: object) -> object:
+    numbers = value if isinstance(value, list) else [value]
+    if not all(isinstance(number, int) and not isinstance(number, bool) for number in numbers):
+        raise PydanticCustomError(
+            "promotion",
+            "must be a whole number, or a list of the primary's weights, is {value}",
+            {"value": show(value)},
+        )
+    return value
+
+
 class WeightSteps(Document):
-    """How the weight grows: by a step up to a maximum, or through a list."""
+    """How the weight grows: by a step up to a maximum, or through a list.
+
+    Of our own: `stepWeightPromotion` may be the list of the primary's weights on the way back.
+    """
 
     max_weight: Step | None = None
     step_weight: Step | None = None
     step_weights: Annotated[list[Step], Field(min_length=1)] | None = None
-    step_weight_promotion: Percent = 0
+    step_weight_promotion: Annotated[int | list[int], PlainValidator(_number_or_list)] = 0
+
+    @property
+    def has_steps(self) -> bool:
+        """Whether the weight is said to grow."""
+        return self.step_weight is not None or self.step_weights is not None
 
     def plan(self) -> StepPlan:
         """Return the steps as the engine takes them."""
-        weights = tuple(self.step_weights or ())
+        weights, back = tuple(self.step_weights or ()), self.step_weight_promotion
         return StepPlan(
             step_weight=self.step_weight or 0,
-            max_weight=weights[-1] if weights else self.max_weight or 100,
+            max_weight=weights[-1] if weights else self.max_weight or FULL,
             step_weights=weights,
-            step_weight_promotion=self.step_weight_promotion,
+            step_weight_promotion=back if isinstance(back, int) else 0,
+            step_weights_promotion=() if isinstance(back, int) else tuple(back),
         )
+
+    def count(self) -> int:
+        """Return how many steps lead to the promotion."""
+        if self.step_weights:
+            return len(self.step_weights)
+        return -(-(self.max_weight or FULL) // self.step_weight) if self.step_weight else 0
+
+    def reached(self) -> int:
+        """Return the weight of the last of them, which may overshoot the maximum."""
+        if self.step_weights:
+            return self.step_weights[-1]
+        return min(FULL, self.count() * (self.step_weight or 0))
 
 
 class Bounds(Document):
@@ -46,20 +80,43 @@ class Bounds(Document):
 
 def step_mistakes(steps: WeightSteps) -> Iterator[Mistake]:
     """Yield what keeps *steps* from leading to a promotion."""
-    if steps.step_weight is None and steps.step_weights is None:
-        yield Mistake(
-            (), "stepWeight or stepWeights is required: without a step it never reaches a promotion"
-        )
     if steps.step_weight is not None and steps.step_weights is not None:
         yield Mistake(("stepWeights",), "stepWeight is given as well: choose one of the two")
     weights = steps.step_weights or []
-    for index, (before, weight) in enumerate(pairwise(weights), start=1):
-        if weight <= before:
-            yield Mistake(
-                ("stepWeights", index), f"must be more than the step before it, {before}, is {weight}"
-            )
+    yield from _order_mistakes("stepWeights", weights)
     if weights and steps.max_weight not in (None, weights[-1]):
         yield warning(("maxWeight",), f"has no effect beside stepWeights, whose last step is {weights[-1]}")
+
+
+def promotion_mistakes(back: int | list[int], reached: int) -> Iterator[Mistake]:
+    """Yield what keeps the weight from going back to the primary, which *reached* leaves at least."""
+    path: Path = ("stepWeightPromotion",)
+    if isinstance(back, int):
+        yield from _range_mistakes(path, back, 0)
+        return
+    if not back:
+        yield Mistake(path, "must not be empty")
+    for index, weight in enumerate(back):
+        yield from _range_mistakes((*path, index), weight, 1)
+    yield from _order_mistakes(path[0], back)
+    for index, weight in enumerate(back):
+        if 1 <= weight <= FULL - reached:
+            yield warning(
+                (*path, index), f"has no effect: the primary has {FULL - reached} when promotion begins"
+            )
+
+
+def _range_mistakes(path: Path, weight: int, least: int) -> Iterator[Mistake]:
+    if weight < least:
+        yield Mistake(path, f"must be at least {least}, is {weight}")
+    elif weight > FULL:
+        yield Mistake(path, f"must be at most {FULL}, is {weight}")
+
+
+def _order_mistakes(field: str | int, weights: Sequence[int]) -> Iterator[Mistake]:
+    for index, (before, weight) in enumerate(pairwise(weights), start=1):
+        if weight <= before:
+            yield Mistake((field, index), f"must be more than the step before it, {before}, is {weight}")
 
 
 def bound_mistakes(name: str, bounds: Bounds | None) -> Iterator[Mistake]:

@@ -22,6 +22,7 @@ _WANTED = {
     "dict_type": "must be a mapping, is {value}",
     "model_type": "must be a mapping, is {value}",
     "invalid_key": "a field's name must be text",
+    "greater_than": "must be more than {gt:g}, is {value}",
     "greater_than_equal": "must be at least {ge}, is {value}",
     "less_than_equal": "must be at most {le}, is {value}",
     "literal_error": "must be {expected}, is {value}",

@@ -25,7 +25,7 @@ NO_SERVICE_NAME = (
     "is no name of a Service: allowed are lower-case letters, digits and '-', "
     "with a letter first and no '-' last"
 )
-OLD = "not supported: deprecated by Flagger, write thresholdRange with min or max"
+KINDS = "Application, Fleet, AttachedCluster, Canary, MetricTemplate or AlertProvider"
 
 # Each: the field, what it is set to (GONE: taken out), and the line that must come, in the same field if it
 # does not name another.
@@ -38,14 +38,13 @@ KURATOR = [
     (
         "kind",
         GONE,
-        "kind is required; allowed are Application, Fleet, AttachedCluster, Canary or MetricTemplate",
+        f"kind is required; allowed are {KINDS}",
     ),
     (
         "kind",
         "Deployment",
-        "kind: must be Application, Fleet, AttachedCluster, Canary or MetricTemplate, is Deployment",
+        f"kind: must be {KINDS}, is Deployment",
     ),
-    ("kind", "AlertProvider", "kind: AlertProvider is not supported yet"),
     ("specs", {}, "specs: unknown field, did you mean spec?"),
     ("spec.source", GONE, "spec.source: is required"),
     ("spec.source.gitRepository", GONE, "spec.source: gitRepository is required"),
@@ -183,20 +182,39 @@ KURATOR = [
         "kuma",
         f"{ROLLOUT}.trafficRoutingProvider: must be istio, is kuma",
     ),
-    (f"{ROLLOUT}.primary", {"labels": {"a": "b"}}, f"{ROLLOUT}.primary: not supported yet"),
+    (
+        f"{ROLLOUT}.primary",
+        {"labels": {"a b": "c"}},
+        (
+            f"{ROLLOUT}.primary.labels.a b: a b is no key of a label: allowed are up to 63 letters, digits, "
+            "'-', '_' and '.', after a domain and '/' or without"
+        ),
+    ),
+    (
+        f"{ROLLOUT}.preview",
+        {"labels": {"example.com/team": "two words"}},
+        (
+            f"{ROLLOUT}.preview.labels.example.com/team: two words is no value of a label: allowed are up to "
+            "63 letters, digits, '-', '_' and '.', with a letter or digit first and last"
+        ),
+    ),
     (f"{ROLLOUT}.rolloutPolicy.trafficRouting", GONE, f"{ROUTING}: is required"),
     (f"{ROLLOUT}.rolloutPolicy.trafficAnalysis", GONE, f"{ANALYSIS}: is required"),
     (
         f"{ROUTING}.canaryStrategy",
         GONE,
-        f"{ROUTING}: canaryStrategy is required: without it there are no steps of the weight",
+        (f"{ROUTING}: canaryStrategy or analysisTimes is required: without one it never reaches a promotion"),
     ),
     (
         f"{ROUTING}.analysisTimes",
         3,
         f"{ROUTING}.analysisTimes: canaryStrategy is given as well: choose one of the two",
     ),
-    (f"{ROUTING}.match", [{"headers": {}}], f"{ROUTING}.match: not supported yet"),
+    (
+        f"{ROUTING}.match",
+        [{"headers": {}}],
+        f"{ROUTING}.match[0]: matches every request: give headers, queryParams or sourceLabels",
+    ),
     (f"{ROUTING}.host", "example.com", f"{ROUTING}.host: not supported: Istio has no use for it"),
     (
         f"{ROUTING}.retries",
@@ -266,12 +284,13 @@ KURATOR = [
     ),
     (f"{ANALYSIS}.checkIntervalSeconds", 0, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is 0"),
     (f"{ANALYSIS}.checkIntervalSeconds", -90, f"{ANALYSIS}.checkIntervalSeconds: must be at least 1, is -90"),
+    (f"{POLICY}.revertOnDeletion", "no", f"{POLICY}.revertOnDeletion: must be true or false, is no"),
     (
-        f"{POLICY}.revertOnDeletion",
-        False,
+        f"{POLICY}.acceptedPolicies",
+        ["Deployment/web"],
         (
-            f"{POLICY}.revertOnDeletion: warning: false is not heeded: "
-            "deletion always brings the workload back as it was"
+            f"{POLICY}.acceptedPolicies[0]: must be <kind>/<name> with a kind of AuthorizationPolicy, "
+            "PeerAuthentication, RequestAuthentication, NetworkPolicy, is Deployment/web"
         ),
     ),
     (f"{ANALYSIS}.checkFailedTimes", GONE, f"{ANALYSIS}.checkFailedTimes: is required"),
@@ -377,7 +396,39 @@ KURATOR = [
         0,
         f"{ANALYSIS}.webhooks.timeoutSeconds: must be at least 1, is 0",
     ),
-    (f"{ANALYSIS}.sessionAffinity", {"cookieName": "x"}, f"{ANALYSIS}.sessionAffinity: not supported yet"),
+    (f"{ANALYSIS}.sessionAffinity", {}, f"{ANALYSIS}.sessionAffinity.cookieName: is required"),
+    (
+        f"{ANALYSIS}.sessionAffinity",
+        {"cookieName": "x", "maxAge": 0},
+        f"{ANALYSIS}.sessionAffinity.maxAge: must be at least 1, is 0",
+    ),
+    (
+        f"{ANALYSIS}.sessionAffinity",
+        {"cookieName": "x", "primaryCookieName": "y"},
+        (f"{ANALYSIS}.sessionAffinity.primaryCookieName: unknown field, did you mean cookieName?"),
+    ),
+    (
+        f"{ANALYSIS}.metrics[2].minSamples",
+        10,
+        (
+            f"{ANALYSIS}.metrics[2].minSamples: only a built-in metric counts its samples: "
+            "let the query answer nothing"
+        ),
+    ),
+    (f"{ANALYSIS}.metrics[0].minSamples", 0, f"{ANALYSIS}.metrics[0].minSamples: must be more than 0, is 0"),
+    (
+        f"{ANALYSIS}.metrics[0].noData",
+        "ignore",
+        f"{ANALYSIS}.metrics[0].noData: must be fail, hold or pass, is ignore",
+    ),
+    (
+        f"{ANALYSIS}.metrics[0].warmUpSeconds",
+        451,
+        (
+            f"{ANALYSIS}.metrics[0].warmUpSeconds: warning: 451s is longer than the 450s that all steps take: "
+            "the first step lasts until then"
+        ),
+    ),
     (
         ANALYSIS,
         {"checkFailedTimes": 2},
@@ -416,7 +467,21 @@ FLEET = [
     ),
 ]
 FLAGGER = [
-    ("spec.targetRef.kind", "Service", "spec.targetRef.kind: must be Deployment or DaemonSet, is Service"),
+    (
+        "spec.targetRef.kind",
+        "StatefulSet",
+        "spec.targetRef.kind: must be Deployment, DaemonSet or Service, is StatefulSet",
+    ),
+    (
+        "spec.targetRef.apiVersion",
+        "serving.knative.dev/v1",
+        "spec.targetRef.apiVersion: not supported: Knative only",
+    ),
+    (
+        "spec.targetRef.apiVersion",
+        "v1",
+        "spec.targetRef.apiVersion: must be apps/v1 for kind Deployment, is v1",
+    ),
     ("spec.targetRef.name", "back.end", f"spec.targetRef.name: back.end {NO_SERVICE_NAME}"),
     ("spec.service.name", "Front", f"spec.service.name: Front {NO_SERVICE_NAME}"),
     (
@@ -425,17 +490,30 @@ FLAGGER = [
         f"spec.service.name: must have at most 55 characters, has 56: a Service {'f' * 56}-primary is made",
     ),
     ("spec.provider", "linkerd", "spec.provider: must be istio, is linkerd"),
-    ("spec.metricsServer", "http://prometheus:9090", "spec.metricsServer: not supported yet"),
+    (
+        "spec.metricsServer",
+        "prometheus:9090",
+        "spec.metricsServer: must be a URL that begins with http:// or https://, is prometheus:9090",
+    ),
+    ("spec.revertOnDeletion", "no", "spec.revertOnDeletion: must be true or false, is no"),
     ("spec.ingressRef", {"name": "x"}, "spec.ingressRef: not supported: nginx only"),
     (
         "spec.autoscalerRef.kind",
         "ScaledObject",
-        "spec.autoscalerRef.kind: must be HorizontalPodAutoscaler, is ScaledObject",
+        (
+            "spec.autoscalerRef.kind: ScaledObject is not supported: KEDA only; "
+            "allowed is HorizontalPodAutoscaler"
+        ),
     ),
     (
         "spec.autoscalerRef.primaryScalerReplicas",
-        {"minReplicas": 2},
-        "spec.autoscalerRef.primaryScalerReplicas: not supported yet",
+        {"minReplicas": 3, "maxReplicas": 2},
+        "spec.autoscalerRef.primaryScalerReplicas.minReplicas: must be at most maxReplicas, 2, is 3",
+    ),
+    (
+        "spec.autoscalerRef.primaryScalerReplicas",
+        {"maxReplicas": 0},
+        "spec.autoscalerRef.primaryScalerReplicas.maxReplicas: must be at least 1, is 0",
     ),
     (
         "spec.autoscalerRef.primaryScalerQueries",
@@ -449,9 +527,15 @@ FLAGGER = [
         [8080],
         "spec.service.targetPort: must be a port's number or name, is a list",
     ),
-    ("spec.service.appProtocol", "TCP", "spec.service.appProtocol: tcp is not supported yet"),
-    ("spec.service.delegation", True, "spec.service.delegation: not supported yet"),
-    ("spec.service.apex", {"labels": {}}, "spec.service.apex: not supported yet"),
+    ("spec.service.apex", {"label": {}}, "spec.service.apex.label: unknown field, did you mean labels?"),
+    (
+        "spec.service.trafficDistribution",
+        "PreferFar",
+        (
+            "spec.service.trafficDistribution: must be PreferClose, PreferSameZone or PreferSameNode, "
+            "is PreferFar"
+        ),
+    ),
     (
         "spec.service.gatewayRefs",
         [{"name": "x"}],
@@ -490,27 +574,33 @@ FLAGGER = [
     (
         "spec.analysis.stepWeights",
         GONE,
-        "spec.analysis: stepWeight or stepWeights is required: without a step it never reaches a promotion",
+        (
+            "spec.analysis: stepWeight, stepWeights or iterations is required: "
+            "without one it never reaches a promotion"
+        ),
     ),
     (
         "spec.analysis.iterations",
         5,
         "spec.analysis.iterations: steps of the weight are given as well: choose one of the two",
     ),
-    ("spec.analysis.mirror", True, "spec.analysis.mirror: not supported yet"),
-    ("spec.analysis.alerts", [{"name": "x"}], "spec.analysis.alerts: not supported yet"),
+    ("spec.analysis.alerts", [{"name": "x"}], "spec.analysis.alerts[0].providerRef: is required"),
     (
         "spec.analysis.primaryReadyThreshold",
         101,
         "spec.analysis.primaryReadyThreshold: must be at most 100, is 101",
     ),
-    ("spec.analysis.metrics[0].threshold", 99, f"spec.analysis.metrics[0].threshold: {OLD}"),
+    (
+        "spec.analysis.metrics[0].threshold",
+        99,
+        "spec.analysis.metrics[0].threshold: warning: has no effect beside thresholdRange",
+    ),
     (
         "spec.analysis.metrics[2].templateRef",
         GONE,
         (
             "spec.analysis.metrics[2].name: client errors is not built in (request-success-rate and "
-            "request-duration are): templateRef is required"
+            "request-duration are): templateRef or query is required"
         ),
     ),
     (
@@ -536,11 +626,6 @@ FLAGGER = [
     ),
     (
         "spec.analysis.webhooks[0].type",
-        "confirm-rollout",
-        "spec.analysis.webhooks[0].type: confirm-rollout hooks are not supported yet; allowed is rollout",
-    ),
-    (
-        "spec.analysis.webhooks[0].type",
         "gate",
         (
             "spec.analysis.webhooks[0].type: must be empty, rollout, confirm-rollout, pre-rollout, "
@@ -560,7 +645,11 @@ FLAGGER = [
         3,
         "spec.analysis.webhooks[0].metadata.retries: must be text, is 3; put it in quotes",
     ),
-    ("spec.analysis.webhooks[0].muteAlert", True, "spec.analysis.webhooks[0].muteAlert: not supported yet"),
+    (
+        "spec.analysis.webhooks[0].muteAlert",
+        True,
+        "spec.analysis.webhooks[0].muteAlert: warning: has no effect: only a closed gate is alerted of",
+    ),
     (
         "spec.progressDeadlineSeconds",
         10**30,
@@ -704,13 +793,6 @@ def test_a_metric_template_that_cannot_be_read_is_not_missing() -> None:
     assert lines(changed(documents, "spec", [])) == ["spec: must be a mapping, is a list"]
 
 
-def test_a_strategy_that_is_not_done_is_not_a_missing_one() -> None:
-    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROUTING}.canaryStrategy", GONE)
-    change(documents[0], f"{ROUTING}.analysisTimes", 3)
-
-    assert lines(documents) == [f"{ROUTING}.analysisTimes: not supported yet"]
-
-
 def test_short_intervals_are_warned_of() -> None:
     documents = changed(read("canary.yaml", "fleet.yaml"), f"{ANALYSIS}.checkIntervalSeconds", 5)
     for metric in documents[0]["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]["trafficAnalysis"][
@@ -789,7 +871,7 @@ def test_nothing_is_resolved_where_anything_is_wrong() -> None:
         pytest.param([1], "must be a mapping with apiVersion and kind, is a list", id="list"),
         pytest.param(
             {"kind": ["Canary"]},
-            "kind: must be Application, Fleet, AttachedCluster, Canary or MetricTemplate, is a list",
+            f"kind: must be {KINDS}, is a list",
             id="kind is a list",
         ),
         pytest.param(
