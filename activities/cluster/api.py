@@ -73,6 +73,8 @@ class ClusterSettings:
 
     name: str
     prometheus: str | None = None
+    prometheus_ca: str | None = None
+    """Certificates of authorities that its Prometheus may be signed by, besides the system's, as PEM."""
     load_tester: str | None = None
     reach: str = "apiServer"
     scale_down_delay: timedelta = timedelta(seconds=30)
@@ -139,11 +141,15 @@ class ClusterApi:
             query["dryRun"] = "All"
         return await self._json("PATCH", path, query, body, Patch.APPLY)
 
-    async def delete(self, path: str, *, uid: str | None = None) -> None:
-        """Delete an object, its dependents in the background; one that is already gone is fine."""
+    async def delete(self, path: str, *, uid: str | None = None, version: str | None = None) -> None:
+        """Delete an object, its dependents in the background; one that is already gone is fine.
+
+        With *uid* or *version* only this very object, and as it stood then: else it is a conflict.
+        """
         body: Object = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        conditions = {"uid": uid, "resourceVersion": version}
+        if preconditions := {key: value for key, value in conditions.items() if value}:
+            body["preconditions"] = preconditions
         try:
             await self._json("DELETE", path, {}, body)
         except ApiError as error:

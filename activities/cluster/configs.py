@@ -45,8 +45,8 @@ def references(template: Object) -> Iterator[ConfigRef]:
 
 def _in_volume(volume: dict[str, Any]) -> Iterator[ConfigRef]:
     yield from _refs(volume, ("configMap", "ConfigMap"))
-    if secret := volume.get("secret"):
-        yield ConfigRef("Secret", secret.get("secretName", ""), secret, "secretName")
+    if (secret := volume.get("secret")) and secret.get("secretName"):
+        yield ConfigRef("Secret", secret["secretName"], secret, "secretName")
     for source in (volume.get("projected") or {}).get("sources") or []:
         yield from _refs(source, ("configMap", "ConfigMap"), ("secret", "Secret"))
 
@@ -57,6 +57,12 @@ def _refs(holder: dict[str, Any], *fields: tuple[str, str]) -> Iterator[ConfigRe
             yield ConfigRef(kind, ref["name"], ref, "name")
 
 
+def kind_and_name(key: str) -> tuple[str, str]:
+    """What a key of `status.trackedConfigs` stands for."""
+    kind, name = key.split("/", 1)
+    return "Secret" if kind == "secret" else "ConfigMap", name
+
+
 async def read_configs(api: ClusterApi, namespace: str, template: Object) -> dict[str, Object | None]:
     """Read what *template* references, by key; None for what is not there; untracked ones are left out."""
     refs = {ref.key: ref for ref in references(template)}
@@ -65,12 +71,21 @@ async def read_configs(api: ClusterApi, namespace: str, template: Object) -> dic
     return {key: config for key, config in configs.items() if config is None or _is_tracked(config)}
 
 
+def lacking(template: Object, configs: Mapping[str, Object | None]) -> list[str]:
+    """What *template* cannot do without and is not there, as `ConfigMap name`."""
+    needed = {ref.key: ref for ref in references(template) if not ref.holder.get("optional")}
+    missing = (ref for key, ref in needed.items() if key in configs and configs[key] is None)
+    return [f"{ref.kind} {ref.name}" for ref in missing]
+
+
 def hashes(configs: Mapping[str, Object | None]) -> dict[str, str]:
     """The hash of each config's data."""
-    return {
-        key: MISSING if config is None else config_hash(config.get("data"), config.get("binaryData"))
-        for key, config in sorted(configs.items())
-    }
+    return {key: MISSING if config is None else hash_of(config) for key, config in sorted(configs.items())}
+
+
+def hash_of(config: Object) -> str:
+    """The hash of a config's data."""
+    return config_hash(config.get("data"), config.get("binaryData"))
 
 
 def _is_tracked(config: Object) -> bool:
@@ -80,25 +95,19 @@ def _is_tracked(config: Object) -> bool:
     return "type" not in config or config["type"] in TRACKED_SECRETS
 
 
-def with_primary_names(template: Object, configs: Mapping[str, Object | None]) -> Object:
-    """Return a copy of *template* whose references to tracked configs name the primary's copies."""
+def with_names(template: Object, names: Mapping[str, str]) -> Object:
+    """Return a copy of *template* whose references, by their key, name the primary's copies."""
     rewritten = copy.deepcopy(template)
     for ref in list(references(rewritten)):
-        if configs.get(ref.key) is not None:
-            ref.holder[ref.field] = f"{ref.name}-primary"
+        ref.holder[ref.field] = names.get(ref.key, ref.name)
     return rewritten
 
 
-def primary_copy(config: Object, canary: str) -> Object:
+def primary_copy(config: Object, namespace: str, name: str, canary: str) -> Object:
     """The primary's copy of a config: data, binary data, type and immutability as they are."""
-    metadata = config["metadata"]
     body = {
         "apiVersion": "v1",
         "kind": "Secret" if "type" in config else "ConfigMap",
-        "metadata": {
-            "name": f"{metadata['name']}-primary",
-            "namespace": metadata["namespace"],
-            "labels": {marks.CANARY: canary},
-        },
+        "metadata": {"name": name, "namespace": namespace, "labels": {marks.CANARY: canary}},
     }
     return body | {key: config[key] for key in ("type", "data", "binaryData", "immutable") if key in config}

@@ -1,8 +1,9 @@
-"""The primary: made from the target, promoted, put back, and what it remembers of its promotions."""
+"""The primary: made from the target or from its record, promoted, put back, and what it remembers of that.
 
-import asyncio
-import json
-from collections.abc import Mapping
+What is written over is looked at first and the primary last of all, and every write is bound to the version
+that was read: whoever comes late, be it a request or a worker that slept, finds that out before it harms.
+"""
+
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any
@@ -10,19 +11,17 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import configs, marks, paths, workloads
+from activities.cluster import marks, paths, records, workloads
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
-from activities.cluster.autoscaling import find_autoscaler
-from activities.cluster.guard import guarded
-from activities.cluster.observation import revision_of
+from activities.cluster.autoscaling import copy_autoscaler
+from activities.cluster.copies import CopyWriter, find_copies, is_superseded
+from activities.cluster.guard import guarded, until_settled
+from activities.cluster.origin import Origin, from_record, from_target
 from activities.cluster.traffic import Written
-from canary.revision import SCALE_TO_ZERO, checksum
+from canary.revision import checksum
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Outcome, Revision
 from canary.stored import Stored
-
-_MEMORY = (marks.PROMOTED, marks.CONFIGS, marks.OUTCOME, marks.LAST_APPLIED)
-"""What a primary remembers while its template is being written."""
 
 
 class PromoteRequest(Stored):
@@ -39,6 +38,8 @@ class ConcludeRequest(Stored):
     spec: CanarySpec
     revision: Revision
     outcome: Outcome
+    decided_at: datetime | None = None
+    """None: whatever was decided before."""
 
 
 class PrimaryActivities:
@@ -50,222 +51,203 @@ class PrimaryActivities:
     @activity.defn
     @guarded
     async def create_primary(self, spec: CanarySpec) -> Revision:
-        """Make the primary from the target at its present size; returns what it was made from.
+        """Make the primary; returns what it was made from.
 
-        A primary that is there already, and remembers what it was promoted to, is left as it is.
+        A primary that remembers what it was promoted to is left as it is. One that somebody deleted is made
+        from the record of the last promotion, never from what the target holds by now (T14); only the first
+        one of all is made from the target, at its present size.
         """
         api = await self._clusters.get(spec.cluster)
-        kind = spec.target.kind
-        target, primary = await asyncio.gather(
-            api.get(paths.one(kind, spec.namespace, spec.target.name)),
-            api.find(paths.one(kind, spec.namespace, spec.primary)),
-        )
-        if primary is not None and (known := _remembered(primary)):
-            return known
-        tracked = await _configs_of(api, spec, target)
-        revision = revision_of(target, configs.hashes(tracked))
-        await _copy_configs(api, spec, tracked)
-        replicas = None if kind is WorkloadKind.DAEMON_SET else max(target["spec"].get("replicas", 1), 1)
-        notes = _promoted(revision) | {marks.OUTCOME: ""}
-        await _apply(api, spec, target, tracked, notes, replicas)
-        await _record(api, spec, target, revision)
-        await _copy_autoscaler(api, spec)
-        return revision
+        return await until_settled(lambda: _create(api, spec), spec.primary)
 
     @activity.defn
     @guarded
     async def promote(self, request: PromoteRequest) -> Written:
         """Copy the target's template and configs into the primary, if they are still what was judged."""
-        spec = request.spec
-        api = await self._clusters.get(spec.cluster)
-        target, primary = await _both(api, spec)
-        tracked = await _configs_of(api, spec, target)
-        notes = primary["metadata"].get("annotations") or {}
-        stale = marks.is_superseded(primary["metadata"], request.decided_at)
-        if stale or revision_of(target, configs.hashes(tracked)) != request.revision:
-            return Written.SUPERSEDED
-        await _copy_configs(api, spec, tracked, keep_last=True)
-        kept = {key: notes[key] for key in _MEMORY if key in notes}
-        now = {marks.PROMOTING: request.revision.template, marks.DECIDED_AT: marks.stamp(request.decided_at)}
-        await _apply(api, spec, target, tracked, kept | now, _never_smaller(spec, target, primary))
-        await _copy_autoscaler(api, spec)
-        return Written.DONE
+        api = await self._clusters.get(request.spec.cluster)
+        return await until_settled(lambda: _promote(api, request), request.spec.primary)
 
     @activity.defn
     @guarded
     async def restore_primary(self, request: PromoteRequest) -> Written:
         """Put the last promoted template and configs back into the primary."""
-        spec = request.spec
-        api = await self._clusters.get(spec.cluster)
-        target, primary = await _both(api, spec)
-        if marks.is_superseded(primary["metadata"], request.decided_at):
-            return Written.SUPERSEDED
-        notes = primary["metadata"].get("annotations") or {}
-        promoted = notes.get(marks.PROMOTED, "")
-        name = workloads.record_name(spec, promoted)
-        record = await api.find(paths.one("ControllerRevision", spec.namespace, name))
-        if record is None:
-            text = f"The promoted template {promoted} of {spec.primary} is not recorded in the cluster."
-            raise ApplicationError(text, type="NotFound", non_retryable=True)
-        template = record["data"]["template"]
-        tracked = await configs.read_configs(api, spec.namespace, template)
-        await _bring_back(api, spec, tracked)
-        kept = {key: notes[key] for key in _MEMORY if key in notes}
-        as_was = {**target, "spec": {**target["spec"], "template": template}}
-        decided = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
-        replicas = _never_smaller(spec, target, primary)
-        await _apply(api, spec, as_was, tracked, kept | decided, replicas)
-        return Written.DONE
+        api = await self._clusters.get(request.spec.cluster)
+        return await until_settled(lambda: _restore(api, request), request.spec.primary)
 
     @activity.defn
     @guarded
     async def conclude(self, request: ConcludeRequest) -> None:
         """Write onto the primary how the rollout ended; after a promotion also what it now runs."""
-        spec = request.spec
-        api = await self._clusters.get(spec.cluster)
-        notes: dict[str, Any] = {
-            marks.OUTCOME: str(request.outcome),
-            marks.LAST_APPLIED: checksum(request.revision),
-            marks.PROMOTING: None,
-        }
-        if request.outcome is Outcome.HALTED:
-            notes.pop(marks.PROMOTING)
-        if request.outcome is Outcome.PROMOTED:
-            target = await api.get(paths.one(spec.target.kind, spec.namespace, spec.target.name))
-            tracked = await _configs_of(api, spec, target)
-            if revision_of(target, configs.hashes(tracked)) == request.revision:
-                await _record(api, spec, target, request.revision)
-            notes |= _promoted(request.revision)
-            await _forget_last(api, spec, tracked)
-        path = paths.one(spec.target.kind, spec.namespace, spec.primary)
-        try:
-            await api.patch(path, {"metadata": {"annotations": notes}})
-        except ApiError as error:
-            if error.status != HTTPStatus.NOT_FOUND:
-                raise
+        api = await self._clusters.get(request.spec.cluster)
+        await until_settled(lambda: _conclude(api, request), request.spec.primary)
 
 
-async def _both(api: ClusterApi, spec: CanarySpec) -> tuple[Object, Object]:
-    target, primary = await asyncio.gather(
-        api.get(paths.one(spec.target.kind, spec.namespace, spec.target.name)),
-        api.get(paths.one(spec.target.kind, spec.namespace, spec.primary)),
-    )
-    return target, primary
+async def _create(api: ClusterApi, spec: CanarySpec) -> Revision:
+    record = await records.last_promoted(api, spec)
+    origin = await (from_target(api, spec) if record is None else from_record(api, spec, record))
+    primary = await api.find(_path(spec))
+    if primary is not None:
+        marks.refuse_foreign(spec, str(spec.target.kind), primary)
+        if known := _remembered(primary):
+            await _complete(api, spec, known, origin, primary)
+            return known
+        _refuse_forgetful(spec, primary, origin)
+    writer = CopyWriter(api, spec)
+    if record is None:
+        origin.refuse_incomplete()
+        await writer.write(origin.copies, origin.sources, {})
+        await records.remember(api, spec, origin.workload, origin.revision)
+    else:
+        await writer.bring_back(origin.copies, origin.revision.configs)
+    await copy_autoscaler(api, spec)
+    notes = marks.promoted(origin.revision) | {marks.OUTCOME: ""}
+    written = await _write(api, spec, _made_from(spec, origin, origin.size), notes, primary)
+    await _complete(api, spec, origin.revision, origin, written)
+    return origin.revision
 
 
-async def _configs_of(api: ClusterApi, spec: CanarySpec, target: Object) -> dict[str, Object | None]:
-    return await configs.read_configs(api, spec.namespace, target["spec"]["template"])
-
-
-async def _apply(  # noqa: PLR0913, PLR0917 — everything a primary is made of, in its one place
-    api: ClusterApi,
-    spec: CanarySpec,
-    target: Object,
-    tracked: Mapping[str, Object | None],
-    notes: dict[str, str],
-    replicas: int | None,
+async def _complete(
+    api: ClusterApi, spec: CanarySpec, known: Revision, origin: Origin, primary: Object
 ) -> None:
-    """Apply the primary with the template of *target*."""
-    template = configs.with_primary_names(target["spec"]["template"], tracked)
-    body = workloads.primary_workload(spec, target, template, replicas)
-    body["metadata"]["annotations"] |= notes
-    revision = revision_of(target, configs.hashes(tracked))
-    body["spec"]["template"]["metadata"]["annotations"][marks.REVISION] = checksum(revision)
-    if spec.target.kind is WorkloadKind.DAEMON_SET:
-        selector = body["spec"]["template"]["spec"].get("nodeSelector") or {}
-        selector.pop(SCALE_TO_ZERO, None)
-    await api.apply(paths.one(spec.target.kind, spec.namespace, spec.primary), body, force=True)
+    """Do what comes after the primary was first written, where that was not reached."""
+    if origin.is_recorded:
+        return
+    if not await records.mark_promoted(api, spec, known, _size(primary)):
+        if origin.revision != known:
+            _warn_unrecorded(spec, known)
+            return
+        await records.remember(api, spec, origin.workload, known)
+        await records.mark_promoted(api, spec, known, _size(primary))
 
 
-def _never_smaller(spec: CanarySpec, target: Object, primary: Object) -> int | None:
-    """The primary's size in a promotion: what it has, or the canary's if that was made larger."""
-    if spec.target.kind is WorkloadKind.DAEMON_SET:
-        return None
-    return max(1, *(int(side["spec"].get("replicas", 1)) for side in (primary, target)))
+def _refuse_forgetful(spec: CanarySpec, primary: Object, origin: Origin) -> None:
+    """A primary of ours without its memory serves users: only what it runs may be written over it."""
+    template = primary["spec"]["template"].get("metadata") or {}
+    if (template.get("annotations") or {}).get(marks.REVISION) != checksum(origin.revision):
+        text = (
+            f"{spec.target.kind} {spec.primary} in namespace {spec.namespace} no longer tells what it runs, "
+            f"and it is not what {spec.target.name} is: delete it, or bring {spec.target.name} back to it."
+        )
+        raise ApplicationError(text, type="Forgotten", non_retryable=True)
 
 
-def _remembered(primary: Object) -> Revision | None:
+async def _promote(api: ClusterApi, request: PromoteRequest) -> Written:
+    spec = request.spec
+    origin = await from_target(api, spec)
+    if origin.revision != request.revision:
+        return Written.SUPERSEDED
+    primary = await api.get(_path(spec))
+    if _is_superseded(origin, primary, request.decided_at):
+        return Written.SUPERSEDED
+    marks.refuse_foreign(spec, str(spec.target.kind), primary)
+    origin.refuse_incomplete()
+    promoted = _remembered(primary) or Revision(template="")
+    writer = CopyWriter(api, spec, request.decided_at)
+    await writer.write(origin.copies, origin.sources, promoted.configs)
+    await records.remember(api, spec, origin.workload, origin.revision)
+    has_autoscaler = await copy_autoscaler(api, spec) is not None
+    notes = {marks.PROMOTING: origin.revision.template, marks.DECIDED_AT: marks.stamp(request.decided_at)}
+    replicas = _size(primary) if has_autoscaler else max(_size(primary), origin.size)
+    await _write(api, spec, _made_from(spec, origin, replicas), notes, primary)
+    return Written.DONE
+
+
+async def _restore(api: ClusterApi, request: PromoteRequest) -> Written:
+    spec = request.spec
+    record = await records.last_promoted(api, spec)
+    if record is None:
+        text = f"What {spec.primary} in namespace {spec.namespace} was promoted to is recorded nowhere."
+        raise ApplicationError(text, type="NotFound", non_retryable=True)
+    origin = await from_record(api, spec, record)
+    primary = await api.get(_path(spec))
+    if _is_superseded(origin, primary, request.decided_at):
+        return Written.SUPERSEDED
+    marks.refuse_foreign(spec, str(spec.target.kind), primary)
+    await CopyWriter(api, spec, request.decided_at).bring_back(origin.copies, origin.revision.configs)
+    notes = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
+    # Never smaller: it may have been made larger since its record was written.
+    await _write(api, spec, _made_from(spec, origin, _size(primary)), notes, primary)
+    return Written.DONE
+
+
+async def _conclude(api: ClusterApi, request: ConcludeRequest) -> None:
+    spec, revision = request.spec, request.revision
+    primary = await api.find(_path(spec))
+    if primary is not None and _is_concluded_later(primary, request):
+        return
+    is_promoted = request.outcome is Outcome.PROMOTED
+    size = 1 if primary is None else _size(primary)
+    if is_promoted and not await records.mark_promoted(api, spec, revision, size):
+        _warn_unrecorded(spec, revision)
+    if primary is None:
+        return
+    await _forget_kept(api, spec, primary, request)
+    notes: dict[str, Any] = {marks.OUTCOME: str(request.outcome), marks.LAST_APPLIED: checksum(revision)}
+    if request.outcome is not Outcome.HALTED:
+        notes[marks.PROMOTING] = None
+    if is_promoted:
+        notes |= marks.promoted(revision)
+    version = primary["metadata"]["resourceVersion"]
+    try:
+        await api.patch(_path(spec), {"metadata": {"resourceVersion": version, "annotations": notes}})
+    except ApiError as error:
+        if error.status != HTTPStatus.NOT_FOUND:
+            raise
+
+
+def _is_concluded_later(primary: Object, request: ConcludeRequest) -> bool:
+    return request.decided_at is not None and marks.is_superseded(primary["metadata"], request.decided_at)
+
+
+def _warn_unrecorded(spec: CanarySpec, revision: Revision) -> None:
+    extra = {"primary": spec.primary, "promoted": revision.template}
+    activity.logger.warning("the promoted template is recorded nowhere", extra=extra)
+
+
+async def _forget_kept(api: ClusterApi, spec: CanarySpec, primary: Object, request: ConcludeRequest) -> None:
+    """Delete the configs that a promotion kept: those it changed."""
     notes = primary["metadata"].get("annotations") or {}
-    if not notes.get(marks.PROMOTED):
-        return None
-    return Revision(template=notes[marks.PROMOTED], configs=json.loads(notes.get(marks.CONFIGS) or "{}"))
+    before = _remembered(primary)
+    if before is None or not notes.get(marks.PROMOTING) or request.outcome is Outcome.HALTED:
+        return
+    now = request.revision.configs
+    changed = [key for key, hash_ in before.configs.items() if now.get(key) not in (None, hash_)]
+    await CopyWriter(api, spec).forget_kept(await find_copies(api, spec, changed))
 
 
-def _promoted(revision: Revision) -> dict[str, str]:
-    return {
-        marks.PROMOTED: revision.template,
-        marks.CONFIGS: json.dumps(revision.configs, sort_keys=True, separators=(",", ":")),
-    }
+async def _write(
+    api: ClusterApi, spec: CanarySpec, body: Object, notes: dict[str, str], live: Object | None
+) -> Object:
+    """Write the primary: anew, or over what was read."""
+    if live is None:
+        body["metadata"]["annotations"] |= notes
+        return await api.create(paths.collection(str(spec.target.kind), spec.namespace), body)
+    wanted = workloads.renewed(live, body)
+    wanted["metadata"]["annotations"] |= notes
+    return await api.replace(_path(spec), wanted)
 
 
-async def _record(api: ClusterApi, spec: CanarySpec, target: Object, revision: Revision) -> None:
-    """Keep the promoted template in the cluster, and drop the records of earlier ones."""
-    name = workloads.record_name(spec, revision.template)
-    collection = paths.collection("ControllerRevision", spec.namespace)
-    body = workloads.revision_record(spec, name, target["spec"]["template"])
-    known = await api.list(collection, labelSelector=f"{marks.CANARY}={spec.target.name}")
-    names = [item["metadata"]["name"] for item in known["items"]]
-    if name not in names:
-        await api.create(collection, body)
-    await asyncio.gather(*(api.delete(f"{collection}/{old}") for old in names if old != name))
-
-
-async def _copy_configs(
-    api: ClusterApi, spec: CanarySpec, tracked: Mapping[str, Object | None], *, keep_last: bool = False
-) -> None:
-    """Write the primary's copy of every config; with *keep_last* the one before is kept until the end."""
-    for config in tracked.values():
-        if config is None:
-            continue
-        copied = configs.primary_copy(config, spec.target.name)
-        path = paths.one(copied["kind"], spec.namespace, copied["metadata"]["name"])
-        if keep_last:
-            before = await api.find(path)
-            if before is not None and not _same_data(before, copied):
-                await _write_config(api, _renamed(before, spec, f"{before['metadata']['name']}-last"))
-        await _write_config(api, copied)
-
-
-async def _write_config(api: ClusterApi, body: Object) -> None:
-    """Apply a config; an immutable one that differs is made anew."""
-    metadata = body["metadata"]
-    path = paths.one(body["kind"], metadata["namespace"], metadata["name"])
-    before = await api.find(path)
-    if before is not None and before.get("immutable") and not _same_data(before, body):
-        await api.delete(path)
-    await api.apply(path, body, force=True)
-
-
-async def _bring_back(api: ClusterApi, spec: CanarySpec, tracked: Mapping[str, Object | None]) -> None:
-    """Write the kept configs back over the primary's copies."""
-    for key, config in tracked.items():
-        kind = "Secret" if key.startswith("secret/") else "ConfigMap"
-        name = f"{key.split('/', 1)[1]}-primary"
-        last = await api.find(paths.one(kind, spec.namespace, f"{name}-last"))
-        if last is not None and config is not None:
-            await _write_config(api, _renamed(last, spec, name))
-
-
-async def _forget_last(api: ClusterApi, spec: CanarySpec, tracked: Mapping[str, Object | None]) -> None:
-    for key in tracked:
-        kind = "Secret" if key.startswith("secret/") else "ConfigMap"
-        await api.delete(paths.one(kind, spec.namespace, f"{key.split('/', 1)[1]}-primary-last"))
-
-
-def _renamed(config: Object, spec: CanarySpec, name: str) -> Object:
-    body = configs.primary_copy(config, spec.target.name)
-    body["metadata"]["name"] = name
+def _made_from(spec: CanarySpec, origin: Origin, replicas: int) -> Object:
+    """The primary as it is made from *origin*."""
+    body = workloads.primary_workload(spec, origin.workload, origin.template_of_primary())
+    if spec.target.kind is WorkloadKind.DEPLOYMENT:
+        body["spec"]["replicas"] = replicas
+    annotations = body["spec"]["template"]["metadata"]["annotations"]
+    annotations[marks.REVISION] = checksum(origin.revision)
     return body
 
 
-def _same_data(one: Object, other: Object) -> bool:
-    return all((one.get(key) or {}) == (other.get(key) or {}) for key in ("data", "binaryData"))
+def _is_superseded(origin: Origin, primary: Object, decided_at: datetime) -> bool:
+    return marks.is_superseded(primary["metadata"], decided_at) or is_superseded(origin.copies, decided_at)
 
 
-async def _copy_autoscaler(api: ClusterApi, spec: CanarySpec) -> None:
-    """Give the primary the autoscaler its target has, if it has one."""
-    found = await find_autoscaler(api, spec)
-    if found is not None:
-        body = workloads.autoscaler(spec, found)
-        path = paths.one("HorizontalPodAutoscaler", spec.namespace, body["metadata"]["name"])
-        await api.apply(path, body, force=True)
+def _path(spec: CanarySpec) -> str:
+    return paths.one(str(spec.target.kind), spec.namespace, spec.primary)
+
+
+def _size(workload: Object) -> int:
+    return max(int(workload["spec"].get("replicas", 1)), 1)
+
+
+def _remembered(primary: Object) -> Revision | None:
+    return marks.read_promoted(primary["metadata"])

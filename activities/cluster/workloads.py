@@ -5,7 +5,8 @@ from typing import Any
 
 from activities.cluster import marks
 from activities.cluster.api import Object
-from canary.spec import CanarySpec
+from canary.revision import SCALE_TO_ZERO
+from canary.spec import CanarySpec, WorkloadKind
 
 LABELS = ("app", "name", "app.kubernetes.io/name")
 """The label that tells a workload's pods apart: the first of these in its selector."""
@@ -34,46 +35,58 @@ def selector_label(workload: Object) -> tuple[str, str]:
     raise SelectorError(workload["metadata"]["name"])
 
 
-def primary_workload(spec: CanarySpec, target: Object, template: Object, replicas: int | None) -> Object:
-    """The primary as a server-side apply: the target's spec with *template* and labels of its own."""
+COPIED = ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds", "strategy", "updateStrategy")
+"""What a primary takes over from its target's spec beside the template."""
+
+
+def primary_workload(spec: CanarySpec, target: Object, template: Object) -> Object:
+    """The primary: the target's spec with *template* and a selector of its own."""
     label, value = selector_label(target)
-    body = marks.metadata(spec, spec.primary, {label: f"{value}-primary"})
-    body["metadata"]["annotations"] = _without_toolkit(target["metadata"].get("annotations") or {})
-    copied = {
-        key: target["spec"][key]
-        for key in (
-            "minReadySeconds",
-            "revisionHistoryLimit",
-            "progressDeadlineSeconds",
-            "strategy",
-            "updateStrategy",
-        )
-        if key in target["spec"]
+    own = {label: f"{value}-primary"}
+    body = marks.metadata(spec, spec.primary, own)
+    body["metadata"]["annotations"] = without_toolkit(target["metadata"].get("annotations"))
+    body["spec"] = {key: target["spec"][key] for key in COPIED if key in target["spec"]}
+    body["spec"] |= {
+        "selector": {"matchLabels": own},
+        "template": _primary_template(spec, template, (label, value)),
     }
-    body["spec"] = {
-        **copied,
-        "selector": {"matchLabels": {label: f"{value}-primary"}},
-        "template": _primary_template(spec, template, (label, f"{value}-primary")),
-    }
-    if replicas is not None:
-        body["spec"]["replicas"] = replicas
     return {"apiVersion": spec.target.api_version, "kind": str(spec.target.kind), **body}
 
 
-def _primary_template(spec: CanarySpec, template: Object, own: tuple[str, str]) -> Object:
+def renewed(live: Object, wanted: Object) -> Object:
+    """A live primary as *wanted*; labels and annotations of others stay, those of the target go."""
+    metadata = live["metadata"]
+    copied = wanted["metadata"]["annotations"]
+    kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key not in copied}
+    labels = (metadata.get("labels") or {}) | wanted["metadata"]["labels"]
+    # A selector cannot be changed; a template that does not fit it is the server's to refuse.
+    rest = {key: value for key, value in live["spec"].items() if key not in COPIED}
+    return {
+        **live,
+        "metadata": {**metadata, "labels": labels, "annotations": kept},
+        "spec": {**rest, **wanted["spec"], "selector": live["spec"]["selector"]},
+    }
+
+
+def _primary_template(spec: CanarySpec, template: Object, selected: tuple[str, str]) -> Object:
     made = copy.deepcopy(template)
     metadata = made.setdefault("metadata", {})
     metadata.pop("creationTimestamp", None)
-    label, value = own
-    metadata["labels"] = {**_without_toolkit(metadata.get("labels") or {}), label: value}
-    metadata["annotations"] = _without_toolkit(metadata.get("annotations") or {})
+    label, value = selected
+    metadata["labels"] = without_toolkit(metadata.get("labels")) | {label: f"{value}-primary"}
+    metadata["annotations"] = without_toolkit(metadata.get("annotations"))
+    if spec.target.kind is WorkloadKind.DAEMON_SET:
+        # One pod a node: Flagger leaves its neighbours alone.
+        (made["spec"].get("nodeSelector") or {}).pop(SCALE_TO_ZERO, None)
+        return made
     pod = made["spec"]
     terms = [
         *(pod.get("topologySpreadConstraints") or []),
         *_anti_affinity_terms((pod.get("affinity") or {}).get("podAntiAffinity") or {}),
     ]
     for term in terms:
-        _rename_selector(term.get("labelSelector") or {}, spec)
+        renamed = {value: f"{value}-primary", spec.target.name: spec.primary}
+        _rename_selector(term.get("labelSelector") or {}, renamed)
     return made
 
 
@@ -83,38 +96,39 @@ def _anti_affinity_terms(anti: dict[str, Any]) -> list[dict[str, Any]]:
     return [term.get("podAffinityTerm") or {} for term in preferred] + list(required)
 
 
-def _rename_selector(selector: dict[str, Any], spec: CanarySpec) -> None:
+def _rename_selector(selector: dict[str, Any], renamed: dict[str, str]) -> None:
     """Make a selector that keeps the target's pods apart do so for the primary's."""
     labels = selector.get("matchLabels") or {}
     for label in LABELS:
-        if labels.get(label) == spec.target.name:
-            labels[label] = spec.primary
+        if labels.get(label) in renamed:
+            labels[label] = renamed[labels[label]]
     for expression in selector.get("matchExpressions") or []:
-        values = expression.get("values") or []
-        if expression.get("key") in LABELS and spec.target.name in values:
-            values[values.index(spec.target.name)] = spec.primary
+        if expression.get("key") in LABELS and expression.get("values"):
+            expression["values"] = [renamed.get(value, value) for value in expression["values"]]
 
 
 def autoscaler(spec: CanarySpec, found: Object) -> Object:
-    """The primary's HorizontalPodAutoscaler: the target's, aimed at the primary."""
-    body = marks.metadata(spec, f"{found['metadata']['name']}-primary")
-    reference = {**found["spec"]["scaleTargetRef"], "name": spec.primary}
-    body["spec"] = {**found["spec"], "scaleTargetRef": reference}
+    """The primary's HorizontalPodAutoscaler: the target's, aimed at the primary, with bounds of its own."""
+    metadata = found["metadata"]
+    body = marks.metadata(spec, f"{metadata['name']}-primary", without_toolkit(metadata.get("labels")))
+    if annotations := without_toolkit(metadata.get("annotations")):
+        body["metadata"]["annotations"] = annotations
+    bounds = {"minReplicas": spec.primary_min_replicas, "maxReplicas": spec.primary_max_replicas}
+    body["spec"] = {
+        **found["spec"],
+        "scaleTargetRef": {**found["spec"]["scaleTargetRef"], "name": spec.primary},
+        **{key: bound for key, bound in bounds.items() if bound is not None},
+    }
     return {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", **body}
 
 
-def record_name(spec: CanarySpec, template: str) -> str:
-    """The name of the ControllerRevision that keeps the promoted template with this hash."""
-    return f"{spec.primary}-{template}"
-
-
-def revision_record(spec: CanarySpec, name: str, template: Object) -> Object:
-    """A ControllerRevision that keeps a promoted pod template."""
-    body = marks.metadata(spec, name)
-    record = {"apiVersion": "apps/v1", "kind": "ControllerRevision", **body}
-    return {**record, "revision": 1, "data": {"template": template}}
-
-
-def _without_toolkit(entries: dict[str, str]) -> dict[str, str]:
-    skipped = ("toolkit.fluxcd.io", "kubectl.kubernetes.io/last-applied", "deployment.kubernetes.io/")
-    return {key: value for key, value in entries.items() if not any(part in key for part in skipped)}
+def without_toolkit(entries: dict[str, str] | None) -> dict[str, str]:
+    """Labels or annotations without those that tell what became of the object they stand on."""
+    skipped = (
+        "toolkit.fluxcd.io",
+        "kubectl.kubernetes.io/last-applied",
+        "deployment.kubernetes.io/",
+        "deprecated.daemonset.template.generation",
+        "durable-canary.dev/",
+    )
+    return {key: value for key, value in (entries or {}).items() if not any(part in key for part in skipped)}

@@ -1,0 +1,107 @@
+"""What a primary was last promoted to, kept in the cluster as an `apps/v1` ControllerRevision.
+
+A record is made before the primary is written and labelled as promoted once that has ended well; the labelled
+one with the highest number counts. It needs nothing of the primary, which may be gone.
+"""
+
+import asyncio
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from activities.cluster import marks, paths, workloads
+from activities.cluster.api import ApiError, ClusterApi, Object
+from canary.revision import checksum
+from canary.spec import CanarySpec
+from canary.status import Revision
+
+KIND = "ControllerRevision"
+
+
+@dataclass(frozen=True)
+class Record:
+    """A promoted revision: its template, and what else of a workload a primary is made from."""
+
+    revision: Revision
+    template: Object
+    """The pod template as the target had it."""
+    workload: Object
+    """As much of the target as a primary takes over, with the template."""
+    size: int
+
+
+async def remember(api: ClusterApi, spec: CanarySpec, target: Object, revision: Revision) -> None:
+    """Keep what the primary is about to be written with."""
+    body = marks.metadata(spec, _name(spec, revision))
+    kept = {key: target["spec"][key] for key in (*workloads.COPIED, "selector") if key in target["spec"]}
+    template = target["spec"]["template"]
+    data = {"template": template, "workload": kept, "revision": revision.model_dump()}
+    body |= {"apiVersion": "apps/v1", "kind": KIND, "revision": 0, "data": data}
+    try:
+        await api.create(paths.collection(KIND, spec.namespace), body)
+    except ApiError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+
+
+async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
+    """The record of the last promotion that ended well."""
+    selector = f"{marks.CANARY}={spec.target.name},{marks.PROMOTED}"
+    found = await api.list(paths.collection(KIND, spec.namespace), labelSelector=selector)
+    items: list[Object] = found["items"]
+    return _read(spec, max(items, key=_number)) if items else None
+
+
+async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int) -> bool:
+    """Let the record of *revision* be the one that counts, then drop the others; whether there is one."""
+    collection = paths.collection(KIND, spec.namespace)
+    known = (await api.list(collection, labelSelector=f"{marks.CANARY}={spec.target.name}"))["items"]
+    name = _name(spec, revision)
+    own = next((item for item in known if item["metadata"]["name"] == name), None)
+    if own is None:
+        return False
+    others = [item for item in known if item is not own]
+    await api.patch(
+        f"{collection}/{name}",
+        {
+            "metadata": {
+                "resourceVersion": own["metadata"]["resourceVersion"],
+                "labels": {marks.PROMOTED: revision.template},
+                "annotations": {marks.SIZE: str(size)},
+            },
+            "revision": max([_number(item) for item in others], default=0) + 1,
+        },
+    )
+    # Bound to the version that was read: by the time it arrives an old record may count again.
+    await asyncio.gather(*(_drop(api, f"{collection}/{item['metadata']['name']}", item) for item in others))
+    return True
+
+
+async def _drop(api: ClusterApi, path: str, item: Object) -> None:
+    try:
+        await api.delete(path, uid=item["metadata"]["uid"], version=item["metadata"]["resourceVersion"])
+    except ApiError as error:
+        if error.status != HTTPStatus.CONFLICT:
+            raise
+
+
+def _name(spec: CanarySpec, revision: Revision) -> str:
+    return f"{spec.primary}-{checksum(revision)}"
+
+
+def _number(item: Object) -> int:
+    return int(item.get("revision") or 0)
+
+
+def _read(spec: CanarySpec, item: Object) -> Record:
+    size = (item["metadata"].get("annotations") or {}).get(marks.SIZE, "")
+    data = item["data"]
+    workload = {
+        "metadata": {"name": spec.target.name},
+        "spec": {**data["workload"], "template": data["template"]},
+    }
+    return Record(
+        revision=Revision.model_validate(data["revision"]),
+        template=data["template"],
+        workload=workload,
+        size=int(size) if size.isdigit() else 1,
+    )
