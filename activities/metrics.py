@@ -4,9 +4,9 @@ import asyncio
 import json
 import math
 import re
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Executor
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -15,28 +15,18 @@ import requests
 import urllib3
 from prometheus_api_client.exceptions import PrometheusApiClientException
 from prometheus_api_client.prometheus_connect import PrometheusConnect
-from requests.adapters import BaseAdapter, HTTPAdapter
+from requests.adapters import BaseAdapter
 
+from activities.transport import TIMEOUT, BoundedAdapter, Proxy, ProxyAdapter
 from canary.errors import MeasurementError, NoAnswerError
 from canary.spec import CanarySpec, MetricProvider, MetricSpec
 
-TIMEOUT = 5
-"""Seconds from the question to the last byte of the answer, as Flagger has it."""
-_LARGEST_ANSWER = 4 * 2**20
+DEFAULT_NAMESPACE = "default"
+"""Where a cluster's own Prometheus is looked for if its address says no namespace."""
 _LONGEST_MESSAGE = 4096
 _TOO_MANY = HTTPStatus.TOO_MANY_REQUESTS
 _NO_CONNECTION = (requests.ConnectionError, requests.Timeout, urllib3.exceptions.HTTPError, TimeoutError)
 _USER_INFO = re.compile(r"//[^/@\s]*@")
-
-
-class Proxy(Protocol):
-    """Sends requests on by a cluster's API server."""
-
-    async def send(
-        self, url: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, limit: int
-    ) -> tuple[int, bytes]:
-        """Send a request and return the answer's status and body."""
-        ...
 
 
 class Route(Protocol):
@@ -50,6 +40,11 @@ class Route(Protocol):
     @property
     def proxy(self) -> Proxy | None:
         """What sends the requests on, where the URL means nothing here."""
+        ...
+
+    @property
+    def ca(self) -> str | None:
+        """Certificates of authorities that are trusted besides the system's, as PEM."""
         ...
 
 
@@ -86,7 +81,7 @@ class Prometheus:
         """
         provider = metric.template.provider if metric.template else MetricProvider()
         namespace = metric.template.namespace if metric.template else spec.namespace
-        address = provider.address if metric.template else spec.metrics_server
+        address = provider.address or spec.metrics_server
         route = await self._reach.prometheus(spec.cluster, namespace, address)
         credentials = await self._credentials(spec, namespace, provider)
         if route.proxy and (credentials or _has_credentials(route.url, provider)):
@@ -94,10 +89,19 @@ class Prometheus:
                 f"Prometheus {_plain(route.url)} is reached through the API server, which drops credentials: "
                 f"give cluster {spec.cluster} a `prometheus:` URL in the clusters file"
             )
-        session = _session(provider, credentials)
+        return await self._send(route, _session(provider, credentials), query)
+
+    async def ask(self, cluster: str, query: str) -> float | None:
+        """Return the value of a query that the cluster's own Prometheus answers; raises as `query` does."""
+        route = await self._reach.prometheus(cluster, DEFAULT_NAMESPACE, None)
+        return await self._send(route, _session(MetricProvider(), None), query)
+
+    async def _send(self, route: Route, session: requests.Session, query: str) -> float | None:
         loop = asyncio.get_running_loop()
-        adapter = _ProxyAdapter(route.proxy, loop) if route.proxy else _BoundedAdapter()
-        return await loop.run_in_executor(self._executor, _ask, session, adapter, route.url, query)
+        way: Callable[[], BaseAdapter] = partial(BoundedAdapter, route.ca if session.verify else None)
+        if route.proxy is not None:
+            way = partial(ProxyAdapter, route.proxy, loop)
+        return await loop.run_in_executor(self._executor, _ask, session, way, route.url, query)
 
     async def _credentials(
         self, spec: CanarySpec, namespace: str, provider: MetricProvider
@@ -131,11 +135,11 @@ def _session(provider: MetricProvider, credentials: Mapping[str, str] | None) ->
     return session
 
 
-def _ask(session: requests.Session, adapter: BaseAdapter, url: str, query: str) -> float | None:
+def _ask(session: requests.Session, way: Callable[[], BaseAdapter], url: str, query: str) -> float | None:
     """Ask a Prometheus in a thread; our own words only, since the client's hold URLs with user info."""
     name = f"Prometheus {_plain(url)}"
     with PrometheusConnect(url=url.rstrip("/"), session=session, timeout=TIMEOUT) as prometheus:
-        session.mount(url.rstrip("/"), adapter)
+        session.mount(url.rstrip("/"), way())
         try:
             return _value(prometheus.custom_query(query))
         except _NO_CONNECTION as error:
@@ -188,58 +192,3 @@ def _has_credentials(url: str, provider: MetricProvider) -> bool:
 def _plain(text: str) -> str:
     """Take the user info out of the URLs in a text."""
     return _USER_INFO.sub("//", text)
-
-
-class _BoundedAdapter(HTTPAdapter):
-    """Reads an answer within `TIMEOUT` as a whole, where requests bounds each read alone."""
-
-    def send(self, request: requests.PreparedRequest, *args: Any, **kwargs: Any) -> requests.Response:
-        deadline = time.monotonic() + TIMEOUT
-        response = super().send(request, *args, **{**kwargs, "stream": True})
-        body = bytearray()
-        while chunk := response.raw.read1(decode_content=True):
-            body += chunk
-            if time.monotonic() > deadline:
-                response.close()
-                raise requests.ReadTimeout(request=request)
-            if len(body) > _LARGEST_ANSWER:
-                response.close()
-                raise MeasurementError(f"Prometheus answers more than {_LARGEST_ANSWER} bytes")
-        if response.raw.length_remaining:
-            raise requests.ConnectionError(request=request)  # cut off in the middle
-        return _answered(request, response.status_code, bytes(body), dict(response.headers))
-
-
-class _ProxyAdapter(BaseAdapter):
-    """Sends the client's requests on by a cluster's API server, from its thread into the event loop."""
-
-    def __init__(self, proxy: Proxy, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__()
-        self._proxy = proxy
-        self._loop = loop
-
-    def send(self, request: requests.PreparedRequest, *_: Any, **__: Any) -> requests.Response:
-        sending = self._proxy.send(
-            request.url or "",
-            body=None,
-            headers=dict(request.headers),
-            seconds=TIMEOUT,
-            limit=_LARGEST_ANSWER,
-        )
-        status, body = asyncio.run_coroutine_threadsafe(sending, self._loop).result(TIMEOUT + 0.5)
-        return _answered(request, status, body, {})
-
-    def close(self) -> None:
-        """Close nothing: the connections are the API client's."""
-
-
-def _answered(
-    request: requests.PreparedRequest, status: int, body: bytes, headers: Mapping[str, str]
-) -> requests.Response:
-    response = requests.Response()
-    response.request = request
-    response.url = request.url or ""
-    response.status_code = status
-    response.headers.update(headers)
-    response._content = body  # noqa: SLF001 — the library has no public way to make an answer
-    return response

@@ -1,6 +1,7 @@
 """The clusters a worker can reach: from its clusters file, and from kubeconfig Secrets of the host."""
 
 import re
+import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,8 @@ class ClusterEntry(BaseModel):
     """Relative to the clusters file; without one, the worker's own service account."""
     context: str | None = None
     prometheus: str | None = None
+    prometheus_ca: Path | None = Field(default=None, alias="prometheusCA")
+    """Relative to the clusters file."""
     load_tester: str | None = Field(default=None, alias="loadTester")
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
@@ -47,11 +50,16 @@ class ClusterEntry(BaseModel):
             return float(match[1]) * _UNITS[match[2]]
         return value
 
-    def settings(self, name: str) -> ClusterSettings:
-        """What activities are told of the cluster."""
+    def settings(self, name: str, folder: Path) -> ClusterSettings:
+        """What activities are told of the cluster.
+
+        Raises:
+            ClustersFileError: a file that it names is not what it should be.
+        """
         return ClusterSettings(
             name=name,
             prometheus=self.prometheus,
+            prometheus_ca=_read_ca(name, folder / self.prometheus_ca) if self.prometheus_ca else None,
             load_tester=self.load_tester,
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
@@ -86,6 +94,17 @@ def read_clusters_file(path: Path) -> ClustersFile:
         raise ClustersFileError(f"{path}: {where}: {first['msg']}") from error
 
 
+def _read_ca(name: str, path: Path) -> str:
+    try:
+        text = path.read_text()
+        ssl.create_default_context().load_verify_locations(cadata=text)
+    except (OSError, ValueError) as error:  # a file that is no PEM is either
+        raise ClustersFileError(
+            f"clusters.{name}.prometheusCA: {path}: no certificates as PEM can be read there ({error})"
+        ) from error
+    return text
+
+
 class ConfiguredClusters:
     """Connects to the clusters of a clusters file, each once."""
 
@@ -93,6 +112,7 @@ class ConfiguredClusters:
         self._allow_exec = allow_exec
         self._folder = path.resolve().parent
         self._entries = read_clusters_file(path).clusters
+        self._settings = {name: entry.settings(name, self._folder) for name, entry in self._entries.items()}
         self._connected: dict[str, ClusterApi] = {}
         self._retired: list[ClusterApi] = []
 
@@ -109,6 +129,11 @@ class ConfiguredClusters:
             else:
                 self._connected[name] = connected
         return self._connected[name]
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The clusters of the file."""
+        return tuple(self._entries)
 
     async def attach(self, cluster: ClusterRef) -> None:
         """Note in the host cluster which Secret a cluster is reached by; the clusters file comes first."""
@@ -138,7 +163,7 @@ class ConfiguredClusters:
                 client_configuration=configuration,
                 persist_config=False,
             )
-        return ClusterApi(entry.settings(name), ApiClient(configuration))
+        return ClusterApi(self._settings[name], ApiClient(configuration))
 
     async def _connect_attached(self, name: str, configuration: Configuration) -> ClusterApi:
         if HOST not in self._entries:

@@ -7,7 +7,7 @@ Service.
 import ipaddress
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from activities.cluster.api import ApiError, ClusterApi, Clusters, ClusterUnreachableError
@@ -65,6 +65,8 @@ class Route:
 
     url: str
     proxy: ServiceProxy | None = None
+    ca: str | None = None
+    """Certificates of authorities that are trusted besides the system's, as PEM."""
 
 
 class Reach:
@@ -77,10 +79,10 @@ class Reach:
     async def prometheus(self, cluster: str, namespace: str, address: str | None) -> Route:
         """Return the way to a Prometheus: the one a template names, else the cluster's own."""
         api = await self._clusters.get(cluster)
-        own = api.settings.prometheus
+        own, ca = api.settings.prometheus, api.settings.prometheus_ca
         if address is None:
-            return await self._route(api, namespace, own or DEFAULT_PROMETHEUS, None)
-        return await self._route(api, namespace, address, own)
+            return replace(await self._route(api, namespace, own or DEFAULT_PROMETHEUS, None), ca=ca)
+        return replace(await self._route(api, namespace, address, own), ca=ca)
 
     async def webhook(self, cluster: str, namespace: str, url: str) -> Route:
         """Return the way to a webhook."""

@@ -1,18 +1,20 @@
 import asyncio
 import gzip
 import json
+import ssl
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 
-from activities import metrics
+from activities import transport
 from activities.metrics import Prometheus
 from canary.errors import MeasurementError, NoAnswerError
 from canary.spec import (
@@ -36,6 +38,7 @@ SPEC = CanarySpec(
     service=ServiceSpec(name="backend", port=9898),
     analysis=AnalysisSpec(interval=timedelta(seconds=1)),
 )
+SELF_SIGNED = Path(__file__).with_name("self-signed.pem")
 BUILT_IN = MetricSpec(name="request-success-rate")
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -66,7 +69,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.http.port}"
+        return f"{self.http.scheme}://127.0.0.1:{self.http.port}"
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request)
@@ -80,19 +83,22 @@ async def _done(response: web.Response) -> web.Response:
 @dataclass(frozen=True)
 class Route:
     url: str
-    proxy: metrics.Proxy | None = None
+    proxy: transport.Proxy | None = None
+    ca: str | None = None
 
 
 class Outside:
     """Everything is where its address says; the cluster's own Prometheus is the server."""
 
-    def __init__(self, own: str, proxy: metrics.Proxy | None = None) -> None:
+    def __init__(self, own: str, proxy: transport.Proxy | None = None, ca: str | None = None) -> None:
         self.own = own
         self.proxy = proxy
+        self.ca = ca
 
     async def prometheus(self, cluster: str, namespace: str, address: str | None) -> Route:
-        assert (cluster, namespace) in (("member1", "webapp"), ("member1", "monitoring"))
-        return Route(address or self.own, self.proxy)
+        assert cluster == "member1"
+        assert namespace in ("webapp", "monitoring", "default")
+        return Route(address or self.own, self.proxy, self.ca)
 
 
 class Secrets:
@@ -114,7 +120,7 @@ class Relay:
     async def send(
         self, url: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, limit: int
     ) -> tuple[int, bytes]:
-        assert (body, seconds) == (None, metrics.TIMEOUT)
+        assert (body, seconds) == (None, transport.TIMEOUT)
         assert limit > 0
         self.sent.append((url, headers))
         return self.answer
@@ -257,7 +263,7 @@ async def test_a_broken_answer_is_no_answer(server: Server, prometheus: Promethe
 async def test_a_trickling_answer_frees_its_thread_in_time(
     server: Server, prometheus: Prometheus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(metrics, "TIMEOUT", 1)
+    monkeypatch.setattr(transport, "TIMEOUT", 1)
     asked = asyncio.Event()
 
     async def trickles(request: web.Request) -> web.StreamResponse:
@@ -411,3 +417,52 @@ async def test_credentials_are_not_sent_where_they_would_be_dropped(
 
     assert relay.sent == []
     assert "p4ss" not in str(caught.value)
+
+
+@pytest.fixture
+async def secure_server() -> AsyncIterator[Server]:
+    """A Prometheus whose certificate is signed by nobody the system trusts."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(SELF_SIGNED)
+    server = Server()
+    await server.http.start_server(ssl=context)
+    yield server
+    await server.http.close()
+
+
+@pytest.mark.parametrize("insecure", [False, True])
+async def test_a_clusters_own_authority_is_trusted(secure_server: Server, *, insecure: bool) -> None:
+    secure_server.answers(series("1"))
+    prometheus = Prometheus(
+        Outside(secure_server.url, ca=SELF_SIGNED.read_text()), Secrets(), ThreadPoolExecutor(1)
+    )
+    provider = MetricProvider(address=secure_server.url, insecure_skip_verify=insecure)
+
+    assert await prometheus.query(SPEC, custom(provider), "up") == 1
+    assert await prometheus.query(SPEC, BUILT_IN, "up") == 1
+
+
+async def test_without_it_a_strange_certificate_is_no_answer(secure_server: Server) -> None:
+    secure_server.answers(series("1"))
+    prometheus = Prometheus(Outside(secure_server.url), Secrets(), ThreadPoolExecutor(1))
+
+    with pytest.raises(NoAnswerError, match=r"does not answer: SSLError"):
+        await prometheus.query(SPEC, BUILT_IN, "up")
+
+
+async def test_a_clusters_own_prometheus_can_be_asked_anything(
+    server: Server, prometheus: Prometheus
+) -> None:
+    server.answers(series("1"))
+
+    assert await prometheus.ask("member1", "vector(1)") == 1
+
+
+async def test_a_query_without_an_address_goes_to_the_canarys_own_prometheus(
+    server: Server, prometheus: Prometheus
+) -> None:
+    server.answers(series("1"))
+    spec = SPEC.model_copy(update={"metrics_server": f"{server.url}/own"})
+    await prometheus.query(spec, custom(MetricProvider()), "up")
+
+    assert server.requests[0].path == "/own/api/v1/query"

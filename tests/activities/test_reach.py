@@ -176,3 +176,13 @@ async def test_an_api_server_that_is_away_is_told_apart(cluster: ApiServer, clie
 async def test_an_address_that_is_no_url_is_no_answer(client: ApiClient) -> None:
     with pytest.raises(NoAnswerError, match="host or port cannot be read"):
         await Reach(Clusters(client)).webhook("member1", "webapp", "http://tester:port/")
+
+
+@pytest.mark.parametrize("address", [None, "https://prometheus.example.com"])
+async def test_a_clusters_authority_goes_with_the_way_to_its_prometheus(
+    client: ApiClient, address: str | None
+) -> None:
+    settings = ClusterSettings("member1", prometheus="https://own.example.com", prometheus_ca="PEM")
+    route = await Reach(Clusters(client, settings)).prometheus("member1", "webapp", address)
+
+    assert route.ca == "PEM"

@@ -14,6 +14,7 @@ from canary.application import ClusterRef, SecretKey
 from sandbox.apiserver.server import ApiServer
 from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file
 
+CERTIFICATE = Path(__file__).parents[1] / "activities/self-signed.pem"
 MEMBER = ClusterRef(name="member", kubeconfig=SecretKey(namespace="default", name="member", key="config"))
 
 
@@ -173,6 +174,29 @@ def test_reads_a_scale_down_delay(tmp_path: Path, written: str, expected: float)
     path = tmp_path / "clusters.yaml"
     path.write_text(f"clusters:\n  a: {{scaleDownDelay: {written}}}\n")
 
-    delay = read_clusters_file(path).clusters["a"].settings("a").scale_down_delay
+    delay = read_clusters_file(path).clusters["a"].settings("a", tmp_path).scale_down_delay
 
     assert delay == timedelta(seconds=expected)
+
+
+async def test_an_authority_lies_beside_the_clusters_file(server: ApiServer, tmp_path: Path) -> None:
+    (tmp_path / "kubeconfig").write_text(text(kubeconfig(server.url), tmp_path))
+    (tmp_path / "ca.pem").write_bytes(CERTIFICATE.read_bytes())
+    (tmp_path / "clusters.yaml").write_text(
+        "clusters:\n  a: {kubeconfig: ./kubeconfig, prometheusCA: ./ca.pem}\n"
+    )
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml")
+    settings = (await clusters.get("a")).settings
+    await clusters.close()
+
+    assert settings.prometheus_ca == CERTIFICATE.read_text()
+
+
+@pytest.mark.parametrize("content", [None, b"", b"no certificate", b"\xff\xfe"])
+def test_names_an_authority_that_cannot_be_read(tmp_path: Path, content: bytes | None) -> None:
+    if content is not None:
+        (tmp_path / "ca.pem").write_bytes(content)
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  a: {prometheusCA: ./ca.pem}\n")
+
+    with pytest.raises(ClustersFileError, match=r"^clusters\.a\.prometheusCA: .*/ca\.pem: no certificates"):
+        ConfiguredClusters(tmp_path / "clusters.yaml")
