@@ -15,14 +15,19 @@ _BUCKETS = (
     'istio_request_duration_milliseconds_bucket{{reporter="destination",'
     'destination_workload_namespace="{namespace}",destination_workload=~"{target}"}}[{interval}]'
 )
-_VARIABLE = re.compile(r"\{\{-?\s*(.*?)\s*-?\}\}", re.DOTALL)
+_ACTION = re.compile(r"(?:\s*\{\{-\s|\{\{)(.*?)(?:\s-\}\}\s*|\}\})", re.DOTALL)
+"""What Go's templates fill in; a minus sign takes the white space on its side away."""
+_CONSTANT = re.compile(r'/\*.*\*/|"([^"\\]*)"|`([^`]*)`', re.DOTALL)
+"""A comment, or a text as it stands."""
+_INDEX = re.compile(r'index\s+variables\s+"([^"\\]*)"')
+"""How a variable is named that `variables.<name>` cannot be written of, as one with a dash."""
 
 
 def render_query(spec: CanarySpec, metric: MetricSpec, look_back: timedelta) -> str:
     """Return the query of *metric* over *look_back*, with white space collapsed.
 
     Raises:
-        TemplateError: a variable of the template is not known.
+        TemplateError: the template holds what is not known.
     """
     if metric.template is not None:
         return " ".join(_fill(spec, metric, metric.template.query, look_back).split())
@@ -55,16 +60,27 @@ def _fill(spec: CanarySpec, metric: MetricSpec, query: str, look_back: timedelta
         "namespace": spec.namespace,
         "target": spec.target.name,
         "service": spec.service.name,
-        "ingress": spec.name,
-        "route": spec.name,
+        "ingress": spec.target.name,
+        "route": spec.target.name,
         "interval": duration_text(look_back),
-        **{f"variables.{key}": value for key, value in metric.variables.items()},
     }
+    own = {f"variables.{key}": value for key, value in metric.variables.items()}
 
     def value(match: re.Match[str]) -> str:
+        said = _INDEX.sub(r"variables.\1", match[1].strip())
+        if constant := _CONSTANT.fullmatch(said):
+            return constant[1] or constant[2] or ""
         try:
-            return known[match[1]]
+            return (known | own)[said]
         except KeyError:
-            raise TemplateError(metric.name, f"{{{{ {match[1]} }}}} is not a known variable") from None
+            is_own = said.startswith("variables.")
+            allowed = (
+                "not given in templateVariables"
+                if is_own
+                else f"none of {', '.join(known)}, variables.<name>"
+            )
+            raise TemplateError(metric.name, f"{{{{ {said} }}}} is {allowed}") from None
 
-    return _VARIABLE.sub(value, query)
+    if "{{" in _ACTION.sub("", query):
+        raise TemplateError(metric.name, "a {{ has no }}")
+    return _ACTION.sub(value, query)

@@ -216,7 +216,10 @@ async def test_an_error_of_one_metric_is_evidence_beside_the_others(systems: Sys
 
     assert [one.error for one in check.measurements] == [
         "Prometheus answered 400 parse error",
-        "The query of metric latency cannot be rendered: {{ x }} is not a known variable.",
+        (
+            "The query of metric latency cannot be rendered: {{ x }} is none of name, "
+            "namespace, target, service, ingress, route, interval, variables.<name>."
+        ),
         "",
     ]
     assert check.measurements[2].value == 99.5

@@ -339,8 +339,8 @@ KURATOR = [
         f"{ANALYSIS}.metrics[2].customMetric.query",
         "sum({{ nonsense }})",
         (
-            f"{ANALYSIS}.metrics[2]: The query of metric busy-workers cannot be rendered: "
-            "{{ nonsense }} is not a known variable."
+            f"{ANALYSIS}.metrics[2]: The query of metric busy-workers cannot be rendered: {{{{ nonsense }}}} "
+            "is none of name, namespace, target, service, ingress, route, interval, variables.<name>."
         ),
     ),
     (
@@ -425,8 +425,8 @@ KURATOR = [
         f"{ANALYSIS}.metrics[0].warmUpSeconds",
         451,
         (
-            f"{ANALYSIS}.metrics[0].warmUpSeconds: warning: 451s is longer than the 450s that all steps take: "
-            "the first step lasts until then"
+            f"{ANALYSIS}.metrics[0].warmUpSeconds: warning: 451s is longer than the 450s that all steps take"
+            ": the first step lasts until then"
         ),
     ),
     (
@@ -613,7 +613,7 @@ FLAGGER = [
         GONE,
         (
             "spec.analysis.metrics[2]: The query of metric client errors cannot be rendered: "
-            "{{ variables.codes }} is not a known variable."
+            "{{ variables.codes }} is not given in templateVariables."
         ),
     ),
     (
