@@ -26,7 +26,22 @@ class Resume(Stored):
     abort: Person | None = None
 
 
-IdleDecision = Rest | Roll | Resume
+class Recreate(Stored):
+    """Make the primary anew from what was promoted last: somebody deleted it (T14)."""
+
+    message: str
+
+
+class Mend(Stored):
+    """Put Services and routes back as they are generated; the weights stay (T2)."""
+
+    message: str
+
+
+IdleDecision = Rest | Roll | Resume | Recreate | Mend
+
+MENDINGS = 3
+"""So often routes are put right between two rollouts; after that we stand back and name the writer."""
 
 
 def noticed_idle(status: CanaryStatus, seen: Observation) -> CanaryStatus:
@@ -47,13 +62,36 @@ def decide_idle(spec: CanarySpec, status: CanaryStatus, seen: Observation, wishe
         return Rest(message=f"{spec.target.kind} {spec.target.name} is not there")
     if status.outcome is Outcome.HALTED:
         return _halted(status, target.revision, wishes)
+    return _repair(spec, status, seen) or _next(spec, status, seen, target.revision, wishes)
+
+
+def _next(
+    spec: CanarySpec, status: CanaryStatus, seen: Observation, revision: Revision, wishes: Wishes
+) -> Rest | Roll:
+    """What a canary that stands as it should does with its target's revision."""
     if spec.suspend:
         return Rest(message="Suspended: a new revision starts nothing")
-    if target.revision == status.last_promoted:
+    if revision == status.last_promoted:
         return _at_rest(seen)
-    if target.revision == status.last_applied and wishes.restart is None:
+    if revision == status.last_applied and wishes.restart is None:
         return Rest(message=status.message)
-    return Roll(revision=target.revision)
+    return Roll(revision=revision)
+
+
+def _repair(spec: CanarySpec, status: CanaryStatus, seen: Observation) -> Recreate | Mend | Rest | None:
+    """What a canary needs before anything else can be done with it."""
+    name = f"{spec.primary}.{spec.namespace}"
+    if seen.primary is None:
+        return Recreate(message=f"{name} is gone: it is made anew from what was promoted last")
+    routes = seen.routes
+    if routes is not None and routes.is_intact:
+        return None
+    who = routes.manager if routes is not None and routes.manager else "someone"
+    text = f"{who} {'took the routes away' if routes is None else 'changed the routes'}"
+    if status.mendings >= MENDINGS:
+        text = f"Standing back, for the routes were undone {MENDINGS} times: {text}"
+        return Rest(message=text, needs_person=True)
+    return Mend(message=f"{text} while no rollout runs: they are put back")
 
 
 def _halted(status: CanaryStatus, revision: Revision, wishes: Wishes) -> Rest | Resume:

@@ -158,6 +158,9 @@ class CanaryStatus(Stored):
     outcome: Outcome | None = None
     condition: Condition | None = None
     expired_cookie: str = ""
+    """The session cookie of the last rollout: browsers are told to forget it."""
+    mendings: int = 0
+    """How often somebody's changes of the routes were undone since the last rollout."""
     generation: int = 0
     """The target's `metadata.generation` when its revision was last seen to be the applied one."""
 

@@ -85,6 +85,22 @@ def told_of_initialisation(spec: CanarySpec) -> Notice:
     return _normal("Initialized", text, Severity.INFO, alert=alert, is_detailed=True)
 
 
+def told_of_waiting(message: str, *, is_past_hope: bool) -> Notice:
+    """A primary is not ready yet while its canary is initialised, or past its deadline."""
+    return _warning("PrimaryNotReady", message, Severity.ERROR if is_past_hope else None)
+
+
+def told_of_repair(message: str) -> Notice:
+    """Something that a canary stands on was changed by somebody, and is put right."""
+    return _warning("Repaired", message, Severity.WARN)
+
+
+def told_of_leaving(spec: CanarySpec, *, is_over: bool) -> Notice:
+    """A canary is being taken out, or is."""
+    word = "Terminated" if is_over else "Terminating"
+    return _normal(word, f"{word} canary {spec.name}.{spec.namespace}")
+
+
 def _of_hooks(case: Situation, decision: Decision) -> Iterator[Notice]:
     check, gates = case.check, case.gates
     for answer in (*(check.rollback if check else ()), *(gates.rollback if gates else ())):

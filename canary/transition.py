@@ -39,7 +39,7 @@ def begin(
     spec: CanarySpec, revision: Revision, promoted: Revision, primary_size: int, now: datetime
 ) -> RolloutStatus:
     """The status of a rollout that has just begun; its first tick is an interval away (D9)."""
-    phase = _first_phase(spec)
+    phase = first_phase(spec)
     return RolloutStatus(
         phase=phase,
         condition=promoted_condition(phase, spec.target.kind, None, now),
@@ -55,7 +55,8 @@ def begin(
     )
 
 
-def _first_phase(spec: CanarySpec) -> Phase:
+def first_phase(spec: CanarySpec) -> Phase:
+    """The phase a rollout begins in: waiting, where a gate stands before it."""
     return Phase.WAITING if spec.analysis.hooks(HookType.CONFIRM_ROLLOUT) else Phase.PROGRESSING
 
 
@@ -218,7 +219,7 @@ def _advanced(case: Situation, decision: Advance, done_at: datetime) -> dict[str
 def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[str, Any]:
     status = case.status
     return {
-        "phase": _first_phase(case.spec),
+        "phase": first_phase(case.spec),
         "revision": decision.revision,
         "canary_weight": 0,
         "exposure": 0,

@@ -169,6 +169,7 @@ class CanaryState(Stored):
     wishes: Wishes = Wishes()
     scale_down_delay: timedelta = timedelta(seconds=30)
     is_initialised: bool = False
+    has_new_spec: bool = False
 
 
 class CanaryView(Stored):

@@ -1,16 +1,17 @@
 """Readiness, measurements, steps, queries and idle canaries: one row a rule."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from canary.analysis import AnalysisResult, Check, HookAnswer, Measurement, judge_check, window
 from canary.errors import TemplateError
-from canary.idle import Rest, Resume, Roll, decide_idle, noticed_idle
+from canary.idle import MENDINGS, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation, Routes
 from canary.queries import duration_text, render_query, render_sample_size
 from canary.readiness import Readiness, judge_readiness
-from canary.spec import HookType, MetricSpec, MetricTemplate, StepPlan, ThresholdRange
+from canary.spec import HookType, MetricSpec, MetricTemplate, NoData, StepPlan, ThresholdRange
 from canary.status import CanaryStatus, Outcome, Phase, Wishes
 from canary.steps import last_weight, next_weight, weight_back
 from tests.canary.rollouts import (
@@ -22,6 +23,7 @@ from tests.canary.rollouts import (
     OLD,
     RESTART,
     a_check,
+    a_primary,
     a_spec,
     a_workload,
 )
@@ -234,7 +236,12 @@ HALTED = FAILED.model_copy(update={"outcome": Outcome.HALTED})
 def look(revision=NEW, weight=0, manager="") -> Observation:  # noqa: ANN001 — a revision or nothing
     routes = Routes(primary=100 - weight, canary=weight, manager=manager)
     target = None if revision is None else a_workload(size=0, revision=revision)
-    return Observation(at=NOW, target=target, routes=routes)
+    return Observation(at=NOW, target=target, primary=a_primary(), routes=routes)
+
+
+def changed(**parts: Any) -> Observation:
+    """A look at a canary at rest to which something was done."""
+    return look(OLD).model_copy(update=parts)
 
 
 @pytest.mark.parametrize(
@@ -265,6 +272,44 @@ def look(revision=NEW, weight=0, manager="") -> Observation:  # noqa: ANN001 —
             Wishes(),
             Rest(message="someone gave the canary weight 20 while no rollout runs", needs_person=True),
             id="also without a name",
+        ),
+        pytest.param(
+            SETTLED,
+            changed(primary=None),
+            Wishes(),
+            Recreate(message="podinfo-primary.test is gone: it is made anew from what was promoted last"),
+            id="a primary that somebody deleted",
+        ),
+        pytest.param(
+            HALTED,
+            changed(primary=None),
+            Wishes(),
+            Rest(message="failed", needs_person=True),
+            id="no primary is made while a person decides",
+        ),
+        pytest.param(
+            SETTLED,
+            changed(routes=Routes(primary=100, canary=0, is_intact=False, manager="argocd")),
+            Wishes(),
+            Mend(message="argocd changed the routes while no rollout runs: they are put back"),
+            id="changed routes",
+        ),
+        pytest.param(
+            FAILED,
+            changed(routes=None),
+            Wishes(),
+            Mend(message="someone took the routes away while no rollout runs: they are put back"),
+            id="lost routes",
+        ),
+        pytest.param(
+            SETTLED.model_copy(update={"mendings": MENDINGS}),
+            changed(routes=None),
+            Wishes(),
+            Rest(
+                message="Standing back, for the routes were undone 3 times: someone took the routes away",
+                needs_person=True,
+            ),
+            id="not for ever",
         ),
     ],
 )
@@ -297,3 +342,41 @@ def test_a_suspended_canary_starts_nothing() -> None:
     decision = decide_idle(a_spec(suspend=True), SETTLED, look(), Wishes())
 
     assert isinstance(decision, Rest)
+
+
+@pytest.mark.parametrize(
+    ("no_data", "value", "samples", "expected"),
+    [
+        pytest.param(NoData.FAIL, None, None, ("Inconclusive", True), id="no data counts"),
+        pytest.param(NoData.HOLD, None, None, ("Inconclusive", False), id="no data holds"),
+        pytest.param(NoData.PASS, None, None, ("Successful", True), id="no data passes"),
+        pytest.param(NoData.FAIL, 50.0, 9.0, ("Inconclusive", True), id="too few samples count"),
+        pytest.param(NoData.HOLD, 50.0, 9.0, ("Inconclusive", False), id="too few samples hold"),
+        pytest.param(NoData.HOLD, 50.0, None, ("Inconclusive", False), id="samples that cannot be counted"),
+        pytest.param(NoData.HOLD, 50.0, 10.0, ("Failed", True), id="a bad value on enough samples"),
+        pytest.param(NoData.HOLD, 99.5, 10.0, ("Successful", True), id="a good value on enough samples"),
+    ],
+)
+def test_judges_without_data(
+    no_data: NoData, value: float | None, samples: float | None, expected: tuple[str, bool]
+) -> None:
+    metric = a_spec().analysis.metrics[0].model_copy(update={"no_data": no_data, "min_samples": 10})
+    measured = Measurement(metric=metric.name, query="q", value=value, samples=samples, at=NOW)
+    verdict = judge_check(a_spec(metrics=(metric,)), Check(observation=look(), measurements=(measured,)))
+
+    assert (verdict.result, verdict.is_counted) == expected
+
+
+def test_a_metric_that_warms_up_holds_whatever_its_value() -> None:
+    metric = a_spec().analysis.metrics[0].model_copy(update={"warm_up": timedelta(minutes=5)})
+    spec = a_spec(metrics=(metric,))
+    cold = judge_check(spec, a_check(50.0), NOW - timedelta(minutes=4))
+
+    assert (cold.result, cold.is_counted) == (AnalysisResult.INCONCLUSIVE, False)
+    assert not judge_check(spec, a_check(50.0), None).is_counted
+    assert judge_check(spec, a_check(50.0), NOW - timedelta(minutes=5)).result is AnalysisResult.FAILED
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(50, 40), (40, 10), (10, 0), (5, 0)], ids=str)
+def test_the_primary_goes_through_its_own_steps(weight: int, expected: int) -> None:
+    assert weight_back(StepPlan(step_weights_promotion=(60, 90)), weight) == expected

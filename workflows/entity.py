@@ -1,0 +1,158 @@
+"""What every part of `CanaryWorkflow` stands on: its state, looks and writes, and how it tells of itself."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError, is_cancelled_exception
+
+from activities.alerts import AlertActivities, AlertRequest
+from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
+from activities.cluster.observation import ObservationActivities
+from activities.runs import RunActivities, SignalWithStart
+from canary.conditions import promoted
+from canary.notice import Notice
+from canary.observation import Observation
+from canary.routing import Routing
+from canary.spec import CanarySpec
+from canary.status import CanaryStatus, Revision, RolloutStatus, Wishes
+from workflows import display
+from workflows.announcing import announce
+from workflows.contract import CLUSTER_WATCH_WORKFLOW, QUEUE, REGISTER, CanaryState, Registration, watch_id
+from workflows.options import ALERT, ENTITY, READ, WRITE
+
+RESYNC = timedelta(minutes=10)
+"""A look without a reason, in case a doorbell was lost."""
+PAUSE = timedelta(seconds=5)
+"""Before something that was refused is tried again."""
+
+
+class CanaryEntity:
+    """A canary's state and the acts that its parts share."""
+
+    def __init__(self, state: CanaryState | None) -> None:
+        self._spec: CanarySpec | None = state.spec if state else None
+        self._status = state.status if state else CanaryStatus()
+        self._wishes = state.wishes if state else Wishes()
+        self._delay = state.scale_down_delay if state else timedelta(seconds=30)
+        self._is_initialised = state.is_initialised if state else False
+        self._has_new_spec = state.has_new_spec if state else False
+        self._shown: CanaryStatus | None = None
+        self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
+        self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
+        self._registered: tuple[str, ...] = ()
+        self._alerts: set[asyncio.Task[None]] = set()
+
+    @property
+    def spec(self) -> CanarySpec:
+        """The document as it was last applied."""
+        if self._spec is None:
+            raise AssertionError("a canary is applied before it does anything")
+        return self._spec
+
+    async def _rest(self, pause: timedelta, summary: str) -> None:
+        try:
+            await workflow.wait_condition(
+                lambda: self._has_news or self._is_leaving, timeout=pause, timeout_summary=summary
+            )
+        except TimeoutError:
+            return
+
+    async def _persistently(self, act: Callable[[], Awaitable[object]]) -> None:
+        """Do it until it is done; what is refused is told and tried again. A cancellation takes it out."""
+        while True:
+            try:
+                await act()
+            except asyncio.CancelledError:
+                self._is_leaving = True
+            except ActivityError as error:
+                if is_cancelled_exception(error):
+                    self._is_leaving = True
+                    continue
+                self._become(message=str(error.cause or error))
+                await self._rest(PAUSE, "it was refused")
+            else:
+                return
+
+    # -- the cluster
+
+    async def _observe(self) -> Observation:
+        return await workflow.execute_activity_method(
+            ObservationActivities.observe, self.spec, summary="look", **READ
+        )
+
+    async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
+        await workflow.execute_activity_method(act, argument, summary=summary, **WRITE)
+
+    async def _establish(self, summary: str) -> None:
+        """Put Services and routes in place, all traffic on the primary."""
+        routing = Routing(expired_cookie=self._status.expired_cookie)
+        request = EstablishRequest(spec=self.spec, routing=routing)
+        await self._do(InitialisationActivities.establish_routes, request, summary)
+
+    async def _register(self, seen: Observation) -> None:
+        """Tell the cluster's watch which objects concern this canary, where that has changed."""
+        spec = self.spec
+        configs = seen.target.revision.configs if seen.target else {}
+        objects = (
+            f"{spec.target.kind}/{spec.target.name}",
+            f"{spec.target.kind}/{spec.primary}",
+            f"VirtualService/{spec.service.name}",
+            f"Service/{spec.service.name}",
+            *(_as_object(key) for key in configs),
+        )
+        if objects != self._registered:
+            self._registered = objects
+            await self._tell_watch(Registration(canary=spec.tail, namespace=spec.namespace, objects=objects))
+
+    async def _tell_watch(self, registration: Registration) -> None:
+        signal = SignalWithStart(
+            workflow=watch_id(self.spec.cluster),
+            type=CLUSTER_WATCH_WORKFLOW,
+            task_queue=QUEUE,
+            signal=REGISTER,
+            argument=registration.model_dump(mode="json"),
+        )
+        await workflow.execute_activity_method(
+            RunActivities.signal_with_start, signal, summary="tell the cluster's watch", **ENTITY
+        )
+
+    # -- telling
+
+    def _become(self, **changes: Any) -> None:
+        before = self._status
+        status = before.model_copy(update=changes)
+        if before.phase is not status.phase or before.last_transition_time is None:
+            status = status.model_copy(update={"last_transition_time": workflow.now()})
+        condition = promoted(status.phase, self.spec.target.kind, status.condition, workflow.now())
+        self._status = status.model_copy(update={"condition": condition})
+        display.show_canary(self.spec, self._status, self._shown)
+        self._shown = self._status
+
+    def _tell(self, notice: Notice) -> None:
+        """Tell the outside; whoever is to be alerted is, and nothing waits for that."""
+        revision = self._status.last_applied or Revision(template="")
+        announce(self.spec, self._status.phase, revision, notice)
+        if notice.severity is not None and self.spec.analysis.alerts:
+            request = AlertRequest(spec=self.spec, phase=self._status.phase, revision=revision, notice=notice)
+            alert = asyncio.create_task(_alert(request))
+            self._alerts.add(alert)
+            alert.add_done_callback(self._alerts.discard)
+
+
+async def _alert(request: AlertRequest) -> None:
+    """Send an alert; an address that is away is given up in the end."""
+    try:
+        await workflow.execute_activity_method(
+            AlertActivities.alert, request, summary=request.notice.reason, **ALERT
+        )
+    except ActivityError as error:
+        facts = {"notice": request.notice.message, "cause": str(error.cause)}
+        workflow.logger.error("alert not sent", extra=facts)
+
+
+def _as_object(key: str) -> str:
+    kind, name = key.split("/", 1)
+    return f"{'Secret' if kind == 'secret' else 'ConfigMap'}/{name}"

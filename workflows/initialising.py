@@ -1,0 +1,120 @@
+"""A canary's beginning: primary, routes, and the target to zero; at any point the target goes on serving."""
+
+from datetime import timedelta
+
+from temporalio import workflow
+
+from activities.cluster.initialisation import InitialisationActivities
+from activities.cluster.primary import PrimaryActivities
+from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from canary.observation import Observation
+from canary.readiness import judge_readiness
+from canary.revision import checksum
+from canary.status import Outcome, Person, Phase, Revision, Wishes
+from canary.telling import told_of_initialisation, told_of_waiting
+from workflows.entity import RESYNC, CanaryEntity
+from workflows.options import TRAFFIC, WRITE
+
+STARTING = timedelta(seconds=2)
+"""Between two looks at a workload that is starting, where no doorbell rings before."""
+
+
+class InitialisingCanary(CanaryEntity):
+    """The part of a canary that initialises it, or adopts what another one has left behind."""
+
+    async def _initialise(self) -> None:
+        """One try; what cannot be done yet is tried again by the next turn."""
+        if self._wishes.abort is not None:
+            return await self._stop_initialising(self._wishes.abort)
+        seen = await self._observe()
+        if seen.target is None:
+            return await self._await_the_target(seen)
+        if seen.primary is not None and (seen.primary.promoting or seen.primary.outcome == Outcome.HALTED):
+            return self._adopt_halted(seen)
+        text = f"New {self.spec.target.kind} detected, starting initialization."
+        self._become(phase=Phase.INITIALIZING, message=text)
+        await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
+        promoted = await self._create_primary()
+        await self._register(seen)
+        if await self._primary_gets_ready():
+            await self._route_to_primary(promoted)
+        return None
+
+    async def _await_the_target(self, seen: Observation) -> None:
+        target = self.spec.target
+        self._become(message=f"Waiting for {target.kind} {target.name} to be there")
+        await self._register(seen)
+        await self._rest(RESYNC, "until the target is there")
+
+    async def _create_primary(self) -> Revision:
+        return await workflow.execute_activity_method(
+            PrimaryActivities.create_primary, self.spec, summary="create the primary", **WRITE
+        )
+
+    async def _primary_gets_ready(self) -> bool:
+        """Wait for the primary; whether it is ready, rather than something else having come up."""
+        since = workflow.now()
+        while not self._is_leaving and self._wishes.abort is None:
+            self._has_news = False
+            seen = await self._observe()
+            spec = self.spec
+            verdict = judge_readiness(
+                seen.primary,
+                spec.analysis.primary_ready_threshold,
+                spec.progress_deadline,
+                since,
+                workflow.now(),
+            )
+            if verdict.is_ready:
+                return True
+            message = f"{spec.primary}.{spec.namespace} not ready: {verdict.message}"
+            if message != self._status.message:
+                self._become(message=message)
+                self._tell(told_of_waiting(message, is_past_hope=verdict.has_failed))
+            await self._rest(STARTING, "until the primary is ready")
+        return False
+
+    async def _route_to_primary(self, promoted: Revision) -> None:
+        """Routes, the time the mesh needs to learn them, and only then the target to zero."""
+        await self._establish("route to the primary")
+        await workflow.sleep(self._delay, summary="the mesh learns the routes")
+        seen = await self._observe()
+        if self._wishes.abort is not None or self._is_leaving:
+            return
+        if seen.primary is None or not seen.primary.is_serving:
+            return  # the next turn begins again; the target still serves
+        request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now())
+        await workflow.execute_activity_method(
+            ScalingActivities.scale_target, request, summary="target to zero", **TRAFFIC
+        )
+        self._is_initialised = True
+        last = promoted
+        if seen.target is not None and checksum(seen.target.revision) == seen.primary.last_applied:
+            last = seen.target.revision
+        told = told_of_initialisation(self.spec)
+        self._become(phase=Phase.INITIALIZED, last_promoted=promoted, last_applied=last, message=told.message)
+        self._tell(told)
+
+    async def _stop_initialising(self, person: Person) -> None:
+        """Abort: the target keeps serving, nothing was scaled to zero; `restart` begins again."""
+        self._become(
+            phase=Phase.FAILED, outcome=Outcome.ABORTED, message=f"Initialisation aborted by {person.who}"
+        )
+        await workflow.wait_condition(lambda: self._wishes.restart is not None or self._is_leaving)
+        self._wishes = Wishes()
+
+    def _adopt_halted(self, seen: Observation) -> None:
+        """A promotion was cut off: the weights stay as they are, and a person decides."""
+        assert seen.primary is not None  # noqa: S101 — narrows for the type checker; the caller has looked
+        self._is_initialised = True
+        self._become(
+            phase=Phase.FAILED,
+            outcome=Outcome.HALTED,
+            traffic_weight=seen.routes.canary if seen.routes else 0,
+            last_promoted=seen.primary.revision,
+            last_applied=seen.target.revision if seen.target else None,
+            message=(
+                f"The promotion of {self.spec.target.name}.{self.spec.namespace} was cut off: "
+                "restart promotes again, abort puts the promoted version back"
+            ),
+        )

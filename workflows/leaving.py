@@ -1,0 +1,42 @@
+"""A canary's end: the way out brings the workload back as it was, without a request that fails."""
+
+from temporalio import workflow
+from temporalio.exceptions import ActivityError
+
+from activities.cluster.removal import RemovalActivities, RemovalRequest
+from canary.status import Phase
+from canary.telling import told_of_leaving
+from workflows.contract import Registration
+from workflows.entity import CanaryEntity
+from workflows.options import REMOVAL
+
+
+class LeavingCanary(CanaryEntity):
+    """The part of a canary that takes it out."""
+
+    async def _take_out(self) -> None:
+        """Target, routes, the time the mesh needs, and then what was made is deleted."""
+        self._become(phase=Phase.TERMINATING, message="Bringing the workload back as it was")
+        self._tell(told_of_leaving(self.spec, is_over=False))
+        request = RemovalRequest(spec=self.spec, decided_at=workflow.now())
+        try:
+            await workflow.execute_activity_method(
+                RemovalActivities.restore_target, request, summary="target to the primary's size", **REMOVAL
+            )
+            await workflow.execute_activity_method(
+                RemovalActivities.restore_routes,
+                request,
+                summary="Service and routes as they were",
+                **REMOVAL,
+            )
+            await workflow.sleep(self._delay, summary="the mesh forgets the primary")
+            await workflow.execute_activity_method(
+                RemovalActivities.remove_objects, request, summary="delete what was made", **REMOVAL
+            )
+            self._become(message="Taken out; the workload is as it was")
+            self._tell(told_of_leaving(self.spec, is_over=True))
+        except ActivityError as error:
+            self._become(message=f"Left behind in {self.spec.cluster}: {error.cause or error}")
+        await self._tell_watch(
+            Registration(canary=self.spec.tail, namespace=self.spec.namespace, remove=True)
+        )

@@ -1,0 +1,156 @@
+"""A canary's rollouts: one child workflow each, awaited, accompanied, and recovered when it was cut off."""
+
+from typing import Any
+
+from temporalio import workflow
+from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.workflow import ParentClosePolicy
+
+from activities.runs import Abandoned, RunActivities
+from canary.idle import Resume
+from canary.observation import Observation
+from canary.status import Outcome, Person, Phase, Revision, RolloutStatus, Wishes
+from canary.transition import begin, first_phase, resumed
+from workflows import display
+from workflows.contract import (
+    QUEUE,
+    ROLLOUT_WORKFLOW,
+    UPDATE_SPEC,
+    Command,
+    RolloutStart,
+    Verb,
+    rollout_id,
+)
+from workflows.initialising import InitialisingCanary
+from workflows.options import ENTITY, TASK
+
+
+class RollingCanary(InitialisingCanary):
+    """The part of a canary that rolls revisions out."""
+
+    def _start_of(self, revision: Revision, seen: Observation) -> RolloutStart:
+        return RolloutStart(
+            spec=self.spec,
+            revision=revision,
+            promoted=self._status.last_promoted or revision,
+            primary_size=seen.primary.available if seen.primary else 1,
+            scale_down_delay=self._delay,
+            phase_before=self._status.phase,
+            expired_cookie=self._status.expired_cookie,
+        )
+
+    def _resumption(self, decision: Resume, seen: Observation) -> RolloutStart:
+        """A rollout that goes on with the traffic where it is."""
+        start = self._start_of(decision.revision, seen)
+        weight = seen.routes.canary if seen.routes else 0
+        size = seen.target.available if seen.target else start.primary_size
+        begun = begin(self.spec, start.revision, start.promoted, size, workflow.now())
+        status = resumed(self.spec, begun, weight)
+        if decision.abort is not None:
+            status = status.model_copy(update={"phase": Phase.PROMOTING})
+        return start.model_copy(update={"status": status, "wishes": Wishes(abort=decision.abort)})
+
+    async def _roll_out(self, start: RolloutStart) -> None:
+        """Run one rollout to its end, whatever that is, and learn from it."""
+        self._wishes = Wishes()
+        self._become(
+            phase=start.status.phase if start.status else first_phase(self.spec),
+            last_applied=start.revision,
+            outcome=None,
+            mendings=0,
+            message=f"Rolling out {start.revision.template}",
+        )
+        try:
+            self._rollout = await self._start_rollout(start)
+        except WorkflowAlreadyStartedError:
+            await self._end_orphan()
+            return
+        ended: RolloutStatus | None
+        try:
+            ended = await self._accompany(self._rollout)
+        except ChildWorkflowError as error:
+            ended = _failed_status(error)
+        self._rollout = None
+        if ended is None:
+            await self._recover()
+        else:
+            self._learn(ended)
+
+    async def _start_rollout(self, start: RolloutStart) -> workflow.ChildWorkflowHandle[Any, RolloutStatus]:
+        return await workflow.start_child_workflow(
+            ROLLOUT_WORKFLOW,
+            start,
+            id=rollout_id(self.spec.tail),
+            task_queue=QUEUE,
+            task_timeout=TASK,
+            parent_close_policy=ParentClosePolicy.ABANDON,
+            search_attributes=display.identity(self.spec),
+            static_summary=f"{self.spec.tail} to {start.revision.template}",
+            result_type=RolloutStatus,
+        )
+
+    async def _accompany(self, rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus]) -> RolloutStatus:
+        """Await the rollout; meanwhile pass on a changed document and the wish to leave."""
+        told: list[str] = []
+        while not rollout.done():
+            await workflow.wait_condition(
+                lambda: rollout.done() or self._has_new_spec or (self._is_leaving and not told)
+            )
+            if self._has_new_spec and not rollout.done():
+                self._has_new_spec = False
+                await rollout.signal(UPDATE_SPEC, self.spec)
+            if self._is_leaving and not told and not rollout.done():
+                command = Command(who="durable-canary", reason="the canary is deleted")
+                told.append(command.reason)
+                await rollout.signal(Verb.ABORT, command.model_dump(mode="json"))
+        return await rollout
+
+    def _learn(self, ended: RolloutStatus) -> None:
+        changes: dict[str, Any] = {
+            "phase": ended.phase,
+            "outcome": ended.outcome,
+            "failed_checks": ended.failed_checks,
+            "iterations": ended.iterations,
+            "canary_weight": ended.canary_weight,
+            "traffic_weight": ended.traffic_weight,
+            "last_applied": ended.revision,
+            "expired_cookie": ended.expired_cookie,
+            "message": ended.message,
+        }
+        if ended.outcome is Outcome.PROMOTED:
+            changes["last_promoted"] = ended.revision
+        if ended.outcome is Outcome.REVERTED:
+            changes["last_applied"] = self._status.last_promoted
+        self._become(**changes)
+
+    async def _recover(self) -> None:
+        """The rollout was terminated: before its promotion all traffic goes back, after that we hold."""
+        seen = await self._observe()
+        if seen.primary is not None and seen.primary.promoting:
+            self._adopt_halted(seen)
+            return
+        weight = seen.routes.canary if seen.routes else 0
+        revision = self._status.last_applied or Revision(template="")
+        start = self._start_of(revision, seen)
+        begun = begin(self.spec, revision, start.promoted, start.primary_size, workflow.now())
+        person = Person(who="durable-canary", reason="the rollout was terminated", at=workflow.now())
+        status = resumed(self.spec, begun, weight)
+        await self._roll_out(start.model_copy(update={"status": status, "wishes": Wishes(abort=person)}))
+
+    async def _end_orphan(self) -> None:
+        """A rollout of this target that nobody waits for is asked to end, and waited for."""
+        command = Command(who="durable-canary", reason="nobody waits for this rollout")
+        orphan = Abandoned(
+            workflow=rollout_id(self.spec.tail), signal=Verb.ABORT, argument=command.model_dump(mode="json")
+        )
+        await workflow.execute_activity_method(
+            RunActivities.end_orphan, orphan, summary="no rollout without its canary", **ENTITY
+        )
+
+
+def _failed_status(error: ChildWorkflowError) -> RolloutStatus | None:
+    """The final status of a rollout that ended by our own rules; None if it was cut off."""
+    cause = error.cause
+    if not isinstance(cause, ApplicationError) or cause.type not in set(Outcome) or not cause.details:
+        return None
+    return RolloutStatus.model_validate(cause.details[0])
