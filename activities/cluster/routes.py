@@ -173,12 +173,14 @@ def _written(spec: CanarySpec, service: str) -> tuple[str, ...]:
 def _weights(spec: CanarySpec, route: Object) -> tuple[Weight, Weight]:
     """Primary's and canary's weight; a single destination gets everything, whatever its weight says."""
     parts = _parts(route)
-    shares = {_host(part): FULL if len(parts) == 1 else int(part.get("weight") or 0) for part in parts}
-    primary, canary = (
-        sum(shares.get(name, 0) for name in _written(spec, service))
-        for service in (spec.service.primary, spec.service.canary)
-    )
-    return primary, canary
+
+    def share(service: str) -> Weight:
+        found = [part for part in parts if _host(part) in _written(spec, service)]
+        if found and len(parts) == 1:
+            return FULL
+        return sum(int(part.get("weight") or 0) for part in found)
+
+    return share(spec.service.primary), share(spec.service.canary)
 
 
 def _is_mirrored(spec: CanarySpec, route: Object) -> bool:

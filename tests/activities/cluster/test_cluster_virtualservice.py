@@ -1,3 +1,5 @@
+"""The VirtualService of every strategy, compared whole with Flagger's."""
+
 import re
 from datetime import timedelta
 from typing import Any
@@ -227,7 +229,7 @@ def test_a_cookie_has_every_attribute_of_the_document() -> None:
         secure=True,
     )
     tail = "; Domain=example.com; HttpOnly; Partitioned; Path=/app; SameSite=Strict; Secure"
-    analysis = {"session_affinity": every, "interval": timedelta(seconds=90)}
+    analysis: dict[str, Any] = {"session_affinity": every, "interval": timedelta(seconds=90)}
     *_, exposed = routes(spec(**analysis), Routing(weight=10, cookie="A", primary_cookie="B"))
     forgetting, _ = routes(spec(**analysis), Routing(expired_cookie="A"))
 
