@@ -6,6 +6,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from tests.activities.cluster.member import Member
+from tests.activities.cluster.story import Story
 
 
 @pytest.fixture
@@ -16,3 +17,8 @@ async def member() -> AsyncIterator[Member]:
         yield Member(server, kube, client)
     await client.close()  # type: ignore[no-untyped-call]
     await server.stop()
+
+
+@pytest.fixture
+def story(member: Member) -> Story:
+    return Story(member)

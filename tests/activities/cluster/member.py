@@ -1,7 +1,8 @@
 """A member cluster to write to: the sandbox's API server, the engine's client, and somebody with kubectl."""
 
+import asyncio
 import json
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import paths
 from activities.cluster.api import ClusterApi, ClusterSettings, ClusterUnreachableError
+from canary.application import ClusterRef
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef, WorkloadKind
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import ApiError, KubeClient, PatchKind
@@ -43,6 +45,9 @@ class Member:
     async def get(self, name: str) -> ClusterApi:
         assert name == "member1"
         return self.api
+
+    async def attach(self, cluster: ClusterRef) -> None:
+        raise AssertionError(f"{cluster.name} is to be attached to")
 
     async def run(self, act: Callable[..., Any], *arguments: Any) -> Any:
         """Run an activity as a worker does."""
@@ -84,10 +89,18 @@ class Member:
         found = await self.kube.get("/_sandbox/requests", since=str(since))
         return [entry for entry in found["requests"] if entry["userAgent"] == "durable-canary"]
 
-    async def held(self) -> list[str]:
-        """The requests that a fault holds back."""
-        found = await self.kube.get("/_sandbox/requests")
-        return [f"{entry['method']} {entry['path']}" for entry in found["held"]]
+    async def holds(self) -> bool:
+        """Whether a fault holds a request back."""
+        return bool((await self.kube.get("/_sandbox/requests"))["held"])
+
+    async def is_free(self) -> bool:
+        return not await self.holds()
+
+    async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until the cluster is so."""
+        async with asyncio.timeout(10):
+            while not await condition():
+                await asyncio.sleep(0.01)  # the server is asked: there is nothing here that could ring
 
 
 def spec(kind: WorkloadKind = WorkloadKind.DEPLOYMENT, **fields: Any) -> CanarySpec:

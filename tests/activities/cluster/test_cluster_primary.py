@@ -2,96 +2,18 @@
 
 import contextlib
 import copy
-from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import configs, marks, records
 from activities.cluster.api import ClusterUnreachableError
-from activities.cluster.observation import ObservationActivities
-from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
-from activities.cluster.traffic import Written
 from canary.spec import CanarySpec, TargetRef, WorkloadKind
-from canary.status import Outcome, Revision
 from tests.activities.cluster.member import WORKLOADS, Member, Object, given, recorded, spec
+from tests.activities.cluster.story import Story, config, secret, using
 
-T0 = datetime(2026, 1, 1, tzinfo=UTC)
 CONTENT = ("spec", "data", "binaryData", "type", "immutable")
 DAEMON_SET = spec(WorkloadKind.DAEMON_SET)
-
-
-class Story:
-    """One canary's primary, act by act."""
-
-    def __init__(self, member: Member, wanted: CanarySpec | None = None) -> None:
-        self.member = member
-        self.spec = wanted or spec()
-        self.kind = str(self.spec.target.kind)
-        self.activities = PrimaryActivities(member)
-        self.moments = 0
-
-    async def begin(self, recording: str = "canary") -> Revision:
-        await self.member.add(*given(recording, *WORKLOADS))
-        return await self.create()
-
-    async def create(self) -> Revision:
-        revision: Revision = await self.member.run(self.activities.create_primary, self.spec)
-        return revision
-
-    def later(self) -> datetime:
-        self.moments += 1
-        return T0 + timedelta(seconds=self.moments)
-
-    async def revision(self) -> Revision:
-        seen = await self.member.run(ObservationActivities(self.member).observe, self.spec)
-        assert seen.target is not None
-        revision: Revision = seen.target.revision
-        return revision
-
-    async def request(self) -> PromoteRequest:
-        return PromoteRequest(spec=self.spec, revision=await self.revision(), decided_at=self.later())
-
-    async def promote(self) -> Written:
-        written: Written = await self.member.run(self.activities.promote, await self.request())
-        return written
-
-    async def restore(self) -> Written:
-        written: Written = await self.member.run(self.activities.restore_primary, await self.request())
-        return written
-
-    async def conclude(self, outcome: Outcome = Outcome.PROMOTED) -> None:
-        request = ConcludeRequest(
-            spec=self.spec, revision=await self.revision(), outcome=outcome, decided_at=self.later()
-        )
-        await self.member.run(self.activities.conclude, request)
-
-    async def roll(self) -> None:
-        assert await self.promote() is Written.DONE
-        await self.conclude()
-
-    async def release(self, image: str) -> None:
-        container = {"name": "podinfod", "image": image}
-        body = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        await self.member.change(self.kind, "podinfo", body, "strategic")
-
-    async def configure(self, color: str, name: str = "podinfo-env") -> None:
-        await self.member.change("ConfigMap", name, {"data": {"color": color}})
-
-    async def primary(self) -> Object:
-        return await self.member.read(self.kind, "podinfo-primary")
-
-    async def image(self) -> str:
-        return str((await self.primary())["spec"]["template"]["spec"]["containers"][0]["image"])
-
-    async def color(self, name: str = "podinfo-env-primary") -> str:
-        return str((await self.member.read("ConfigMap", name))["data"]["color"])
-
-
-@pytest.fixture
-def story(member: Member) -> Story:
-    return Story(member)
 
 
 def bare(found: Object) -> Object:
@@ -222,30 +144,6 @@ async def test_every_kind_of_reference_is_rewritten(member: Member) -> None:
     assert len(used) == 10
     assert len([name for name in await member.names("ConfigMap") if name.endswith("-primary")]) == 4
     assert len([name for name in await member.names("Secret") if name.endswith("-primary")]) == 4
-
-
-def config(name: str, color: str = "red", **fields: Any) -> Object:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": name},
-        "data": {"color": color},
-    } | fields
-
-
-def secret(name: str, **fields: Any) -> Object:
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "data": {"k": "dg=="}} | fields
-
-
-def using(*names: str, **reference: Any) -> Object:
-    """The recorded Deployment with nothing but these ConfigMaps as its environment."""
-    (body,) = given("canary", "Deployment")
-    pod = body["spec"]["template"]["spec"]
-    pod.pop("volumes")
-    container = {"name": "podinfod", "image": "podinfo:1"}
-    sources = [{"configMapRef": {"name": name, **reference}} for name in names]
-    pod["containers"] = [container | {"envFrom": sources}]
-    return body
 
 
 async def test_an_optional_config_that_is_missing_is_left_out(member: Member) -> None:
