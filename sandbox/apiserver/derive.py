@@ -41,7 +41,7 @@ ROOTS = (
         "V1PodDisruptionBudget",
         "V1CustomResourceDefinition",
     ),
-    *("V1ClusterRoleBinding", "V1ClusterRole", "V1RoleBinding", "V1Role"),
+    *("V1ClusterRoleBinding", "V1ClusterRole", "V1RoleBinding", "V1Role", "V1SelfSubjectAccessReview"),
 )
 SCALARS = {
     "str": "string",

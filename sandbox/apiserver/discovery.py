@@ -85,12 +85,18 @@ def _main(resource: Resource) -> Object:
         "singularName": resource.singular,
         "namespaced": resource.namespaced,
         "kind": resource.kind,
-        "verbs": list(_CUSTOM_VERBS if resource.is_custom else MAIN_VERBS),
+        "verbs": _verbs(resource),
         "shortNames": list(resource.short_names),
         "categories": list(resource.categories),
         "storageVersionHash": base64.b64encode(digest).decode(),
     }
     return {key: value for key, value in found.items() if value not in ([], None)}
+
+
+def _verbs(resource: Resource) -> list[str]:
+    if resource.answered:
+        return ["create"]
+    return list(_CUSTOM_VERBS if resource.is_custom else MAIN_VERBS)
 
 
 def _sub(resource: Resource, sub: str) -> Object:

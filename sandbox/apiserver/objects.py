@@ -57,6 +57,11 @@ class Objects:
         owners.update(self._empty(resource), obj, schema, self._writer(resource, options, "Update"))
         return Answer(self._store_new(resource, obj, owners, options), warnings, is_new=True)
 
+    def answer(self, place: Place, body: Any, status: Object, options: Options) -> Answer:
+        """Give back what was sent with a status, and keep nothing."""
+        obj, warnings = self._read(place.resource, body, options)
+        return Answer({**obj, "status": status}, warnings, is_new=True)
+
     def update(self, place: Place, body: Any, options: Options) -> Answer:
         """Replace an object by what was sent."""
         resource = place.resource

@@ -31,6 +31,7 @@ class Resource:
     upserts: bool = False  # PUT creates
     free_update: bool = True  # PUT needs no resourceVersion
     stored: bool = True  # the version that the objects are kept in
+    answered: bool = False  # what is created is answered at once, and not kept
     deprecated: str = ""  # a warning that goes with every answer
     custom: dict[str, Any] = field(default_factory=dict)  # the version of a CustomResourceDefinition
 
@@ -68,6 +69,7 @@ apps/v1 replicasets ReplicaSet short=rs all grows sub=status,scale select=status
 apps/v1 statefulsets StatefulSet short=sts all grows sub=status,scale
 autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler type=V2HorizontalPodAutoscaler short=hpa all sub=status
 autoscaling/v1 horizontalpodautoscalers HorizontalPodAutoscaler short=hpa all sub=status other
+authorization.k8s.io/v1 selfsubjectaccessreviews SelfSubjectAccessReview cluster answered
 batch/v1 jobs Job all grows sub=status select=status.successful
 coordination.k8s.io/v1 leases Lease upserts locked
 discovery.k8s.io/v1 endpointslices EndpointSlice grows
@@ -117,6 +119,7 @@ def _builtin(line: str) -> Resource:
         upserts="upserts" in said,
         free_update="locked" not in said,
         stored="other" not in said,
+        answered="answered" in said,
         deprecated=_DEPRECATED.get(plural, ""),
     )
 

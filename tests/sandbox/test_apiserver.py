@@ -385,3 +385,56 @@ async def test_the_data_of_a_revision_is_owned_as_a_whole(client: KubeClient) ->
     found = await client.apply(f"{APPS}/controllerrevisions/r", body, manager="git")
 
     assert found["metadata"]["managedFields"][0]["fieldsV1"] == {"f:data": {}, "f:revision": {}}
+
+
+async def test_everybody_may_do_everything(client: KubeClient) -> None:
+    path = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+    asked = {"resourceAttributes": {"verb": "patch", "group": "apps", "resource": "deployments"}}
+    answer = await client.create(path, {"spec": asked})
+
+    assert (answer["kind"], answer["spec"], answer["status"]) == (
+        *("SelfSubjectAccessReview", asked),
+        {"allowed": True},
+    )
+    with pytest.raises(ApiError) as failure:
+        await client.list(path)
+    assert failure.value.status == 405
+    found = await client.get("/apis/authorization.k8s.io/v1")
+    assert [one["verbs"] for one in found["resources"]] == [["create"]]
+
+
+@pytest.mark.parametrize(
+    ("path", "spec"),
+    [
+        ("/apis/policy/v1/namespaces/default/poddisruptionbudgets", {"minAvailable": 1}),
+        ("/apis/networking.k8s.io/v1/namespaces/default/networkpolicies", {"policyTypes": ["Ingress"]}),
+    ],
+)
+async def test_objects_that_select_pods_are_listed_with_their_selector(
+    client: KubeClient, path: str, spec: dict[str, Any]
+) -> None:
+    selector = "selector" if "minAvailable" in spec else "podSelector"
+    spec |= {selector: {"matchLabels": {"app": "web"}}}
+    await client.create(path, {"metadata": {"name": "web"}, "spec": spec})
+    found = await client.list(path)
+
+    assert [one["spec"][selector]["matchLabels"] for one in found["items"]] == [{"app": "web"}]
+
+
+async def test_a_kind_that_nobody_defined_is_not_there(client: KubeClient) -> None:
+    with pytest.raises(ApiError) as failure:
+        await client.list("/apis/monitoring.coreos.com/v1/namespaces/default/podmonitors")
+
+    assert failure.value.status == 404
+
+
+async def test_an_event_is_counted_up_by_a_patch(client: KubeClient) -> None:
+    about = {"kind": "Deployment", "namespace": "default", "name": "web"}
+    await client.create(
+        f"{CORE}/events",
+        {"metadata": {"name": "web.1"}, "involvedObject": about, "reason": "Synced", "count": 1},
+    )
+    await client.patch(f"{CORE}/events/web.1", {"count": 2})
+    found = await client.list(f"{CORE}/events", fieldSelector="involvedObject.name=web")
+
+    assert [(one["reason"], one["count"]) for one in found["items"]] == [("Synced", 2)]

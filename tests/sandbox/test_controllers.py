@@ -443,6 +443,23 @@ async def test_old_revisions_are_kept_up_to_the_limit(client: KubeClient, namesp
     assert images == {"podinfo:3", "podinfo:4"}
 
 
+async def test_what_is_paused_is_scaled_and_not_rolled(client: KubeClient, namespace: str, web: str) -> None:
+    await client.patch(web, {"spec": {"replicas": 0}})
+    await _complete(client, web, 0)
+    await client.patch(web, {"spec": {"paused": True, **_spec("podinfo:2")}}, kind="strategic")
+    await client.patch(web, {"spec": {"replicas": 3}})
+    found = await _until(client, web, lambda found: found["status"].get("availableReplicas", 0) == 3)
+    pods = (await client.list(_pods(namespace)))["items"]
+
+    assert {one["spec"]["containers"][0]["image"] for one in pods} == {"podinfo:1"}
+    assert found["status"].get("updatedReplicas", 0) == 0
+    conditions = [(one["status"], one["reason"]) for one in found["status"]["conditions"]]
+    assert ("Unknown", "DeploymentPaused") in conditions
+
+    await client.patch(web, {"spec": {"paused": False}})
+    await _complete(client, web, 3)
+
+
 async def test_replicas_are_available_only_after_min_ready_seconds(client: KubeClient, web: str) -> None:
     def is_ready(found: Object) -> bool:
         return bool(found["status"].get("readyReplicas") == 3)
