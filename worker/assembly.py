@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.analysis import AnalysisActivities
-from activities.cluster.api import Clusters
+from activities.cluster.examination import ExaminationActivities, ListedClusters
 from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import PreflightActivities
@@ -37,9 +37,16 @@ from workflows.application import ApplicationWorkflow
 from workflows.canary import CanaryWorkflow
 from workflows.cluster_watch import ClusterWatchWorkflow
 from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE
+from workflows.doctor import DoctorWorkflow
 from workflows.rollout import RolloutWorkflow
 
-WORKFLOWS: Sequence[type] = (ApplicationWorkflow, CanaryWorkflow, RolloutWorkflow, ClusterWatchWorkflow)
+WORKFLOWS: Sequence[type] = (
+    ApplicationWorkflow,
+    CanaryWorkflow,
+    RolloutWorkflow,
+    ClusterWatchWorkflow,
+    DoctorWorkflow,
+)
 CACHED_WORKFLOWS = 5000
 """More than a worker has live workflows: below that, every check replays a history."""
 STICKY = timedelta(seconds=2)
@@ -65,7 +72,7 @@ class Activities:
 
 
 def build_activities(
-    settings: WorkerSettings, clusters: Clusters, client: Client, kubectl: Path, stack: AsyncExitStack
+    settings: WorkerSettings, clusters: ListedClusters, client: Client, kubectl: Path, stack: AsyncExitStack
 ) -> Activities:
     """Build every adapter; *stack* closes what they hold."""
     observation = ObservationActivities(clusters)
@@ -76,12 +83,8 @@ def build_activities(
     stack.push_async_callback(verified.aclose)
     stack.push_async_callback(unverified.aclose)
     webhooks = Webhooks(reach, verified, unverified, _now)
-    analysis = AnalysisActivities(
-        observation,
-        webhooks,
-        Prometheus(reach, ClusterSecrets(clusters), threads),
-        _now,
-    )
+    prometheus = Prometheus(reach, ClusterSecrets(clusters), threads)
+    analysis = AnalysisActivities(observation, webhooks, prometheus, _now)
     entities, runs = EntityActivities(client), RunActivities(client)
     source = SourceActivities(clusters, settings.cache, kubectl)
     short = [
@@ -92,6 +95,7 @@ def build_activities(
         InitialisationActivities(clusters),
         RemovalActivities(clusters),
         PreflightActivities(clusters),
+        ExaminationActivities(clusters, prometheus, reach, verified),
         entities,
         runs,
     ]

@@ -154,16 +154,23 @@ class ConfiguredClusters:
         entry = self._entries.get(name)
         if entry is None:
             return await self._connect_attached(name, configuration)
+        try:
+            await self._configure(entry, configuration)
+        except config.ConfigException as error:
+            raise UnknownClusterError(name, f"its way in cannot be read: {error}") from error
+        return ClusterApi(self._settings[name], ApiClient(configuration))
+
+    async def _configure(self, entry: ClusterEntry, configuration: Configuration) -> None:
+        """Read how a cluster of the file is reached: its kubeconfig, else the service account here."""
         if entry.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-        else:
-            await config.load_kube_config(  # type: ignore[no-untyped-call]
-                str(self._folder / entry.kubeconfig),
-                context=entry.context,
-                client_configuration=configuration,
-                persist_config=False,
-            )
-        return ClusterApi(self._settings[name], ApiClient(configuration))
+            return
+        await config.load_kube_config(  # type: ignore[no-untyped-call]
+            str(self._folder / entry.kubeconfig),
+            context=entry.context,
+            client_configuration=configuration,
+            persist_config=False,
+        )
 
     async def _connect_attached(self, name: str, configuration: Configuration) -> ClusterApi:
         if HOST not in self._entries:

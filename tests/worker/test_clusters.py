@@ -200,3 +200,19 @@ def test_names_an_authority_that_cannot_be_read(tmp_path: Path, content: bytes |
 
     with pytest.raises(ClustersFileError, match=r"^clusters\.a\.prometheusCA: .*/ca\.pem: no certificates"):
         ConfiguredClusters(tmp_path / "clusters.yaml")
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        pytest.param("{kubeconfig: ./nothing}", id="no kubeconfig"),
+        pytest.param("{kubeconfig: ./kubeconfig, context: nowhere}", id="no such context"),
+        pytest.param("{}", id="no service account here"),
+    ],
+)
+async def test_a_way_in_that_cannot_be_read_is_named(server: ApiServer, tmp_path: Path, entry: str) -> None:
+    (tmp_path / "kubeconfig").write_text(text(kubeconfig(server.url), tmp_path))
+    (tmp_path / "clusters.yaml").write_text(f"clusters:\n  a: {entry}\n")
+
+    with pytest.raises(UnknownClusterError, match="Cluster a is not known here: its way in cannot be read: "):
+        await ConfiguredClusters(tmp_path / "clusters.yaml").get("a")
