@@ -62,12 +62,12 @@ def lint(
     ] = None,
 ) -> None:
     """Name every mistake in documents, without asking anyone."""
-    from starter import apply, documents
+    from starter import documents
 
-    loaded = documents.load(files, cluster)
-    for finding in loaded.findings:
+    findings = documents.lint(files, cluster)
+    for finding in findings:
         print(finding)
-    if not apply.is_valid(loaded):
+    if any(not finding.is_warning for finding in findings):
         raise typer.Exit(Exit.USAGE)
 
 

@@ -37,7 +37,17 @@ def bomb() -> str:
     return "\n".join(lines)
 
 
-@pytest.mark.parametrize("names", [("canary", "fleet"), ("flagger-canary", "metric-template")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("canary", "fleet"),
+        ("ab-testing", "fleet"),
+        ("flagger-canary", "metric-template"),
+        ("blue-green",),
+        ("session-affinity",),
+        ("gates-and-alerts",),
+    ],
+)
 def test_the_examples_have_no_mistake(names: tuple[str, ...]) -> None:
     assert lint([str(EXAMPLES / f"{name}.yaml") for name in names]) == []
 
