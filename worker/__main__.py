@@ -15,6 +15,7 @@ from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
 from worker.assembly import build_activities, build_workers
 from worker.clusters import ClustersFileError, ConfiguredClusters
+from worker.herald import listening
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
@@ -45,6 +46,8 @@ async def serve(settings: WorkerSettings) -> None:
         stack.push_async_callback(clusters.close)
         kubectl = Path(sys.executable).with_name("kubectl")
         activities = build_activities(settings, clusters, client, kubectl, stack)
+        herald = await stack.enter_async_context(activities.herald)
+        stack.enter_context(listening(herald))
         for worker in build_workers(client, settings, activities):
             await stack.enter_async_context(worker)
         logger.info("ready")
@@ -56,6 +59,8 @@ def main() -> None:
     """Serve; leaves by `os._exit`, for a Temporal client may abort the interpreter's own exit."""
     settings = WorkerSettings()
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    for handler in logging.getLogger().handlers:
+        handler.setLevel(settings.log_level)  # what listens to workflows hears more than is printed
     code = 0
     try:
         asyncio.run(serve(settings))

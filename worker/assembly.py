@@ -12,7 +12,9 @@ import httpx
 from temporalio.client import Client
 from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
+from activities.alerts import AlertActivities
 from activities.analysis import AnalysisActivities
+from activities.cluster.events import Events
 from activities.cluster.examination import ExaminationActivities, ListedClusters
 from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.observation import ObservationActivities
@@ -31,6 +33,7 @@ from activities.reports import ReportActivities
 from activities.runs import RunActivities
 from activities.source.delivery import SourceActivities
 from activities.webhooks import Webhooks
+from worker.herald import EventHooks, Herald
 from worker.runner import build_runner
 from worker.settings import WorkerSettings
 from workflows.application import ApplicationWorkflow
@@ -64,11 +67,12 @@ GRACE = timedelta(seconds=10)
 
 @dataclass(frozen=True)
 class Activities:
-    """The activities of each queue."""
+    """The activities of each queue, and who tells on what workflows announce."""
 
     short: Sequence[Callable[..., Any]]
     checks: Sequence[Callable[..., Any]]
     watches: Sequence[Callable[..., Any]]
+    herald: Herald
 
 
 def build_activities(
@@ -83,7 +87,8 @@ def build_activities(
     stack.push_async_callback(verified.aclose)
     stack.push_async_callback(unverified.aclose)
     webhooks = Webhooks(reach, verified, unverified, _now)
-    prometheus = Prometheus(reach, ClusterSecrets(clusters), threads)
+    secrets = ClusterSecrets(clusters)
+    prometheus = Prometheus(reach, secrets, threads)
     analysis = AnalysisActivities(observation, webhooks, prometheus, _now)
     entities, runs = EntityActivities(client), RunActivities(client)
     source = SourceActivities(clusters, settings.cache, kubectl)
@@ -102,9 +107,14 @@ def build_activities(
     return Activities(
         short=_methods(*short),
         checks=_methods(
-            analysis, GateActivities(observation, webhooks, _now), source, ReportActivities(settings.reports)
+            analysis,
+            GateActivities(observation, webhooks, _now),
+            AlertActivities(reach, secrets, verified),
+            source,
+            ReportActivities(settings.reports),
         ),
         watches=_methods(WatchActivities(clusters, client)),
+        herald=Herald(Events(clusters), EventHooks(webhooks)),
     )
 
 
