@@ -28,6 +28,8 @@ class Workload(Stored):
     """Of a primary: the template hash that is being promoted, if that has not ended."""
     outcome: str = ""
     """Of a primary: how its last rollout ended."""
+    is_paused: bool = False
+    """Somebody else has set `spec.paused`: what is written into its template is not run."""
     last_applied: str = ""
     """Of a primary: the checksum of the revision that was rolled out last."""
 

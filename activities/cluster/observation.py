@@ -1,7 +1,6 @@
 """Looking at a canary: its two workloads and its routes, as they stand."""
 
 import asyncio
-import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -43,7 +42,7 @@ class ObservationActivities:
 
 
 async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Workload:
-    template = target["spec"]["template"]
+    template = (target.get("spec") or {}).get("template") or {}
     tracked = await configs.read_configs(api, spec.namespace, template)
     return read_workload(spec.target.kind, target).model_copy(
         update={"revision": revision_of(target, configs.hashes(tracked))}
@@ -52,12 +51,14 @@ async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Wor
 
 def revision_of(target: Object, config_hashes: dict[str, str]) -> Revision:
     """What a target runs; a DaemonSet's scale-to-zero selector and what says nothing are no part of it."""
-    return Revision(template=template_hash(target["spec"]["template"]), configs=config_hashes)
+    return Revision(
+        template=template_hash((target.get("spec") or {}).get("template") or {}), configs=config_hashes
+    )
 
 
 def read_workload(kind: WorkloadKind, found: Object) -> Workload:
     """Read a workload's counters; absent ones are zero."""
-    metadata, spec, status = found["metadata"], found["spec"], found.get("status") or {}
+    metadata, spec, status = found["metadata"], found.get("spec") or {}, found.get("status") or {}
     common = {
         "name": metadata["name"],
         "uid": metadata.get("uid", ""),
@@ -81,18 +82,16 @@ def read_workload(kind: WorkloadKind, found: Object) -> Workload:
         available=status.get("availableReplicas", 0),
         ready=status.get("readyReplicas", 0),
         has_exceeded_deadline=_exceeded(status),
+        is_paused=bool(spec.get("paused")) and marks.PAUSED not in _notes(found),
     )
 
 
 def read_primary(kind: WorkloadKind, found: Object) -> Workload:
-    """Read the primary, with what it was last promoted to."""
-    notes = found["metadata"].get("annotations") or {}
-    promoted = Revision(
-        template=notes.get(marks.PROMOTED, ""), configs=json.loads(notes.get(marks.CONFIGS) or "{}")
-    )
+    """Read the primary, with what it was last promoted to; what cannot be read of that is nothing."""
+    notes = _notes(found)
     return read_workload(kind, found).model_copy(
         update={
-            "revision": promoted,
+            "revision": marks.read_promoted(found["metadata"]) or Revision(template=""),
             "promoting": notes.get(marks.PROMOTING, ""),
             "outcome": notes.get(marks.OUTCOME, ""),
             "last_applied": notes.get(marks.LAST_APPLIED, ""),
@@ -100,8 +99,12 @@ def read_primary(kind: WorkloadKind, found: Object) -> Workload:
     )
 
 
+def _notes(found: Object) -> dict[str, str]:
+    return found["metadata"].get("annotations") or {}
+
+
 def _exceeded(status: dict[str, Any]) -> bool:
     return any(
-        condition["type"] == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
+        condition.get("type") == "Progressing" and condition.get("reason") == "ProgressDeadlineExceeded"
         for condition in status.get("conditions") or []
     )

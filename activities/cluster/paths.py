@@ -8,6 +8,7 @@ AUTOSCALING = "/apis/autoscaling/v2"
 _PLURALS = {
     "Deployment": (APPS, "deployments"),
     "DaemonSet": (APPS, "daemonsets"),
+    "ReplicaSet": (APPS, "replicasets"),
     "ControllerRevision": (APPS, "controllerrevisions"),
     "Service": (CORE, "services"),
     "ConfigMap": (CORE, "configmaps"),

@@ -1,18 +1,18 @@
-"""The number of the target's pods, fenced like its traffic."""
+"""The number of the target's pods, fenced like its traffic, and the pause that keeps them as judged."""
 
 import asyncio
 from datetime import datetime
-from http import HTTPStatus
 from typing import Any
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks, paths
-from activities.cluster.api import ApiError, ClusterApi, Clusters, Object, Patch
+from activities.cluster.api import ClusterApi, Clusters, Object, Patch
 from activities.cluster.autoscaling import find_autoscaler
-from activities.cluster.guard import guarded
-from activities.cluster.traffic import CONFLICTS, Written
+from activities.cluster.guard import guarded, until_settled
+from activities.cluster.replicasets import runs_its_template
+from activities.cluster.traffic import Written
 from canary.revision import SCALE_TO_ZERO
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
@@ -25,6 +25,10 @@ class ScaleRequest(Stored):
     replicas: int | None
     """None: as many as the primary has, or its autoscaler's minimum."""
     decided_at: datetime
+    is_paused: bool | None = None
+    """Whether a newer template shall wait while these pods are judged; None: as it is.
+
+    It takes effect once all pods are of the present template, and is taken back at zero."""
 
 
 class ScalingActivities:
@@ -37,44 +41,65 @@ class ScalingActivities:
     @guarded
     async def scale_target(self, request: ScaleRequest) -> Written:
         """Bring the target to a size; zero takes its pods away. One that is gone is fine at zero."""
-        spec = request.spec
-        api = await self._clusters.get(spec.cluster)
-        path = paths.one(spec.target.kind, spec.namespace, spec.target.name)
-        for _ in range(CONFLICTS):
-            found = await api.find(path)
-            if found is None and request.replicas == 0:
-                return Written.DONE
-            if found is None:
-                text = f"{spec.target.kind} {spec.target.name} is gone."
-                raise ApplicationError(text, type="NotFound", non_retryable=True)
-            if marks.is_superseded(found["metadata"], request.decided_at):
-                return Written.SUPERSEDED
-            if await _write(api, path, found, await _change(api, request, found)):
-                return Written.DONE
-        raise ApplicationError(f"{path} is being changed all the time.", type="Conflict")
+        api = await self._clusters.get(request.spec.cluster)
+        name = f"{request.spec.target.kind} {request.spec.target.name}"
+        return await until_settled(lambda: _scale(api, request), name)
 
 
-async def _write(api: ClusterApi, path: str, found: Object, body: dict[str, Any]) -> bool:
-    body["metadata"]["resourceVersion"] = found["metadata"]["resourceVersion"]
-    try:
-        await api.patch(path, body, kind=Patch.MERGE)
-    except ApiError as error:
-        if error.status == HTTPStatus.CONFLICT:
-            return False
-        raise
-    return True
+async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
+    spec = request.spec
+    path = paths.one(spec.target.kind, spec.namespace, spec.target.name)
+    found = await api.find(path)
+    if found is None and request.replicas == 0:
+        return Written.DONE
+    if found is None:
+        text = f"{spec.target.kind} {spec.target.name} in namespace {spec.namespace} is gone."
+        raise ApplicationError(text, type="NotFound", non_retryable=True)
+    if marks.is_superseded(found["metadata"], request.decided_at):
+        return Written.SUPERSEDED
+    is_daemon_set = spec.target.kind is WorkloadKind.DAEMON_SET
+    notes: dict[str, Any] = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
+    wanted = _selected(request) if is_daemon_set else await _sized(api, request, found, notes)
+    version = found["metadata"]["resourceVersion"]
+    body = {"metadata": {"resourceVersion": version, "annotations": notes}, "spec": wanted}
+    await api.patch(path, body, kind=Patch.MERGE)
+    return Written.DONE
 
 
-async def _change(api: ClusterApi, request: ScaleRequest, found: Object) -> dict[str, Any]:
-    fence: dict[str, Any] = {"annotations": {marks.DECIDED_AT: marks.stamp(request.decided_at)}}
-    if request.spec.target.kind is WorkloadKind.DAEMON_SET:
-        value = "true" if request.replicas == 0 else None
-        selector = {"nodeSelector": {SCALE_TO_ZERO: value}}
-        return {"metadata": fence, "spec": {"template": {"spec": selector}}}
+def _selected(request: ScaleRequest) -> Object:
+    """A DaemonSet is taken away by a selector that no node fits."""
+    selector = {"nodeSelector": {SCALE_TO_ZERO: "true" if request.replicas == 0 else None}}
+    return {"template": {"spec": selector}}
+
+
+async def _sized(api: ClusterApi, request: ScaleRequest, found: Object, notes: dict[str, Any]) -> Object:
+    present = found["spec"].get("replicas", 1)
     replicas = request.replicas
     if replicas is None:
-        replicas = found["spec"].get("replicas", 1) or await _size_from_zero(api, request.spec)
-    return {"metadata": fence, "spec": {"replicas": replicas}}
+        replicas = present or await _size_from_zero(api, request.spec)
+    is_growing_from_zero = replicas > 0 and present == 0
+    wanted: Object = {"replicas": replicas}
+    is_paused, is_ours = bool(found["spec"].get("paused")), marks.PAUSED in _notes(found)
+    if is_paused and is_growing_from_zero and not await runs_its_template(api, found):
+        raise _paused(request.spec)
+    if replicas == 0 or request.is_paused is False:
+        if is_ours:
+            wanted["paused"] = notes[marks.PAUSED] = None
+    elif request.is_paused and not is_paused and await runs_its_template(api, found):
+        wanted["paused"], notes[marks.PAUSED] = True, "true"
+    return wanted
+
+
+def _paused(spec: CanarySpec) -> ApplicationError:
+    """A paused Deployment that grows runs the template from before its pause."""
+    target = f"{spec.target.kind} {spec.target.name} in namespace {spec.namespace}"
+    remedy = f"kubectl rollout resume deployment/{spec.target.name} -n {spec.namespace}"
+    text = f"{target} is paused and would not run its present template; let it: {remedy}."
+    return ApplicationError(text, type="Paused", non_retryable=True)
+
+
+def _notes(found: Object) -> dict[str, str]:
+    return found["metadata"].get("annotations") or {}
 
 
 async def _size_from_zero(api: ClusterApi, spec: CanarySpec) -> int:

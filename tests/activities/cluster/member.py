@@ -99,8 +99,8 @@ class Member:
     async def until(self, condition: Callable[[], Awaitable[bool]]) -> None:
         """Wait until the cluster is so."""
         async with asyncio.timeout(10):
-            while not await condition():
-                await asyncio.sleep(0.01)  # the server is asked: there is nothing here that could ring
+            while not await condition():  # noqa: ASYNC110 — the server is asked: nothing here could ring
+                await asyncio.sleep(0.01)
 
 
 def spec(kind: WorkloadKind = WorkloadKind.DEPLOYMENT, **fields: Any) -> CanarySpec:

@@ -1,0 +1,247 @@
+"""The target's size and its pause: fenced, and with the sandbox's Deployment controller."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster import marks, paths
+from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from activities.cluster.traffic import Written
+from canary.revision import SCALE_TO_ZERO
+from canary.spec import CanarySpec, WorkloadKind
+from sandbox.controllers import manager
+from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
+from tests.activities.cluster.story import Story
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LATER = NOW + timedelta(seconds=1)
+DAEMON_SET = spec(WorkloadKind.DAEMON_SET)
+
+
+async def scale(
+    member: Member, replicas: int | None, at: datetime = NOW, wanted: CanarySpec | None = None, **fields: Any
+) -> Written:
+    request = ScaleRequest(spec=wanted or spec(), replicas=replicas, decided_at=at, **fields)
+    written: Written = await member.run(ScalingActivities(member).scale_target, request)
+    return written
+
+
+async def target(member: Member) -> Object:
+    found: Object = (await member.read("Deployment", "podinfo"))["spec"]
+    return found
+
+
+async def size(member: Member) -> int:
+    return int((await target(member))["replicas"])
+
+
+@pytest.fixture
+async def deployed(member: Member) -> Member:
+    await member.add(*given("canary", "Deployment"))
+    return member
+
+
+async def test_scales_to_what_was_decided(deployed: Member) -> None:
+    assert await scale(deployed, 0) is Written.DONE
+    assert await size(deployed) == 0
+    assert await scale(deployed, 3, LATER) is Written.DONE
+    assert await size(deployed) == 3
+
+
+async def test_a_target_that_has_pods_keeps_its_size_when_it_is_scaled_up(deployed: Member) -> None:
+    await scale(deployed, None)
+
+    assert await size(deployed) == 2
+
+
+@pytest.mark.parametrize(
+    ("recording", "wanted", "expected"),
+    [
+        pytest.param("canary", spec(), 5, id="as many as the primary"),
+        pytest.param("hpa", spec(), 2, id="its autoscaler's minimum"),
+        pytest.param("hpa", spec(autoscaler="podinfo"), 2, id="its named autoscaler's minimum"),
+    ],
+)
+async def test_scales_up_from_zero(member: Member, recording: str, wanted: CanarySpec, expected: int) -> None:
+    await Story(member, wanted).begin(recording)
+    await member.change("Deployment", "podinfo-primary", {"spec": {"replicas": 5}})
+    await scale(member, 0)
+    await scale(member, None, LATER, wanted)
+
+    assert await size(member) == expected
+
+
+async def test_a_primary_that_is_gone_gives_a_target_of_one(deployed: Member) -> None:
+    await scale(deployed, 0)
+    await scale(deployed, None, LATER)
+
+    assert await size(deployed) == 1
+
+
+async def test_an_earlier_decision_changes_nothing(deployed: Member) -> None:
+    await scale(deployed, 0, LATER)
+
+    assert await scale(deployed, 4, NOW) is Written.SUPERSEDED
+    assert await size(deployed) == 0
+
+
+async def test_a_write_that_hangs_and_arrives_late_changes_nothing(deployed: Member) -> None:
+    await deployed.fault({"do": "hang", "method": "PATCH", "path": "podinfo", "times": 1})
+    late = asyncio.ensure_future(scale(deployed, 4))
+    await deployed.until(deployed.holds)
+    await scale(deployed, 0, LATER)
+    await deployed.fault()
+
+    assert await late is Written.SUPERSEDED
+    assert await size(deployed) == 0
+
+
+async def test_what_somebody_else_writes_meanwhile_is_looked_at_again(deployed: Member) -> None:
+    await deployed.fault({"do": "status", "status": 409, "method": "PATCH", "path": "podinfo", "times": 2})
+
+    assert await scale(deployed, 0) is Written.DONE
+    assert await size(deployed) == 0
+
+
+async def test_a_target_that_changes_all_the_time_is_left_to_temporal(deployed: Member) -> None:
+    await deployed.fault({"do": "status", "status": 409, "method": "PATCH", "path": "podinfo"})
+    with pytest.raises(ApplicationError, match="Deployment podinfo is being changed all the time") as raised:
+        await scale(deployed, 0)
+
+    assert not raised.value.non_retryable
+
+
+async def test_a_target_that_is_gone_is_at_zero(member: Member) -> None:
+    assert await scale(member, 0) is Written.DONE
+    with pytest.raises(ApplicationError, match="Deployment podinfo in namespace default is gone") as raised:
+        await scale(member, 2)
+
+    assert raised.value.non_retryable
+
+
+async def test_a_daemon_set_is_taken_away_by_a_selector_and_comes_back(member: Member) -> None:
+    (body,) = given("daemonset", "DaemonSet")
+    body["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
+    await member.add(body)
+    await scale(member, 0, wanted=DAEMON_SET)
+    away = (await member.read("DaemonSet", "podinfo"))["spec"]["template"]["spec"]["nodeSelector"]
+    await scale(member, None, LATER, DAEMON_SET)
+    back = (await member.read("DaemonSet", "podinfo"))["spec"]["template"]["spec"]["nodeSelector"]
+
+    assert away == {"disk": "ssd", SCALE_TO_ZERO: "true"}
+    assert back == {"disk": "ssd"}
+
+
+@pytest.fixture
+async def alive(deployed: Member) -> AsyncIterator[Member]:
+    """A cluster whose controllers run."""
+    running = asyncio.ensure_future(manager.run(deployed.kube))
+    await deployed.until(lambda: has_pods_of(deployed, "podinfo:1", 2))
+    yield deployed
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running
+
+
+async def has_pods_of(member: Member, image: str, count: int) -> bool:
+    """Whether the ReplicaSet of an image is to have so many pods, and its Deployment has been looked at."""
+    found = await member.all("ReplicaSet")
+    sizes = {
+        item["spec"]["template"]["spec"]["containers"][0]["image"]: item["spec"]["replicas"] for item in found
+    }
+    deployment = await member.read("Deployment", "podinfo")
+    is_observed = deployment["status"].get("observedGeneration") == deployment["metadata"]["generation"]
+    return sizes.get(image, 0) == count and is_observed
+
+
+async def has_a_set_of(member: Member, image: str) -> bool:
+    images = [
+        item["spec"]["template"]["spec"]["containers"][0]["image"] for item in await member.all("ReplicaSet")
+    ]
+    return image in images
+
+
+async def under_analysis(member: Member, image: str = "podinfo:2") -> None:
+    """Bring a new revision up, paused, as a rollout does."""
+    await scale(member, 0)
+    await member.until(lambda: has_pods_of(member, "podinfo:1", 0))
+    await Story(member).release(image)
+    await member.until(lambda: has_a_set_of(member, image))
+    await scale(member, 3, is_paused=True)
+    await member.until(lambda: has_pods_of(member, image, 3))
+
+
+async def test_a_target_under_analysis_does_not_run_what_is_pushed(alive: Member) -> None:
+    await under_analysis(alive)
+    await Story(alive).release("podinfo:3")
+    await alive.until(lambda: has_pods_of(alive, "podinfo:2", 3))
+    paused = await target(alive)
+    before = await has_a_set_of(alive, "podinfo:3")
+    await scale(alive, None, LATER, is_paused=False)
+    await alive.until(lambda: has_a_set_of(alive, "podinfo:3"))
+
+    assert (paused["paused"], before) == (True, False)
+    assert "paused" not in await target(alive)
+
+
+async def test_a_paused_target_can_be_made_larger(alive: Member) -> None:
+    await under_analysis(alive)
+    await scale(alive, 5, LATER)
+    await alive.until(lambda: has_pods_of(alive, "podinfo:2", 5))
+
+    assert (await target(alive))["paused"] is True
+
+
+async def test_a_target_at_zero_is_not_paused(alive: Member) -> None:
+    await under_analysis(alive)
+    await scale(alive, 0, LATER)
+    found = await alive.read("Deployment", "podinfo")
+
+    assert "paused" not in found["spec"]
+    assert marks.PAUSED not in found["metadata"]["annotations"]
+    await alive.until(lambda: has_pods_of(alive, "podinfo:2", 0))
+
+
+async def test_a_target_is_not_paused_before_its_pods_are_of_its_template(alive: Member) -> None:
+    await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
+    await Story(alive).release("podinfo:2")
+    await alive.change("Deployment", "podinfo", {"spec": {"paused": None}})
+    await scale(alive, None, is_paused=True)
+
+    assert "paused" not in await target(alive)
+
+
+async def test_somebody_elses_pause_is_left_alone(alive: Member) -> None:
+    await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
+    await scale(alive, 4, is_paused=True)
+    await scale(alive, 3, LATER, is_paused=False)
+    await scale(alive, 0, LATER)
+
+    assert (await target(alive))["paused"] is True
+    assert marks.PAUSED not in (await alive.read("Deployment", "podinfo"))["metadata"]["annotations"]
+
+
+async def test_a_paused_target_that_would_run_another_template_is_not_brought_up(alive: Member) -> None:
+    await scale(alive, 0)
+    await alive.until(lambda: has_pods_of(alive, "podinfo:1", 0))
+    await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
+    await Story(alive).release("podinfo:2")
+    with pytest.raises(ApplicationError, match="kubectl rollout resume deployment/podinfo -n default"):
+        await scale(alive, 2, LATER)
+
+    assert await size(alive) == 0
+
+
+async def test_a_pause_is_one_write_with_its_size(alive: Member) -> None:
+    since = (await alive.asked() or [{"n": 0}])[-1]["n"]
+    await scale(alive, 3, is_paused=True)
+    writes = [entry for entry in await alive.asked(since) if entry["method"] != "GET"]
+
+    assert [entry["path"].partition("?")[0] for entry in writes] == [
+        paths.one("Deployment", NAMESPACE, "podinfo")
+    ]
