@@ -245,7 +245,7 @@ class ClusterApi:
         finally:
             response.release()
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise _refusal(response.status, data, f"{method} {path}")
+            raise _refusal(response.status, data, f"{method} {_named(path, method, body)}")
         result: Object = json.loads(data)
         return result
 
@@ -316,6 +316,13 @@ def _accept(*, metadata_only: bool, listed: bool = False) -> str:
     if not metadata_only:
         return "application/json"
     return f"application/json;as=PartialObjectMetadata{'List' if listed else ''};g=meta.k8s.io;v=v1"
+
+
+def _named(path: str, method: str, body: Any) -> str:
+    """The path of the object; that of one to be created is its collection's."""
+    if method != "POST" or not isinstance(body, dict):
+        return path
+    return f"{path}/{(body.get('metadata') or {}).get('name', '')}"
 
 
 def _refusal(status: int, data: bytes, what: str) -> ApiError:

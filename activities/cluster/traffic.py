@@ -9,14 +9,11 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import adoption, marks, paths, routes, services, virtualservice
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
-from activities.cluster.guard import guarded
+from activities.cluster.guard import CONFLICTS, guarded
 from canary.observation import Routes
 from canary.routing import Routing
 from canary.spec import CanarySpec
 from canary.stored import Stored
-
-CONFLICTS = 5
-"""So often a write is tried against a newer object before Temporal's retry takes over."""
 
 
 class Written(StrEnum):
