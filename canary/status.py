@@ -181,4 +181,6 @@ class ListRow(Stored):
     """The gate that is closed."""
     revision: str = ""
     message: str = ""
+    needs_person: bool = False
+    """Nothing goes on before a person decides."""
     last_transition_time: datetime | None = None
