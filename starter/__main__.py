@@ -223,7 +223,7 @@ def doctor(
     *,
     is_fixing: Annotated[bool, typer.Option("--fix", help="Register the search attributes first.")] = False,
 ) -> None:
-    """Look at Temporal and the workers: what is missing, and the command that mends it."""
+    """Look at Temporal, the workers and the clusters: what is missing, and the command that mends it."""
     from starter import connection, doctor
 
     connection.run(context, lambda client: doctor.examine(client, is_fixing=is_fixing))

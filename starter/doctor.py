@@ -1,4 +1,4 @@
-"""`canary doctor`: what the engine needs of Temporal, what is missing, and the command that mends it."""
+"""`canary doctor`: what the engine needs of Temporal and of clusters, and the command that mends it."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -10,6 +10,7 @@ from temporalio.api.workflowservice.v1 import DescribeNamespaceRequest
 from temporalio.client import Client
 from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKey
 
+from starter import clusters
 from starter.errors import Exit
 from starter.tables import stamp
 from starter.workers import QUEUES, START_ONE, pollers
@@ -61,7 +62,9 @@ async def findings(client: Client) -> AsyncIterator[Finding]:
     yield await _attributes(client)
     for queue in QUEUES:
         yield await _workers(client, queue)
-    yield Finding("clusters", "not looked at: an `apply` checks those it names")
+    for one in await clusters.look(client):
+        name = f"{one.what} of {one.cluster}" if one.cluster else one.what
+        yield Finding(name, one.seen, one.remedy, one.is_warning)
 
 
 async def missing_attributes(client: Client) -> list[SearchAttributeKey[str] | SearchAttributeKey[int]]:

@@ -13,7 +13,7 @@ import pytest
 from temporalio import activity, workflow
 from temporalio.api.common.v1 import WorkflowExecution
 from temporalio.api.workflowservice.v1 import DeleteWorkflowExecutionRequest
-from temporalio.client import WorkflowHandle
+from temporalio.client import Client, WorkflowHandle
 from temporalio.common import SearchAttributePair, TypedSearchAttributes
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
@@ -22,9 +22,11 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
 from canary.analysis import AnalyseRequest, AnalysisResult, Check, CheckRecord, Measurement, Verdict
+from canary.examination import Examination, Finding, Findings
 from canary.observation import Observation
 from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, TargetRef, ThresholdRange
 from canary.status import CanaryStatus, ListRow, Phase, Revision, RolloutStatus
+from starter.workers import pollers
 from workflows import contract
 from workflows.contract import (
     Answer,
@@ -253,6 +255,15 @@ class FakeApplication(_Entity):
         )
 
 
+@workflow.defn(name=contract.DOCTOR_WORKFLOW)
+class FakeDoctor:
+    @workflow.run
+    async def run(self, examination: Examination) -> Findings:
+        seen = [Finding(cluster="one", what="rights", seen="may not list pods", remedy="run: kubectl …")]
+        seen += [Finding(cluster=name, what="Istio", seen="fine") for name in examination.clusters]
+        return Findings(findings=tuple(seen))
+
+
 def _judged(name: str) -> ApplyResult:
     """Accept everything but a few names."""
     if name == "refused":
@@ -430,12 +441,17 @@ async def engine() -> AsyncIterator[Engine]:
         worker = Worker(
             environment.client,
             task_queue=contract.QUEUE,
-            workflows=[FakeCanary, FakeRollout, FakeApplication],
+            workflows=[FakeCanary, FakeRollout, FakeApplication, FakeDoctor],
             activities=[analyse],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
         async with worker:
+            await until(lambda: _is_polled(environment.client))
             yield Engine(environment)
+
+
+async def _is_polled(client: Client) -> bool:
+    return bool(await pollers(client, contract.QUEUE))
 
 
 @pytest.fixture(scope="session")

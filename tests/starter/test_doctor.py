@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from temporalio.client import Client
 from temporalio.testing import WorkflowEnvironment
 
+from starter import clusters
 from starter.doctor import examine, findings
 from starter.errors import Exit
 
@@ -54,3 +56,25 @@ async def test_a_queue_with_a_worker_is_fine(engine: Any) -> None:
     seen = [str(finding) async for finding in findings(engine.client)]
 
     assert any(line.startswith("ok    workers of canary: 1, which last polled at 2") for line in seen)
+
+
+async def test_tells_what_a_worker_sees_of_the_clusters(engine: Any, capsys: Any) -> None:
+    await engine.canary(engine.spec(namespace=engine.namespace(), cluster="used"))
+
+    assert await examine(engine.client, is_fixing=False) is Exit.REFUSED
+    output = capsys.readouterr().out
+    assert "FAIL  rights of one: may not list pods; run: kubectl …" in output
+    assert "ok    Istio of used: fine" in output
+
+
+async def test_without_a_worker_clusters_are_not_looked_at(bare: Client) -> None:
+    seen = [str(finding) async for finding in findings(bare)]
+
+    assert seen[-1] == "FAIL  clusters: not looked at: no worker is running; start one with `canary-worker`"
+
+
+async def test_a_worker_that_does_not_answer_is_told(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "ANSWERED_WITHIN", timedelta(0))
+
+    (found,) = await clusters.look(engine.client)
+    assert found.seen == "no worker has looked at them within 0 s"
