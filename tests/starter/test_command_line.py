@@ -106,7 +106,7 @@ async def test_a_wrong_document_is_never_offered(tmp_path: Path) -> None:
 
 
 async def test_lint_asks_nobody(document: Any) -> None:
-    ended = await canary("127.0.0.1:1", "lint", "-f", document("backend"), "--cluster", "one")
+    ended = await canary("127.0.0.1:1", "lint", "-f", document("backend"))
 
     assert (ended.code, ended.err) == (Exit.DONE, "")
 
