@@ -155,7 +155,8 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case ShiftBack():
             return _traffic(case, decision.weight, done_at)
         case Finalise():
-            return {"phase": Phase.FINALISING, "canary_weight": 0, **_traffic(case, 0, done_at)}
+            done = {"phase": Phase.FINALISING, "canary_weight": 0, "iterations": 0}
+            return {**done, **_traffic(case, 0, done_at)}
         case RestorePrimary():
             return {
                 "phase": Phase.PROMOTING,

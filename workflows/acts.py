@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.alerts import AlertActivities, AlertRequest
 from activities.analysis import AnalysisActivities
@@ -21,6 +21,7 @@ from canary.observation import Observation, Routes
 from canary.routing import Routing
 from canary.spec import CanarySpec, HookType
 from canary.status import Outcome, Phase, Revision, RolloutStatus
+from workflows.contract import ALERTS, UnsentAlerts, canary_id
 from workflows.options import (
     ALERT,
     CALL,
@@ -151,6 +152,15 @@ class Acts:
             workflow.logger.error(
                 "alert not sent", extra={"notice": notice.message, "cause": str(error.cause)}
             )
+
+    async def leave_alerts(self, status: RolloutStatus, notices: tuple[Notice, ...]) -> None:
+        """Leave alerts to the canary, which goes on trying; without one they are lost, and that is logged."""
+        unsent = UnsentAlerts(phase=status.phase, revision=status.revision, notices=notices)
+        canary = workflow.get_external_workflow_handle(canary_id(self.spec.tail))
+        try:
+            await canary.signal(ALERTS, unsent)
+        except ApplicationError as error:
+            workflow.logger.error("alerts lost", extra={"count": len(notices), "cause": str(error)})
 
     async def store(self, report: StoredReport) -> None:
         """Keep a report; the history holds the same."""

@@ -15,6 +15,7 @@ from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Outcome, Wishes
 from canary.telling import told_of_repair
 from workflows.contract import (
+    ALERTS,
     APPLY,
     BELL,
     CANARY_WORKFLOW,
@@ -27,6 +28,7 @@ from workflows.contract import (
     CanaryView,
     Command,
     DeleteCommand,
+    UnsentAlerts,
     Verb,
 )
 from workflows.entity import RESYNC
@@ -138,6 +140,12 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     def bell(self, _: Any = None) -> None:
         """Something changed in the cluster: look."""
         self._has_news = True
+
+    @workflow.signal(name=ALERTS)
+    def alert_late(self, unsent: UnsentAlerts) -> None:
+        """Go on trying to deliver what a rollout that has ended could not."""
+        for notice in unsent.notices:
+            self._alert(unsent.phase, unsent.revision, notice)
 
     @workflow.update(name=APPLY)
     async def apply(self, argument: dict[str, Any]) -> ApplyResult:

@@ -7,6 +7,7 @@ from temporalio.common import SearchAttributeKey
 
 from canary.analysis import CheckRecord
 from canary.application import ApplicationSpec, ClusterRef
+from canary.notice import Notice
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
@@ -48,6 +49,10 @@ REGISTER = "register"
 
 UPDATE_SPEC = "update_spec"
 """A canary tells its running rollout that its document has changed."""
+
+
+ALERTS = "alerts"
+"""A rollout that has ended leaves the alerts that could not be delivered to its canary."""
 
 
 class Verb(StrEnum):
@@ -159,6 +164,14 @@ class RolloutStart(Stored):
     """What the canary was in when the rollout began: gates are told so when they are first asked."""
     expired_cookie: str = ""
     """The session cookie of the rollout before: browsers are still told to forget it."""
+
+
+class UnsentAlerts(Stored):
+    """Alerts of a rollout that has ended."""
+
+    phase: Phase
+    revision: Revision
+    notices: tuple[Notice, ...]
 
 
 class CanaryState(Stored):

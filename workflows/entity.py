@@ -17,7 +17,7 @@ from canary.notice import Notice
 from canary.observation import Observation
 from canary.routing import Routing
 from canary.spec import CanarySpec
-from canary.status import CanaryStatus, Revision, RolloutStatus, Wishes
+from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
 from workflows import display
 from workflows.announcing import announce
 from workflows.contract import CLUSTER_WATCH_WORKFLOW, QUEUE, REGISTER, CanaryState, Registration, watch_id
@@ -136,10 +136,13 @@ class CanaryEntity:
         revision = self._status.last_applied or Revision(template="")
         announce(self.spec, self._status.phase, revision, notice)
         if notice.severity is not None and self.spec.analysis.alerts:
-            request = AlertRequest(spec=self.spec, phase=self._status.phase, revision=revision, notice=notice)
-            alert = asyncio.create_task(_alert(request))
-            self._alerts.add(alert)
-            alert.add_done_callback(self._alerts.discard)
+            self._alert(self._status.phase, revision, notice)
+
+    def _alert(self, phase: Phase, revision: Revision, notice: Notice) -> None:
+        request = AlertRequest(spec=self.spec, phase=phase, revision=revision, notice=notice)
+        alert = asyncio.create_task(_alert(request))
+        self._alerts.add(alert)
+        alert.add_done_callback(self._alerts.discard)
 
 
 async def _alert(request: AlertRequest) -> None:

@@ -52,6 +52,8 @@ from workflows.contract import ROLLOUT_WORKFLOW, STATUS, Command, RolloutStart, 
 
 PAUSE = timedelta(seconds=2)
 """Between two tries of what was refused for good or written by a later decision."""
+ALERT_PATIENCE = timedelta(seconds=10)
+"""An address that is away does not hold up the end of a rollout for longer."""
 KEPT_CHECKS = 500
 """So many of the newest checks stay in the status and the report; the history holds them all."""
 
@@ -71,7 +73,7 @@ class RolloutWorkflow(Commanded):
         self._job: asyncio.Task[Check | GateCheck] | None = None
         self._check: Check | None = None
         self._gates: GateCheck | None = None
-        self._alerts: set[asyncio.Task[None]] = set()
+        self._alerts: dict[asyncio.Task[None], Notice] = {}
         self._status = start.status or begin(
             start.spec, start.revision, start.promoted, start.primary_size, workflow.now()
         ).model_copy(update={"expired_cookie": start.expired_cookie})
@@ -88,7 +90,8 @@ class RolloutWorkflow(Commanded):
             await self._continue_as_new_when_long()
         await self._persistently(self._wind_down)
         await self._acts.store(self._report())
-        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
+        await self._settle_alerts()
+        await workflow.wait_condition(workflow.all_handlers_finished)
         return self._result()
 
     # -- the loop
@@ -291,6 +294,18 @@ class RolloutWorkflow(Commanded):
             for notice in told_of_post_rollout(called.answers):
                 self._tell(notice)
 
+    async def _settle_alerts(self) -> None:
+        """Give alerts a moment, and leave those that are not delivered by then to the canary."""
+        if not self._alerts:
+            return
+        try:
+            await workflow.wait_condition(lambda: not self._alerts, timeout=ALERT_PATIENCE)
+        except TimeoutError:
+            unsent = tuple(self._alerts.values())
+            for alert in list(self._alerts):
+                alert.cancel()
+            await self._acts.leave_alerts(self._status, unsent)
+
     async def _wait_for_the_mesh(self) -> None:
         changed = self._status.traffic_changed_at
         if changed is None:
@@ -314,7 +329,8 @@ class RolloutWorkflow(Commanded):
     async def _continue_as_new_when_long(self) -> None:
         if not workflow.info().is_continue_as_new_suggested() or self._job is not None:
             return
-        await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
+        await self._settle_alerts()
+        await workflow.wait_condition(workflow.all_handlers_finished)
         carried = {"spec": self._spec, "status": self._status, "wishes": self._wishes}
         checks = tuple(self._checks[-KEPT_CHECKS:])
         workflow.continue_as_new(self._start.model_copy(update={**carried, "checks": checks}))
@@ -353,8 +369,8 @@ class RolloutWorkflow(Commanded):
         announce(self._spec, self._status.phase, self._status.revision, notice)
         if notice.severity is not None and self._spec.analysis.alerts:
             alert = asyncio.create_task(self._acts.alert(self._status.phase, self._status.revision, notice))
-            self._alerts.add(alert)
-            alert.add_done_callback(self._alerts.discard)
+            self._alerts[alert] = notice
+            alert.add_done_callback(self._alerts.pop)
 
     @workflow.query(name=STATUS)
     def view(self) -> RolloutView:

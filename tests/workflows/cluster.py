@@ -229,6 +229,7 @@ class Cluster:
 
         @activity.defn
         async def alert(request: AlertRequest) -> None:
+            await self._enter("alert")
             self.alerts.append(f"{request.notice.severity} {request.notice.alert or request.notice.message}")
 
         @activity.defn

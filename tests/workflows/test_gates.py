@@ -1,0 +1,200 @@
+"""Gates, hooks, alerts and strategies of one rollout, under a clock that skips."""
+
+import asyncio
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowHandle
+
+from canary.alert import AlertProvider, AlertSpec, AlertType
+from canary.spec import AnalysisSpec, CanarySpec, HookType, StepPlan, WebhookSpec
+from canary.status import Outcome, Phase, RolloutStatus
+from tests.workflows.cluster import Cluster, seed_spec
+from tests.workflows.conftest import Serve
+from tests.workflows.test_rollout import outcome, start
+from workflows.contract import STATUS, Answer, Command, RolloutView, Verb
+from workflows.rollout import RolloutWorkflow
+
+Handle = WorkflowHandle[RolloutWorkflow, RolloutStatus]
+
+
+def spec_with(*hooks: HookType, **changes: Any) -> CanarySpec:
+    """The seed's canary with hooks named after their types, one step, and changes of its analysis."""
+    webhooks = tuple(WebhookSpec(name=str(type_), url="http://x/", type=type_) for type_ in hooks)
+    steps = StepPlan(step_weight=50, max_weight=50)
+    analysis = seed_spec().analysis.model_copy(update={"webhooks": webhooks, "steps": steps, **changes})
+    return seed_spec(analysis=AnalysisSpec.model_validate(analysis.model_dump()))
+
+
+async def status_is(handle: Handle, **wanted: object) -> RolloutStatus:
+    """Wait until the status has these values."""
+    async with asyncio.timeout(30):
+        while True:
+            view: RolloutView = await handle.query(STATUS, result_type=RolloutView)
+            if all(getattr(view.status, name) == value for name, value in wanted.items()):
+                return view.status
+            await asyncio.sleep(0.02)
+
+
+async def approve(handle: Handle) -> Answer:
+    return await handle.execute_update(
+        Verb.APPROVE, Command(who="ada", reason="looks good"), result_type=Answer
+    )
+
+
+async def test_a_rollout_begins_when_its_gate_opens(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await status_is(handle, phase=Phase.WAITING, waiting_for=HookType.CONFIRM_ROLLOUT)
+
+    assert cluster.target_replicas == 0
+    cluster.gates["confirm-rollout"] = True
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.log.index("target 1") > cluster.log.index("confirm-rollout passes")
+
+
+async def test_a_person_opens_a_gate_that_stays_closed(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+
+    answer = await approve(handle)
+
+    assert answer.message.startswith("approve recorded")
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert "confirm-rollout passes" not in cluster.log
+
+
+async def test_a_waiting_promotion_is_checked_until_a_person_approves(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-promotion": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
+    await status_is(handle, phase=Phase.WAITING_PROMOTION)
+    async with asyncio.timeout(30):
+        while cluster.log.count("check 100.0") < 3:  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.02)
+
+    await approve(handle)
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+
+
+async def test_a_waiting_promotion_may_fail(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-promotion": False}, values=[100.0, 50.0, 50.0])
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
+
+    assert (await outcome(handle)).type == Outcome.ROLLED_BACK
+
+
+async def test_a_rollback_hook_is_heard_while_a_gate_is_closed(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-promotion": False})
+    spec = spec_with(HookType.CONFIRM_PROMOTION, HookType.ROLLBACK)
+    handle = await start(await serve(cluster.activities()), spec)
+    await status_is(handle, phase=Phase.WAITING_PROMOTION)
+
+    cluster.gates["rollback"] = True
+
+    failed = await outcome(handle)
+    assert (failed.type, failed.message) == (
+        Outcome.ROLLED_BACK,
+        "Rolling back backend.webapp manual webhook invoked",
+    )
+
+
+async def test_abort_ends_a_rollout_that_waits(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+
+    await handle.execute_update(Verb.ABORT, Command(who="ada"))
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+    assert "target 1" not in cluster.log
+
+
+async def test_approving_where_nothing_waits_is_refused(serve: Serve) -> None:
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await status_is(handle, phase=Phase.PROGRESSING)
+
+    with pytest.raises(Exception, match="Workflow update failed") as refused:
+        await approve(handle)
+
+    assert "no gate is waited for" in str(refused.value.__cause__)
+    await handle.execute_update(Verb.ABORT, Command(who="ada"))
+    await outcome(handle)
+
+
+@pytest.mark.parametrize(("values", "phase"), [([], "Succeeded"), ([50.0, 50.0], "Failed")])
+async def test_hooks_after_a_rollout_are_told_how_it_ended(
+    serve: Serve, values: list[float | None], phase: str
+) -> None:
+    cluster = Cluster(values=values)
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.POST_ROLLOUT))
+    await (outcome(handle) if values else handle.result())
+
+    assert cluster.log.count(f"post-rollout {phase}") == 1
+    assert cluster.log.index(f"post-rollout {phase}") > cluster.log.index("target 0")
+
+
+async def test_pre_rollout_hooks_come_before_any_weight(serve: Serve) -> None:
+    cluster = Cluster()
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.PRE_ROLLOUT))
+    await handle.result()
+
+    assert cluster.log.index("pre-rollout passes") < cluster.log.index("weight 50")
+    assert cluster.log.count("pre-rollout passes") == 1
+
+
+MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
+
+
+@pytest.mark.parametrize(
+    ("analysis", "routes"),
+    [
+        pytest.param({"iterations": 2, "match": MATCH}, ["weight 100", "weight 100", "weight 0"], id="A/B"),
+        pytest.param(
+            {"iterations": 2, "mirror": True},
+            ["weight 0 mirrored", "weight 0 mirrored", "weight 100", "weight 0"],
+            id="blue/green with mirroring",
+        ),
+        pytest.param({"mirror": True}, ["weight 0 mirrored", "weight 50", "weight 0"], id="mirroring first"),
+    ],
+)
+async def test_strategies(serve: Serve, analysis: dict[str, Any], routes: list[str]) -> None:
+    cluster = Cluster()
+    handle = await start(await serve(cluster.activities()), spec_with(**analysis))
+    status = await handle.result()
+
+    assert [entry for entry in cluster.log if entry.startswith("weight")] == routes
+    assert status.outcome is Outcome.PROMOTED
+
+
+def alerting() -> CanarySpec:
+    provider = AlertProvider(type=AlertType.WEBHOOK, name="p", namespace="webapp", address="http://x/")
+    return spec_with(alerts=(AlertSpec(name="all", provider=provider),))
+
+
+async def test_alerts_begin_and_end_a_rollout(serve: Serve) -> None:
+    cluster = Cluster(values=[50.0, 50.0])
+    handle = await start(await serve(cluster.activities()), alerting())
+    await outcome(handle)
+
+    assert cluster.alerts == [
+        "info New revision detected, progressing canary analysis.",
+        "error Failed checks threshold reached 2",
+    ]
+
+
+async def test_a_dead_address_delays_no_rollout(serve: Serve) -> None:
+    cluster = Cluster(hangs={"alert": asyncio.Event()})
+    client: Client = await serve(cluster.activities())
+    spec = alerting()
+    soon = spec.analysis.model_copy(update={"interval": timedelta(seconds=1)})
+    handle = await start(client, spec.model_copy(update={"analysis": soon}))
+
+    status = await handle.result()
+
+    assert status.outcome is Outcome.PROMOTED
+    assert status.last_transition_time - status.started_at < timedelta(seconds=10)
+    cluster.hangs["alert"].set()
