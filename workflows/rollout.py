@@ -34,10 +34,11 @@ from canary.decision import (
     ShiftBack,
     Wait,
 )
-from canary.ladder import decide, next_look
+from canary.ladder import decide
 from canary.notice import Notice
 from canary.observation import Observation
 from canary.routing import routing_of
+from canary.safeguards import next_look
 from canary.situation import Situation
 from canary.spec import CanarySpec, HookType, Weight
 from canary.status import Outcome, Phase, RolloutStatus

@@ -22,8 +22,9 @@ from canary.decision import (
     ShiftBack,
     Wait,
 )
-from canary.ladder import FOREIGN_WRITES, decide
+from canary.ladder import decide
 from canary.observation import Routes
+from canary.safeguards import FOREIGN_WRITES
 from canary.situation import Situation
 from canary.spec import StepPlan
 from canary.status import Outcome, Phase

@@ -1,0 +1,130 @@
+"""The analysis: gates in front of it, one check a tick, and the step that a passing check earns."""
+
+from canary.analysis import AnalysisResult, closed_gate, judge_check
+from canary.checks import next_check, next_gates
+from canary.decision import Advance, Begin, Decision, Hold, Measure, Promote, Reinforce, Rollback, Wait
+from canary.retreat import threshold_reached
+from canary.situation import Situation
+from canary.spec import HookType
+from canary.status import Outcome
+from canary.steps import FULL, Step, next_step
+
+WAITING_FOR = {
+    HookType.CONFIRM_ROLLOUT: "approval",
+    HookType.CONFIRM_TRAFFIC_INCREASE: "traffic increase approval",
+    HookType.CONFIRM_PROMOTION: "promotion approval",
+}
+
+
+def confirm(case: Situation) -> Decision:
+    """Nothing begins before the gates in front of the rollout are open."""
+    if case.spec.suspend:
+        return Wait(until=case.next_tick, message=f"{case.name} is suspended: no rollout begins")
+    if (held := _held_by_a_gate(case)) is not None:
+        return held
+    return Begin(message=f"New revision detected! Scaling up {case.name}")
+
+
+def _held_by_a_gate(case: Situation) -> Decision | None:
+    """Ask the gates of the next step, hold where one is closed; None when all are open."""
+    asked = next_gates(case.spec, case.status)
+    if asked is None:
+        return None
+    if case.gates is None:
+        return asked
+    if (closed := closed_gate(case.gates)) is None:
+        return None
+    text = f"Halt {case.name} advancement waiting for {WAITING_FOR[closed.type]} {closed.hook}"
+    return Hold(message=text, waiting_for=closed.type)
+
+
+def analyse(case: Situation) -> Decision:
+    """One tick of the analysis, its interval being over."""
+    if case.check is None and (check := next_check(case.spec, case.status, case.now)) is not None:
+        return check
+    if case.check is not None and (failed := _failed_check(case)) is not None:
+        return failed
+    if unready := _unready(case):
+        return Hold(message=unready)
+    if _has_to_be_opened(case):
+        return Measure(hooks=(HookType.PRE_ROLLOUT,), has_metrics=False)
+    if case.spec.suspend:
+        return Hold(message=f"{case.name} is suspended: it keeps its weight and goes on being checked")
+    return _grow(case)
+
+
+def _has_to_be_opened(case: Situation) -> bool:
+    """Whether the canary has just become ready, and its `pre-rollout` hooks have not been called."""
+    if case.status.has_begun or not case.spec.analysis.hooks(HookType.PRE_ROLLOUT) or case.spec.skip_analysis:
+        return False
+    return case.check is None or HookType.PRE_ROLLOUT not in case.check.types
+
+
+def _failed_check(case: Situation) -> Hold | Rollback | None:
+    """A failed check counts, and the last one allowed ends the rollout at that very check (D1)."""
+    assert case.check is not None  # noqa: S101 — narrows for the type checker; the caller has looked
+    verdict = judge_check(case.spec, case.check, case.status.exposed_at)
+    if verdict.result is AnalysisResult.SUCCESSFUL:
+        return None
+    text = f"Halt {case.name} advancement {verdict.message}"
+    if not verdict.is_counted:
+        return Hold(message=text)
+    failed = case.status.failed_checks + 1
+    if failed < case.spec.analysis.threshold or not case.primary_serves or case.is_half_promoted:
+        return Hold(message=text, is_failed_check=True)
+    text = f"{threshold_reached(case, failed)}: {verdict.message}"
+    return Rollback(outcome=Outcome.ROLLED_BACK, message=text, is_failed_check=True)
+
+
+def _unready(case: Situation) -> str:
+    """Why exposure must not grow; empty when it may."""
+    if case.primary_has_traffic and not case.primary.is_ready:
+        return f"{case.primary_name} not ready: {case.primary.message}"
+    if not case.canary.is_ready:
+        return f"canary deployment {case.name} not ready: {case.canary.message}"
+    return "" if case.target_serves else f"{case.name} has no serving pod"
+
+
+def _grow(case: Situation) -> Decision:
+    """The step that a passing check earns, once its gates are open."""
+    spec, status = case.spec, case.status
+    if status.is_retreated:
+        text = f"{case.name} is ready again and gets its weight {status.exposure} back"
+        return Advance(
+            weight=status.exposure,
+            iterations=status.iterations,
+            is_mirrored=status.is_mirrored,
+            message=text,
+        )
+    if spec.skip_analysis:
+        return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
+    step = next_step(spec.analysis, status)
+    if step is not None and (small := _too_small(case, step)) is not None:
+        return small
+    if (held := _held_by_a_gate(case)) is not None:
+        return held
+    if step is None:
+        return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
+    return Advance(**step._asdict(), message=_advance(case, step))
+
+
+def _too_small(case: Situation, step: Step) -> Decision | None:
+    """Everybody goes to a canary only if it has as many pods as the primary began with."""
+    target, size = case.seen.target, case.status.primary_size
+    if step.weight < FULL or case.spec.analysis.match or target is None or target.available >= size:
+        return None
+    if target.desired < size:
+        text = f"{case.name} is brought to the {size} pods of the primary before it serves everybody"
+        return Reinforce(replicas=size, message=text)
+    return Hold(message=f"{case.name} has {target.available} of the {size} pods that everybody needs")
+
+
+def _advance(case: Situation, step: Step) -> str:
+    total = case.spec.analysis.iterations
+    if not total:
+        return f"Advance {case.name} canary weight {step.weight}"
+    if step.iterations <= total:
+        return f"Advance {case.name} canary iteration {step.iterations}/{total}"
+    if case.spec.analysis.mirror:
+        return "Stop traffic mirroring and route all traffic to canary"
+    return "Routing all traffic to canary"

@@ -1,0 +1,144 @@
+"""The safe cases, which come before any step: persons, lost and newer revisions, deadlines, foreign hands."""
+
+from datetime import datetime
+
+from canary.decision import Approve, Correct, Decision, Restart, Retreat, Rollback, Wait
+from canary.retreat import ask, by, onto_the_primary, threshold_reached
+from canary.situation import Situation
+from canary.spec import CanarySpec
+from canary.status import Outcome, RolloutStatus
+
+FOREIGN_WRITES = 3
+"""So often foreign weights are put right in one rollout; after that we stand back and name the writer."""
+
+
+def next_look(spec: CanarySpec, status: RolloutStatus, now: datetime) -> datetime:
+    """When to look again where nothing rings before: at the next tick, or when a deadline passes."""
+    deadlines = [
+        since + spec.progress_deadline
+        for since in (status.canary_unready_since, status.primary_unready_since)
+        if since is not None and since + spec.progress_deadline > now
+    ]
+    return min([status.due, *deadlines])
+
+
+def abort(case: Situation) -> Decision | None:
+    """A person ends the rollout, whatever its tick is doing."""
+    person = case.wishes.abort
+    if person is None:
+        return None
+    wanted = Rollback(outcome=Outcome.ABORTED, message=by("Aborted", person), by=person)
+    return onto_the_primary(case, wanted)
+
+
+def lost_target(case: Situation) -> Decision | None:
+    """Without its target there is nothing to roll out."""
+    if case.seen.target is not None:
+        return None
+    text = f"{case.spec.target.kind} {case.name} is gone"
+    return onto_the_primary(case, Rollback(outcome=Outcome.ROLLED_BACK, message=text))
+
+
+def reverted(case: Situation) -> Decision | None:
+    """A target that is back at what was promoted needs no analysis (D6)."""
+    status, target = case.status, case.seen.target
+    if target is None or target.revision != status.promoted or status.revision == status.promoted:
+        return None
+    text = f"{case.name} is back at the promoted revision"
+    return onto_the_primary(case, Rollback(outcome=Outcome.REVERTED, message=text))
+
+
+def too_many_failures(case: Situation) -> Decision | None:
+    """Also for a threshold reached while the primary was not serving, or lowered in mid-run."""
+    if case.status.failed_checks < case.spec.analysis.threshold:
+        return None
+    text = threshold_reached(case, case.status.failed_checks)
+    return onto_the_primary(case, Rollback(outcome=Outcome.ROLLED_BACK, message=text))
+
+
+def new_revision(case: Situation) -> Decision | None:
+    """No revision that was not analysed keeps a weight, and what a gate approved was another one (D5)."""
+    target = case.seen.target
+    if target is None or target.revision == case.status.revision:
+        return None
+    text = f"New revision detected! Restarting analysis for {case.name}"
+    return onto_the_primary(case, Restart(revision=target.revision, message=text))
+
+
+def restart(case: Situation) -> Decision | None:
+    """A person begins the analysis again."""
+    person = case.wishes.restart
+    if person is None:
+        return None
+    wanted = Restart(revision=case.status.revision, message=by("Restarted", person), by=person)
+    return onto_the_primary(case, wanted)
+
+
+def hooked_back(case: Situation) -> Decision | None:
+    """A rollback hook that answers with a success wants the rollout back, also while it waits (T6)."""
+    answers = [answer for asked in (case.check, case.gates) if asked is not None for answer in asked.rollback]
+    if not any(answer.passed for answer in answers):
+        return None
+    text = f"Rolling back {case.name} manual webhook invoked"
+    return onto_the_primary(case, Rollback(outcome=Outcome.ROLLED_BACK, message=text))
+
+
+def approved(case: Situation) -> Approve | None:
+    """A person answers the gate that is waited for, and is obeyed at once."""
+    person, gate = case.wishes.approve, case.status.waiting_for
+    if person is None or gate is None:
+        return None
+    return Approve(gate=gate, message=by(f"{str(gate).capitalize()} approved", person), by=person)
+
+
+def drift(case: Situation) -> Decision | None:
+    """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
+    routes, status = case.seen.routes, case.status
+    wanted = status.traffic_weight
+    if (
+        routes is not None
+        and routes.is_intact
+        and (routes.canary, routes.is_mirrored)
+        == (
+            wanted,
+            status.is_mirrored,
+        )
+    ):
+        return None
+    who = routes.manager if routes is not None and routes.manager else "someone"
+    seen = "no routes" if routes is None else f"weight {routes.canary}"
+    text = f"{who} left {seen} where {wanted} was set"
+    if routes is not None and routes.canary == wanted:
+        text = f"{who} changed the routes"
+    if status.foreign_writes >= FOREIGN_WRITES:
+        return ask(case, f"Standing back, for the routes were undone {FOREIGN_WRITES} times: {text}")
+    grows = routes is None or routes.canary < wanted
+    if not (case.target_serves if grows and wanted else case.primary_serves):
+        return ask(case, f"{text}, and the side to put it back to is not serving")
+    return Correct(weight=wanted, message=text)
+
+
+def past_the_deadline(case: Situation) -> Decision | None:
+    """A workload that did not get ready in time ends the rollout."""
+    for verdict in (case.canary, *((case.primary,) if case.primary_has_traffic else ())):
+        if verdict.has_failed:
+            wanted = Rollback(outcome=Outcome.ROLLED_BACK, message=verdict.message)
+            return onto_the_primary(case, wanted)
+    return None
+
+
+def lost_canary(case: Situation) -> Decision | None:
+    """A canary without a serving pod loses its traffic at once, and no timer is waited for (D10)."""
+    if case.status.traffic_weight == 0 or case.target_serves:
+        return None
+    if not case.primary_serves:
+        return ask(case, "Neither the canary nor the primary is serving")
+    return Retreat(message=f"{case.name} has no serving pod: its traffic goes to the primary")
+
+
+def too_early(case: Situation) -> Decision | None:
+    """No step early; but a deadline that passes before the next tick is looked at in time."""
+    if case.is_due:
+        return None
+    until = next_look(case.spec, case.status, case.now)
+    return Wait(until=until, message=case.status.message)
