@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from canary.spec import CanarySpec
 from canary.status import Phase, RolloutStatus, Wishes
-from workflows.contract import BELL, UPDATE_SPEC, Answer, Command, Verb
+from workflows.contract import BELL, UPDATE_SPEC, Answer, Command, Given, Verb
 from workflows.wishes import as_command, as_person
 
 
@@ -17,6 +17,7 @@ class Commanded:
     _spec: CanarySpec
     _status: RolloutStatus
     _wishes: Wishes
+    _commands: list[Given]
     _has_news: bool
 
     @workflow.signal(name=BELL)
@@ -100,6 +101,7 @@ class Commanded:
     def _wish(self, verb: Verb, command: Command) -> Answer:
         person = as_person(command, workflow.now())
         self._wishes = self._wishes.model_copy(update={str(verb): person})
+        self._commands.append(Given(verb=verb, by=person))
         self._has_news = True
         workflow.logger.info("commanded", extra={"verb": str(verb), "who": person.who})
         return Answer(message=f"{verb} recorded for {self._spec.tail}")

@@ -10,7 +10,7 @@ from canary.application import ApplicationSpec, ClusterRef
 from canary.notice import Notice
 from canary.problem import Problem
 from canary.spec import CanarySpec
-from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
+from canary.status import CanaryStatus, Person, Phase, Revision, RolloutStatus, Wishes
 from canary.stored import Stored
 
 QUEUE = "canary"
@@ -149,6 +149,13 @@ class ApplicationStatus(Stored):
     progress: tuple[ClusterProgress, ...] = ()
 
 
+class Given(Stored):
+    """A command that a rollout was given, and who gave it."""
+
+    verb: Verb
+    by: Person
+
+
 class RolloutStart(Stored):
     """One rollout to carry out; with a status, one to go on with."""
 
@@ -160,6 +167,7 @@ class RolloutStart(Stored):
     status: RolloutStatus | None = None
     wishes: Wishes = Wishes()
     checks: tuple[CheckRecord, ...] = ()
+    commands: tuple[Given, ...] = ()
     phase_before: Phase = Phase.INITIALIZED
     """What the canary was in when the rollout began: gates are told so when they are first asked."""
     expired_cookie: str = ""
@@ -200,6 +208,8 @@ class RolloutView(Stored):
     status: RolloutStatus
     checks: tuple[CheckRecord, ...] = ()
     """Every check so far, oldest first."""
+    commands: tuple[Given, ...] = ()
+    """Whoever took a hand so far, oldest first."""
 
 
 def application_id(namespace: str, name: str) -> str:

@@ -70,6 +70,7 @@ class RolloutWorkflow(Commanded):
         self._acts = Acts(lambda: self._spec)
         self._checks = list(start.checks)
         self._wishes = start.wishes
+        self._commands = list(start.commands)
         self._has_news = False
         self._job: asyncio.Task[Check | GateCheck] | None = None
         self._check: Check | None = None
@@ -316,7 +317,7 @@ class RolloutWorkflow(Commanded):
             await workflow.sleep(rest, summary="the mesh forgets the canary")
 
     def _report(self) -> StoredReport:
-        name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id[:8]}"
+        name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id}"
         return StoredReport(name=name, content=self.view().model_dump_json(indent=1))
 
     def _result(self) -> RolloutStatus:
@@ -333,8 +334,11 @@ class RolloutWorkflow(Commanded):
         await self._settle_alerts()
         await workflow.wait_condition(workflow.all_handlers_finished)
         carried = {"spec": self._spec, "status": self._status, "wishes": self._wishes}
-        checks = tuple(self._checks[-KEPT_CHECKS:])
-        workflow.continue_as_new(self._start.model_copy(update={**carried, "checks": checks}))
+        kept = {
+            "checks": tuple(self._checks[-KEPT_CHECKS:]),
+            "commands": tuple(self._commands[-KEPT_CHECKS:]),
+        }
+        workflow.continue_as_new(self._start.model_copy(update={**carried, **kept}))
 
     # -- state
 
@@ -376,4 +380,9 @@ class RolloutWorkflow(Commanded):
     @workflow.query(name=STATUS)
     def view(self) -> RolloutView:
         """The spec, the status and every check so far."""
-        return RolloutView(spec=self._spec, status=self._status, checks=tuple(self._checks))
+        return RolloutView(
+            spec=self._spec,
+            status=self._status,
+            checks=tuple(self._checks),
+            commands=tuple(self._commands),
+        )
