@@ -12,7 +12,6 @@ _SUB_VERBS = {
     "binding": ("create",),
     "eviction": ("create",),
     "finalize": ("update",),
-    "log": ("get",),
     "proxy": ("create", "delete", "get", "patch", "update"),
 }
 _SUB_KINDS = {

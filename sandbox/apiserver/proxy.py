@@ -1,13 +1,13 @@
 """Requests passed on to what runs behind services and pods, at the addresses their Endpoints name."""
 
 import random
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import aiohttp
 from aiohttp import web
 
 from sandbox.apiserver import errors
-from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.registry import Resource
 from sandbox.apiserver.request import Place
 
@@ -27,11 +27,15 @@ def _unavailable(message: str) -> errors.StatusError:
     return errors.StatusError(503, "ServiceUnavailable", message)
 
 
-class Proxy:
-    """Passes requests on."""
+# Reads an object of the core group, by plural, namespace and name.
+Read = Callable[[str, str, str], Awaitable[Object | None]]
 
-    def __init__(self, objects: Objects) -> None:
-        self._objects = objects
+
+class Proxy:
+    """Passes requests on to the pods that the objects it can `read` name."""
+
+    def __init__(self, read: Read) -> None:
+        self._read = read
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -42,58 +46,32 @@ class Proxy:
     async def to_service(self, request: web.BaseRequest, place: Place, path: str) -> web.StreamResponse:
         """Pass a request on to a ready endpoint of the service named `[scheme:]name[:port]`."""
         scheme, name, port = _split(place.name)
-        found = Place(place.resource, place.namespace, name)
-        service = self._objects.get(found)
+        service = await self._found("services", place, name)
         if port.isdigit():
             names = [p.get("name", "") for p in service["spec"].get("ports") or [] if p["port"] == int(port)]
             if not names:
                 raise _unavailable(f'no service port {port} found for service "{name}"')
             port = names[0]
-        host = self._endpoint(found, port)
-        return await self._pass_on(request, f"{scheme}://{host}{path}")
-
-    def _endpoint(self, place: Place, port_name: str) -> str:
-        endpoints = self._objects.store.get(("", "endpoints"), place.namespace, place.name)
-        if endpoints is None:
-            raise errors.not_found(place.resource, place.name)
-        found = [
-            f"{address['ip']}:{port['port']}"
-            for subset in endpoints.get("subsets") or []
-            for port in subset.get("ports") or []
-            for address in subset.get("addresses") or []
-            if port.get("name", "") == port_name
-        ]
-        if not found:
-            raise _unavailable(f'no endpoints available for service "{place.name}"')
-        return random.choice(found)
+        hosts = _hosts(await self._found("endpoints", place, name), port)
+        if not hosts:
+            raise _unavailable(f'no endpoints available for service "{name}"')
+        return await self._pass_on(request, f"{scheme}://{random.choice(hosts)}{path}")
 
     async def to_pod(self, request: web.BaseRequest, place: Place, path: str) -> web.StreamResponse:
         """Pass a request on to the pod named `[scheme:]name[:port]`; without a port to its first one."""
         scheme, name, port = _split(place.name)
-        pod = self._objects.get(Place(place.resource, place.namespace, name))
+        pod = await self._found("pods", place, name)
         ports = [p for c in pod["spec"]["containers"] for p in c.get("ports") or []]
         port = port or (str(ports[0]["containerPort"]) if ports else "80")
         if not pod["status"].get("podIP"):
             raise errors.bad_request(f"address not allowed: pod {name} has no IP")
         return await self._pass_on(request, f"{scheme}://{pod['status']['podIP']}:{port}{path}")
 
-    async def logs(self, place: Place, query: dict[str, str]) -> web.Response:
-        """Give a pod's log as the kubelet of its node has it."""
-        pod = self._objects.get(place)
-        if not pod["spec"].get("nodeName"):
-            raise errors.bad_request(f"pod {place.name} does not have a host assigned")
-        node = self._objects.store.get(("", "nodes"), "", pod["spec"]["nodeName"]) or {"status": {}}
-        port = node["status"].get("daemonEndpoints", {}).get("kubeletEndpoint", {}).get("Port")
-        addresses = [entry["address"] for entry in node["status"].get("addresses") or []]
-        if not port or not addresses:
-            raise _unavailable(f"node {pod['spec']['nodeName']} serves no logs")
-        container = query.get("container") or pod["spec"]["containers"][0]["name"]
-        url = f"http://{addresses[0]}:{port}/containerLogs/{place.namespace}/{place.name}/{container}"
-        try:
-            async with self._client().get(url, params=query) as answer:
-                return web.Response(status=answer.status, text=await answer.text())
-        except aiohttp.ClientError as error:
-            raise _unavailable(f"Get {url!r}: {error}") from error
+    async def _found(self, plural: str, place: Place, name: str) -> Object:
+        found = await self._read(plural, place.namespace, name)
+        if found is None:
+            raise errors.not_found(place.resource, name)
+        return found
 
     def _client(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -122,6 +100,16 @@ class Proxy:
                 return web.Response(status=answer.status, body=await answer.read(), headers=kept)
         except aiohttp.ClientError as error:
             raise _unavailable(f"error trying to reach service: {error}") from error
+
+
+def _hosts(endpoints: Object, port_name: str) -> list[str]:
+    return [
+        f"{address['ip']}:{port['port']}"
+        for subset in endpoints.get("subsets") or []
+        for port in subset.get("ports") or []
+        for address in subset.get("addresses") or []
+        if port.get("name", "") == port_name
+    ]
 
 
 def _split(name: str) -> tuple[str, str, str]:

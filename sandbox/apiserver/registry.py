@@ -58,7 +58,7 @@ v1 endpoints Endpoints short=ep upserts
 v1 events Event short=ev upserts select=@event
 v1 namespaces Namespace short=ns cluster sub=status,finalize select=status.phase returns
 v1 nodes Node short=no cluster sub=status select=spec.unschedulable
-v1 pods Pod short=po all grows sub=status,log,eviction,binding,proxy select=@pod returns
+v1 pods Pod short=po all grows sub=status,eviction,binding,proxy select=@pod returns
 v1 secrets Secret select=type
 v1 serviceaccounts ServiceAccount short=sa returns locked
 v1 services Service short=svc all sub=status,proxy select=spec.clusterIP,spec.type returns upserts

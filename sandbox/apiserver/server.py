@@ -1,32 +1,30 @@
 """The server: HTTP in front of the objects."""
 
 import asyncio
+import contextlib
 import json
 import re
-import time
 from typing import Any, Self
 
 from aiohttp import web
 
 from sandbox.apiserver import crd, discovery, errors, listing, options, routes, table
 from sandbox.apiserver.errors import StatusError
-from sandbox.apiserver.faults import Faults, RequestLog, as_json
 from sandbox.apiserver.handlers import Handlers
 from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.proxy import Proxy, is_proxied
+from sandbox.apiserver.reception import JSON, Reception, is_watch, json_answer
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Options, Place, timestamp
 from sandbox.apiserver.routes import NoSuchPath, Target
 from sandbox.apiserver.store import Event, Store
-from sandbox.apiserver.watch import Watch, WatchOptions, line
+from sandbox.apiserver.watch import Watch, WatchOptions
 
 Object = dict[str, Any]
-_JSON = "application/json"
-_READABLE = {_JSON, "application/*", "*/*", ""}
+_READABLE = {JSON, "application/*", "*/*", ""}
 _SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _WATCH_SECONDS = 1800
-_GONE = 410
 _GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
 
 
@@ -40,10 +38,8 @@ class ApiServer:
         self.objects = Objects(self.store, self.registry)
         self._kind_of_definitions = self.registry.builtin("customresourcedefinitions")
         self._handlers = Handlers(self.objects)
-        self._proxy = Proxy(self.objects)
-        self._faults = Faults()
-        self._log = RequestLog()
-        self._watches: dict[Watch, tuple[str, str]] = {}
+        self._proxy = Proxy(self._read)
+        self._reception = Reception(self._route)
         self._runner: web.ServerRunner | None = None
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -55,7 +51,7 @@ class ApiServer:
         namespaces = Place(server.registry.builtin("namespaces"), "")
         for name in _FIRST_NAMESPACES:
             server.objects.create(namespaces, {"metadata": {"name": name}}, Options(manager="kube-apiserver"))
-        handler = web.Server(server._answer, access_log=None)
+        handler = web.Server(server._reception.answer, access_log=None)
         server._runner = web.ServerRunner(handler, shutdown_timeout=0.1)
         await server._runner.setup()
         site = web.TCPSite(server._runner, host, port)
@@ -66,12 +62,10 @@ class ApiServer:
 
     async def stop(self) -> None:
         """End the watches and close."""
-        for watch in list(self._watches):
-            watch.close()
+        self._reception.close()
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        self._faults.replace([])
         await self._proxy.close()
         if self._runner:
             await self._runner.cleanup()
@@ -100,55 +94,6 @@ class ApiServer:
             options = Options(manager="kube-apiserver", subresource="status")
             self.objects.patch(place, lambda obj: crd.established(obj, timestamp()), options)
 
-    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
-        agent = request.headers.get("User-Agent", "")
-        path = request.rel_url.raw_path_qs
-        if request.path.startswith("/_sandbox/"):
-            return await self._control(request)
-        entry = self._log.begin(
-            {
-                "time": time.time(),
-                "method": request.method,
-                "path": path,
-                "userAgent": agent,
-                "manager": request.query.get("fieldManager") or agent.partition("/")[0],
-            }
-        )
-        try:
-            await request.read()  # now: a request that is held goes on even if its client has gone
-            with self._log.holding(entry):
-                await self._faults.meet(request.method, path, agent)
-            answer = await self._route(request)
-        except NoSuchPath:
-            answer = web.Response(status=404, text="404 page not found\n")
-        except StatusError as error:
-            if error.code == _GONE and _is_watch(request):  # a watch learns it as the real one says it
-                answer = web.Response(body=line("ERROR", error.body), content_type=_JSON)
-            else:
-                answer = _json(error.body, error.code)
-        entry |= {"status": answer.status, "done": time.time()}
-        return answer
-
-    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
-        try:
-            if request.path == "/_sandbox/requests":
-                return _json(self._log.since(int(request.query.get("since", "0"))))
-            if request.path != "/_sandbox/faults":
-                raise errors.unknown_path()
-            if request.method == "PUT":
-                self._put_faults(await request.json())
-            elif request.method == "DELETE":
-                self._faults.replace([])
-            return _json(self._faults.listed())
-        except StatusError as error:
-            return _json(error.body, error.code)
-
-    def _put_faults(self, wanted: Any) -> None:
-        for rule in self._faults.replace(wanted):
-            for watch, (path, agent) in list(self._watches.items()):
-                if rule.do == "closeWatches" and rule.meets("GET", path, agent):
-                    watch.close()
-
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
         parts = path.strip("/").split("/")
@@ -161,41 +106,39 @@ class ApiServer:
         if parts[0] in ("readyz", "healthz", "livez"):
             return web.Response(text="ok")
         if path == "/version":
-            return _json(discovery.VERSION)
+            return json_answer(discovery.VERSION)
         raise NoSuchPath(path)
 
     def _discovery(self, parts: list[str]) -> web.Response:
         if parts == ["api"]:
-            return _json(discovery.versions(self.url.removeprefix("http://")))
+            return json_answer(discovery.versions(self.url.removeprefix("http://")))
         if parts == ["apis"]:
-            return _json(discovery.groups(self.registry))
+            return json_answer(discovery.groups(self.registry))
         group = parts[1] if parts[0] == "apis" else ""
         if group and group not in self.registry.groups():
             raise NoSuchPath(group)
         if parts[0] == "apis" and len(parts) == _GROUP_PATH:
-            return _json(discovery.group(self.registry, group))
+            return json_answer(discovery.group(self.registry, group))
         if parts[-1] not in self.registry.versions(group):
             raise errors.unknown_path()
-        return _json(discovery.resources(self.registry, group, parts[-1]))
+        return json_answer(discovery.resources(self.registry, group, parts[-1]))
 
     def _openapi(self, parts: list[str]) -> web.Response:
         if parts == ["openapi", "v3"]:
-            return _json(discovery.openapi_index(self.registry))
+            return json_answer(discovery.openapi_index(self.registry))
         match = re.fullmatch(r"openapi/v3/apis?(?:/([^/]+))?/([^/]+)", "/".join(parts))
         if not match:
             raise NoSuchPath("/".join(parts))
-        return _json(discovery.openapi(self.registry, match[1] or "", match[2]))
+        return json_answer(discovery.openapi(self.registry, match[1] or "", match[2]))
 
     async def _on_objects(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
         place = Place(target.resource, target.namespace, target.name)
         if is_proxied(target.resource, target.subresource):
             to = self._proxy.to_service if target.resource.plural == "services" else self._proxy.to_pod
             return await to(request, place, target.rest or "/")
-        if target.subresource == "log":
-            return await self._proxy.logs(place, dict(request.query))
         shape = _shape(request.headers.get("Accept", ""))
         query = dict(request.query)
-        if request.method == "GET" and (target.is_watch or _is_watch(request)):
+        if request.method == "GET" and (target.is_watch or is_watch(request)):
             return await self._watch(request, target, shape)
         body = await request.read()
         reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
@@ -204,6 +147,9 @@ class ApiServer:
             include = query.get("includeObject", "")
             found = table.render(found, target.resource, shape, include=include)
         return _reply(found, reply.status, _warnings(target, reply.warnings))
+
+    async def _read(self, plural: str, namespace: str, name: str) -> Object | None:
+        return self.store.get(("", plural), namespace, name)
 
     async def _watch(self, request: web.BaseRequest, target: Target, shape: str) -> web.StreamResponse:
         query, resource = request.query, target.resource
@@ -233,22 +179,13 @@ class ApiServer:
             return request.transport is not None and not request.transport.is_closing()
 
         watch = Watch(self.store, selection, wanted, render, is_open)
-        self._watches[watch] = (request.rel_url.raw_path_qs, request.headers.get("User-Agent", ""))
-        response = web.StreamResponse(headers={"Content-Type": _JSON})
+        response = web.StreamResponse(headers={"Content-Type": JSON})
         response.enable_chunked_encoding()
-        try:
+        with self._reception.following(request, watch), contextlib.suppress(ConnectionError):
             await response.prepare(request)
-            async for line in watch.lines():
+            async for line in watch.lines():  # until the client goes away, as clients of watches do
                 await response.write(line)
-        except ConnectionError:
-            return response  # the client went away, as clients of watches do
-        finally:
-            del self._watches[watch]
         return response
-
-
-def _is_watch(request: web.BaseRequest) -> bool:
-    return request.query.get("watch") in ("1", "true")
 
 
 def _body_of(request: web.BaseRequest, body: bytes) -> tuple[bytes, str, str]:
@@ -272,16 +209,12 @@ def _shape(accept: str) -> str:
     raise StatusError(406, "NotAcceptable", message, {})
 
 
-def _json(body: Any, status: int = 200) -> web.Response:
-    return web.Response(body=as_json(body), status=status, content_type=_JSON)
-
-
 def _warnings(target: Target, found: tuple[str, ...]) -> tuple[str, ...]:
     return (target.resource.deprecated, *found) if target.resource.deprecated else found
 
 
 def _reply(body: Object, status: int, warnings: tuple[str, ...]) -> web.Response:
-    answer = _json(body, status)
+    answer = json_answer(body, status)
     for warning in warnings:
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         answer.headers.add("Warning", f'299 - "{text}"')

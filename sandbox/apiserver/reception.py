@@ -1,0 +1,115 @@
+"""What meets every request before it is answered: the request log, and the faults that are switched on."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Protocol
+
+from aiohttp import web
+
+from sandbox.apiserver import errors
+from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.faults import Faults, RequestLog, as_json
+from sandbox.apiserver.routes import NoSuchPath
+from sandbox.apiserver.watch import line
+
+JSON = "application/json"
+CONTROL = "/_sandbox/"
+_GONE = 410
+
+Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class Stream(Protocol):
+    """An open watch."""
+
+    def close(self) -> None:
+        """End it."""
+
+
+class Reception:
+    """Logs each request and does to it what the faults say; `route` answers it."""
+
+    def __init__(self, route: Route) -> None:
+        self._route = route
+        self._faults = Faults()
+        self._log = RequestLog()
+        self._streams: dict[Stream, tuple[str, str]] = {}
+
+    async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer a request."""
+        path, agent = _said(request)
+        if request.path.startswith(CONTROL):
+            return await self._control(request)
+        entry = self._log.begin(
+            {
+                "time": time.time(),
+                "method": request.method,
+                "path": path,
+                "userAgent": agent,
+                "manager": request.query.get("fieldManager") or agent.partition("/")[0],
+            }
+        )
+        try:
+            await request.read()  # now: a request that is held goes on even if its client has gone
+            with self._log.holding(entry):
+                await self._faults.meet(request.method, path, agent)
+            answer = await self._route(request)
+        except NoSuchPath:
+            answer = web.Response(status=404, text="404 page not found\n")
+        except StatusError as error:
+            if error.code == _GONE and is_watch(request):  # a watch learns it as the real one says it
+                answer = web.Response(body=line("ERROR", error.body), content_type=JSON)
+            else:
+                answer = json_answer(error.body, error.code)
+        entry |= {"status": answer.status, "done": time.time()}
+        return answer
+
+    @contextmanager
+    def following(self, request: web.BaseRequest, stream: Stream) -> Iterator[None]:
+        """Keep a watch among those that a fault closes."""
+        self._streams[stream] = _said(request)
+        try:
+            yield
+        finally:
+            del self._streams[stream]
+
+    def close(self) -> None:
+        """End the watches, and let go what is held."""
+        for stream in list(self._streams):
+            stream.close()
+        self._faults.replace([])
+
+    async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
+        try:
+            if request.path == f"{CONTROL}requests":
+                return json_answer(self._log.since(int(request.query.get("since", "0"))))
+            if request.path != f"{CONTROL}faults":
+                raise errors.unknown_path()
+            if request.method == "PUT":
+                self._put_faults(await request.json())
+            elif request.method == "DELETE":
+                self._faults.replace([])
+            return json_answer(self._faults.listed())
+        except StatusError as error:
+            return json_answer(error.body, error.code)
+
+    def _put_faults(self, wanted: Any) -> None:
+        for rule in self._faults.replace(wanted):
+            for stream, (path, agent) in list(self._streams.items()):
+                if rule.do == "closeWatches" and rule.meets("GET", path, agent):
+                    stream.close()
+
+
+def is_watch(request: web.BaseRequest) -> bool:
+    """Tell whether a request asks for a watch."""
+    return request.query.get("watch") in ("1", "true")
+
+
+def json_answer(body: Any, status: int = 200) -> web.Response:
+    """Answer with JSON."""
+    return web.Response(body=as_json(body), status=status, content_type=JSON)
+
+
+def _said(request: web.BaseRequest) -> tuple[str, str]:
+    return request.rel_url.raw_path_qs, request.headers.get("User-Agent", "")
