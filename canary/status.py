@@ -128,6 +128,8 @@ class RolloutStatus(Stored):
     message: str = ""
     """Why it holds, or why it ended, in one sentence."""
     by: Person | None = None
+    needs_person: bool = False
+    """Nothing goes on before a person decides."""
     is_retreated: bool = False
     """The canary stopped serving and its traffic was taken away; `canary_weight` is what it returns to."""
     foreign_writes: int = 0
@@ -159,6 +161,8 @@ class CanaryStatus(Stored):
     condition: Condition | None = None
     expired_cookie: str = ""
     """The session cookie of the last rollout: browsers are told to forget it."""
+    needs_person: bool = False
+    """Nothing goes on before a person decides."""
     mendings: int = 0
     """How often somebody's changes of the routes were undone since the last rollout."""
     generation: int = 0

@@ -90,6 +90,11 @@ def told_of_waiting(message: str, *, is_past_hope: bool) -> Notice:
     return _warning("PrimaryNotReady", message, Severity.ERROR if is_past_hope else None)
 
 
+def told_of_a_halt(message: str) -> Notice:
+    """Nothing goes on before a person decides."""
+    return _warning("PersonNeeded", message, Severity.ERROR)
+
+
 def told_of_repair(message: str) -> Notice:
     """Something that a canary stands on was changed by somebody, and is put right."""
     return _warning("Repaired", message, Severity.WARN)
@@ -144,7 +149,7 @@ def _of_decision(case: Situation, decision: Decision) -> Iterator[Notice]:
     match decision:
         case Wait():
             if decision.needs_person and decision.message != case.status.message:
-                yield _warning("PersonNeeded", decision.message, Severity.ERROR)
+                yield told_of_a_halt(decision.message)
         case Begin():
             yield told_of_beginning(case.spec)
         case Hold():

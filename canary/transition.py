@@ -106,7 +106,10 @@ def after(case: Situation, decision: Decision, done_at: datetime) -> RolloutStat
     ):
         changes["due"] = done_at + case.spec.analysis.interval
     if not isinstance(decision, Measure | Ask):
-        changes["message"] = decision.message
+        needs_person = isinstance(decision, HandOver) or (
+            isinstance(decision, Wait) and decision.needs_person
+        )
+        changes |= {"message": decision.message, "needs_person": needs_person}
     status = case.status.model_copy(update=changes)
     condition = promoted_condition(status.phase, case.spec.target.kind, status.condition, done_at)
     status = status.model_copy(update={"condition": condition})
@@ -115,7 +118,15 @@ def after(case: Situation, decision: Decision, done_at: datetime) -> RolloutStat
     return status
 
 
-_SHOWN = ("phase", "canary_weight", "traffic_weight", "iterations", "failed_checks", "restarts")
+_SHOWN = (
+    "phase",
+    "canary_weight",
+    "traffic_weight",
+    "iterations",
+    "failed_checks",
+    "restarts",
+    "needs_person",
+)
 """The fields whose change is a transition."""
 
 

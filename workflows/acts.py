@@ -106,9 +106,15 @@ class Acts:
             TrafficActivities.shift_traffic, request, summary=f"canary weight {routing.weight}", **TRAFFIC
         )
 
-    async def scale(self, replicas: int | None) -> Written:
-        """Bring the canary to a size; None: as many pods as the primary has."""
-        request = ScaleRequest(spec=self.spec, replicas=replicas, decided_at=workflow.now())
+    async def scale(self, replicas: int | None, *, is_paused: bool | None = None) -> Written:
+        """Bring the canary to a size; None: as many pods as the primary has.
+
+        While it is paused a newer template gets no pods: no revision that was not judged meets users, not
+        even with this engine dead.
+        """
+        request = ScaleRequest(
+            spec=self.spec, replicas=replicas, decided_at=workflow.now(), is_paused=is_paused
+        )
         size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
         return await workflow.execute_activity_method(
             ScalingActivities.scale_target, request, summary=f"canary: {size}", **TRAFFIC

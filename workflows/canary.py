@@ -13,7 +13,7 @@ from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Outcome, Wishes
-from canary.telling import told_of_repair
+from canary.telling import told_of_a_halt, told_of_repair
 from workflows.contract import (
     ALERTS,
     APPLY,
@@ -97,10 +97,11 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
 
     async def _come_to_rest(self, decision: Rest) -> None:
         self._wishes = Wishes()
-        if decision.message != self._status.message:
-            self._become(message=decision.message)
-        if decision.needs_person:
-            workflow.logger.warning("a person is needed", extra={"canary": self.spec.tail})
+        before = self._status
+        if (decision.message, decision.needs_person) != (before.message, before.needs_person):
+            self._become(message=decision.message, needs_person=decision.needs_person)
+        if decision.needs_person and not before.needs_person:
+            self._tell(told_of_a_halt(decision.message))
         await self._rest(RESYNC, "until something changes")
 
     async def _renew(self) -> None:

@@ -38,6 +38,7 @@ def rollout_row(spec: CanarySpec, status: RolloutStatus) -> ListRow:
         waiting_for=status.waiting_for or "",
         revision=status.revision.template,
         message=status.message,
+        needs_person=status.needs_person,
         last_transition_time=status.last_transition_time,
     )
 
@@ -56,6 +57,7 @@ def canary_row(spec: CanarySpec, status: CanaryStatus) -> ListRow:
         failed_checks=status.failed_checks,
         revision=status.last_applied.template if status.last_applied else "",
         message=status.message,
+        needs_person=status.needs_person,
         last_transition_time=status.last_transition_time,
     )
 

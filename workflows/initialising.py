@@ -110,6 +110,7 @@ class InitialisingCanary(CanaryEntity):
         self._become(
             phase=Phase.FAILED,
             outcome=Outcome.HALTED,
+            needs_person=True,
             traffic_weight=seen.routes.canary if seen.routes else 0,
             last_promoted=seen.primary.revision,
             last_applied=seen.target.revision if seen.target else None,

@@ -57,6 +57,7 @@ class RollingCanary(InitialisingCanary):
             phase=start.status.phase if start.status else first_phase(self.spec),
             last_applied=start.revision,
             outcome=None,
+            needs_person=False,
             mendings=0,
             message=f"Rolling out {start.revision.template}",
         )
@@ -116,6 +117,7 @@ class RollingCanary(InitialisingCanary):
             "last_applied": ended.revision,
             "expired_cookie": ended.expired_cookie,
             "message": ended.message,
+            "needs_person": ended.needs_person,
         }
         if ended.outcome is Outcome.PROMOTED:
             changes["last_promoted"] = ended.revision

@@ -100,7 +100,7 @@ class RolloutWorkflow(Commanded):
 
     async def _begin(self) -> None:
         """Scale the canary up; no gate stands before it."""
-        if await self._scale(None):
+        if await self._scale(None, is_paused=True):
             self._tell(told_of_beginning(self._spec))
 
     async def _step(self) -> None:
@@ -193,19 +193,19 @@ class RolloutWorkflow(Commanded):
             case Wait() | Measure() | Ask() | Hold() | Finish():
                 return True
             case Begin():
-                return await self._scale(None)
+                return await self._scale(None, is_paused=True)
             case Approve():
                 self._wishes = self._wishes.model_copy(update={"approve": None})
                 return True
             case Advance():
-                return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
+                return await self._advance(decision)
             case ShiftBack():
                 return await self._shift(decision.weight)
             case Correct():
                 return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
             case Restart():
                 self._wishes = self._wishes.model_copy(update={"restart": None, "approve": None})
-                return await self._shift(0)
+                return await self._start_over()
             case Retreat() | Finalise() | Rollback():
                 return await self._shift(0)
             case HandOver():
@@ -219,6 +219,22 @@ class RolloutWorkflow(Commanded):
             case _:
                 assert_never(decision)
 
+    async def _advance(self, decision: Advance) -> bool:
+        """Expose the canary; after a restart its new pods are to stay what they are from here on."""
+        if (
+            self._status.restarts
+            and not self._status.has_begun
+            and not await self._scale(None, is_paused=True)
+        ):
+            return False
+        return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
+
+    async def _start_over(self) -> bool:
+        """Traffic first; then a canary that is scaled up may run its new template."""
+        if not await self._shift(0):
+            return False
+        return self._status.phase is Phase.WAITING or await self._scale(None, is_paused=False)
+
     async def _shift(
         self, weight: Weight, *, is_mirrored: bool = False, is_for_all: bool | None = None
     ) -> bool:
@@ -226,8 +242,8 @@ class RolloutWorkflow(Commanded):
         wanted = routing_of(self._spec, self._status, weight, is_mirrored=is_mirrored, is_for_all=is_for_all)
         return await self._is_done(await self._acts.shift(wanted))
 
-    async def _scale(self, replicas: int | None) -> bool:
-        return await self._is_done(await self._acts.scale(replicas))
+    async def _scale(self, replicas: int | None, *, is_paused: bool | None = None) -> bool:
+        return await self._is_done(await self._acts.scale(replicas, is_paused=is_paused))
 
     async def _is_done(self, written: Written) -> bool:
         """Whether a fenced write took effect; if not, look again a little later."""
