@@ -12,6 +12,8 @@ from activities.cluster.api import ApiError, ClusterApi, Clusters, Object, Patch
 from activities.cluster.guard import guarded
 from activities.cluster.initialisation import ENDPOINTS_POLL, wait_for_endpoints
 from activities.cluster.observation import read_workload
+from activities.cluster.records import Record
+from canary.readiness import judge_readiness
 from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
@@ -51,20 +53,10 @@ class RemovalActivities:
         target, primary = await asyncio.gather(
             api.find(path), api.find(paths.one(spec.target.kind, spec.namespace, spec.primary))
         )
-        if target is None or primary is None:
+        if target is None or (primary is None and not _is_scaled_by_us(target)):
             return
-        # Written, not tested: a version that is stale is then a conflict, which is tried again.
-        version = target["metadata"]["resourceVersion"]
-        changes: list[Object] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
         record = await records.last_promoted(api, spec)
-        if record is not None and record.revision.template != template_hash(target["spec"]["template"]):
-            changes.append({"op": "replace", "path": "/spec/template", "value": record.template})
-        if marks.PAUSED in (target["metadata"].get("annotations") or {}):
-            changes.append({"op": "add", "path": "/spec/paused", "value": False})
-        if spec.target.kind is WorkloadKind.DEPLOYMENT:
-            replicas = max(primary["spec"].get("replicas", 1), 1)
-            changes.append({"op": "add", "path": "/spec/replicas", "value": replicas})
-        await api.patch(path, changes, kind=Patch.JSON)
+        await api.patch(path, _as_promoted(spec, target, primary, record), kind=Patch.JSON)
         if spec.target.kind is WorkloadKind.DAEMON_SET:
             selector = {"nodeSelector": {SCALE_TO_ZERO: None}}
             await api.patch(path, {"spec": {"template": {"spec": selector}}})
@@ -72,15 +64,23 @@ class RemovalActivities:
     @activity.defn
     @guarded
     async def restore_routes(self, request: RemovalRequest) -> None:
-        """Once the target has endpoints: the apex selector back, the VirtualService as it was or gone."""
+        """Once the target is ready: the apex selector back, the VirtualService as it was or gone."""
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
-        target = await api.find(paths.one(spec.target.kind, spec.namespace, spec.target.name))
-        if target is not None and spec.target.kind is not WorkloadKind.SERVICE:
-            if spec.revert_on_deletion:
-                await _wait_until_served(api, spec, target)
-            await _restore_apex(api, spec, target)
-        await _restore_virtual_service(api, spec)
+        target, apex, routed = await asyncio.gather(
+            api.find(paths.one(spec.target.kind, spec.namespace, spec.target.name)),
+            api.find(paths.one("Service", spec.namespace, spec.service.name)),
+            api.find(paths.one("VirtualService", spec.namespace, spec.service.name)),
+        )
+        service = _apex_as_it_was(spec, target, apex)
+        if service is None and not (routed and _is_led_by_us(spec, routed)):
+            return
+        if target is not None and spec.revert_on_deletion:
+            await _wait_until_ready(api, request, target)
+        if service is not None:
+            await api.patch(paths.one("Service", spec.namespace, spec.service.name), service)
+        if routed is not None:
+            await _restore_virtual_service(api, spec, routed)
 
     @activity.defn
     @guarded
@@ -101,33 +101,61 @@ class RemovalActivities:
             await api.patch(path, {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}})
 
 
-async def _wait_until_served(api: ClusterApi, spec: CanarySpec, target: Object) -> None:
-    """Wait until the target answers; without a Service in front of it, its own counters are believed."""
+def _is_scaled_by_us(target: Object) -> bool:
+    return marks.read_stamp(target["metadata"]) is not None
+
+
+def _as_promoted(
+    spec: CanarySpec, target: Object, primary: Object | None, record: Record | None
+) -> list[Object]:
+    """A JSON patch that gives the target the promoted template, and the size of the primary or its last."""
+    # Written, not tested: a version that is stale is then a conflict, which is tried again.
+    version = target["metadata"]["resourceVersion"]
+    changes: list[Object] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
+    if record is not None and record.revision.template != template_hash(target["spec"]["template"]):
+        changes.append({"op": "replace", "path": "/spec/template", "value": record.template})
+    if marks.PAUSED in (target["metadata"].get("annotations") or {}):
+        changes.append({"op": "add", "path": "/spec/paused", "value": False})
+    if spec.target.kind is WorkloadKind.DEPLOYMENT:
+        last = record.size if record else 1
+        replicas = primary["spec"].get("replicas", 1) if primary else last
+        changes.append({"op": "add", "path": "/spec/replicas", "value": max(replicas, 1)})
+    return changes
+
+
+async def _wait_until_ready(api: ClusterApi, request: RemovalRequest, target: Object) -> None:
+    """Wait until the target can bear what the primary bears, and is known to the Service in front of it."""
+    spec = request.spec
+    if spec.target.kind is WorkloadKind.SERVICE:
+        return
+    workload = read_workload(spec.target.kind, target)
+    threshold = spec.analysis.canary_ready_threshold
+    # Without a moment since which it is unready there is no deadline: the primary serves meanwhile.
+    verdict = judge_readiness(workload, threshold, spec.progress_deadline, None, request.decided_at)
+    if not verdict.is_ready or not workload.is_serving:
+        what = f"{spec.target.kind} {spec.target.name} in namespace {spec.namespace}"
+        text = f"{what} is not ready yet: {verdict.message or 'no pod is ready'}."
+        raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
     if await api.find(paths.one("Service", spec.namespace, spec.service.canary)) is not None:
         await wait_for_endpoints(api, spec, spec.service.canary)
-    elif not read_workload(spec.target.kind, target).is_serving:
-        text = f"{spec.target.kind} {spec.target.name} in namespace {spec.namespace} has no ready pod yet."
-        raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
 
 
-async def _restore_apex(api: ClusterApi, spec: CanarySpec, target: Object) -> None:
-    """Give an adopted apex its selector and ports back; ours leads to the target until it is deleted."""
-    path = paths.one("Service", spec.namespace, spec.service.name)
-    found = await api.find(path)
-    if found is None:
-        return
+def _apex_as_it_was(spec: CanarySpec, target: Object | None, found: Object | None) -> Object | None:
+    """A merge patch that gives an adopted apex back; ours leads to the target until it is deleted."""
+    if found is None or spec.target.kind is WorkloadKind.SERVICE:
+        return None
     kept = adoption.original(found)
-    label, value = workloads.selector_label(target)
-    metadata: Object = {"resourceVersion": found["metadata"]["resourceVersion"]}
-    wanted: Object = {"selector": {label: value}}
     if kept is not None:
         metadata, wanted = adoption.given_back(found, kept), kept["spec"]
-    elif not _leads_to_primary(spec, target, found):
-        return
-    # A merge patch: what is not named in the map would stay.
+    elif target is not None and _leads_to_primary(spec, target, found):
+        label, value = workloads.selector_label(target)
+        metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
+        wanted = {"selector": {label: value}}
+    else:
+        return None
+    # What a merge patch does not name in a map would stay.
     gone = dict.fromkeys(found["spec"].get("selector") or {})
-    selector = {**gone, **(wanted["selector"] or {})}
-    await api.patch(path, {"metadata": metadata, "spec": {**wanted, "selector": selector}})
+    return {"metadata": metadata, "spec": {**wanted, "selector": {**gone, **(wanted["selector"] or {})}}}
 
 
 def _leads_to_primary(spec: CanarySpec, target: Object, apex: Object) -> bool:
@@ -137,12 +165,17 @@ def _leads_to_primary(spec: CanarySpec, target: Object, apex: Object) -> bool:
     return marks.is_ours(spec, apex["metadata"]) or selector == {label: f"{value}-primary"}
 
 
-async def _restore_virtual_service(api: ClusterApi, spec: CanarySpec) -> None:
+def _is_led_by_us(spec: CanarySpec, found: Object) -> bool:
+    return (
+        adoption.original(found) is not None
+        or marks.is_ours(spec, found["metadata"])
+        or bool(routes.released(spec, found))
+    )
+
+
+async def _restore_virtual_service(api: ClusterApi, spec: CanarySpec, found: Object) -> None:
     """Write an adopted VirtualService as it was, and delete one of ours."""
     path = paths.one("VirtualService", spec.namespace, spec.service.name)
-    found = await api.find(path)
-    if found is None:
-        return
     kept = adoption.original(found)
     if kept is not None:
         gone = dict.fromkeys(found.get("spec") or {})

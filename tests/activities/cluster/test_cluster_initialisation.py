@@ -1,0 +1,434 @@
+"""The objects around a primary: compared with Flagger's, and adopted where they were there before."""
+
+import json
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster import marks, paths
+from activities.cluster.adoption import original
+from activities.cluster.api import ApiError
+from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
+from activities.cluster.routes import read_routes
+from canary.routing import Routing
+from canary.spec import CanarySpec, ObjectMetadata, TestLoader, UnmanagedMetadata
+from tests.activities.cluster.member import NAMESPACE, Member
+from tests.activities.cluster.recordings import bare, created, given, spec_of
+from tests.activities.cluster.routed import (
+    deployment,
+    endpoints,
+    furnish,
+    spec,
+    virtual_service,
+    weights,
+)
+
+Object = dict[str, Any]
+APEX: Object = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {"name": "podinfo", "labels": {"mine": "yes"}},
+    "spec": {
+        "type": "NodePort",
+        "selector": {"app": "podinfo"},
+        "ports": [
+            {"name": "web", "port": 9898, "targetPort": "http", "nodePort": 30080, "protocol": "TCP"},
+            {"name": "metrics", "port": 9797, "targetPort": 9797, "nodePort": 30081, "protocol": "TCP"},
+        ],
+    },
+}
+ROUTE: Object = {"route": [{"destination": {"host": "podinfo"}}]}
+STATIC: Object = {"match": [{"uri": {"prefix": "/s"}}], "route": [{"destination": {"host": "static"}}]}
+
+
+@pytest.fixture
+async def cluster(member: Member) -> Member:
+    await furnish(member)
+    return member
+
+
+async def establish(cluster: Member, document: CanarySpec | None = None, weight: int = 0) -> None:
+    request = EstablishRequest(spec=document or spec(), routing=Routing(weight=weight))
+    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+
+
+def comparable(found: Object) -> Object:
+    """A live object as the recordings have it: without what an API server assigns."""
+    body = bare(found)
+    assigned = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
+    body["spec"] = {
+        key: value
+        for key, value in body["spec"].items()
+        if key not in (*assigned, "internalTrafficPolicy", "sessionAffinity")
+    }
+    return body
+
+
+def in_order(found: Object) -> Object:
+    """Flagger lists discovered ports in any order."""
+    if "ports" in found["spec"]:
+        found["spec"]["ports"].sort(key=lambda port: int(port["port"]))
+    return found
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["canary", "service-options", "delegation", "tcp", "ab", "match-weights", "mirror", "affinity"],
+)
+@pytest.mark.parametrize("kind", ["Service", "DestinationRule", "VirtualService"])
+async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind: str) -> None:
+    document = spec_of(name)
+    target = given(name, "Deployment")
+    await furnish(member)
+    await member.delete("Deployment", "podinfo")
+    for wanted in (target, endpoints(document.service.primary)):
+        if wanted["metadata"]["name"] != "podinfo-primary":
+            await member.add(wanted)
+    await establish(member, document)
+    made = {body["metadata"]["name"]: comparable(body) for body in await member.all(kind)}
+
+    assert {key: in_order(body) for key, body in made.items()} == {
+        key: in_order(body) for key, body in created(name, kind).items()
+    }
+
+
+async def test_it_is_safe_to_repeat(cluster: Member) -> None:
+    await establish(cluster, weight=20)
+    before = [await cluster.all(kind) for kind in ("Service", "DestinationRule", "VirtualService")]
+    await establish(cluster, weight=20)
+
+    assert [await cluster.all(kind) for kind in ("Service", "DestinationRule", "VirtualService")] == before
+
+
+async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
+    await establish(cluster)
+    changed = spec({"timeout": "5s", "apex_metadata": ObjectMetadata(labels={"l": "apex"})})
+    await establish(cluster, changed, weight=30)
+    found = await cluster.read("VirtualService", "podinfo")
+    seen = read_routes(changed, found)
+
+    assert seen is not None
+    assert (seen.canary, seen.is_intact) == (30, True)
+    assert found["metadata"]["labels"]["l"] == "apex"
+    assert (await cluster.read("Service", "podinfo"))["metadata"]["labels"]["l"] == "apex"
+
+
+async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await establish(cluster)
+    found = await cluster.read("Service", "podinfo")
+    kept = original(found)
+
+    assert found["spec"]["selector"] == {"app": "podinfo-primary"}
+    assert found["spec"]["ports"] == APEX["spec"]["ports"]
+    assert found["metadata"]["labels"] == {"mine": "yes"}
+    assert kept is not None
+    assert kept["spec"] == {"selector": {"app": "podinfo"}, "ports": APEX["spec"]["ports"]}
+
+
+async def test_the_sides_have_every_port_of_an_adopted_apex(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await establish(cluster)
+
+    for side in ("podinfo-primary", "podinfo-canary"):
+        ports = (await cluster.read("Service", side))["spec"]["ports"]
+        assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
+            ("http", 9898, "http"),
+            ("metrics", 9797, 9797),
+        ]
+
+
+async def test_the_document_renames_a_port_only_where_it_names_it(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await establish(cluster, spec({"port_name": "grpc-web", "target_port": "grpc", "app_protocol": "grpc"}))
+    first = (await cluster.read("Service", "podinfo"))["spec"]["ports"][0]
+
+    assert (first["name"], first["targetPort"], first["appProtocol"]) == ("grpc-web", "grpc", "grpc")
+    assert first["nodePort"] == 30080
+
+
+async def test_a_virtual_service_is_adopted_and_kept_in_a_note(cluster: Member) -> None:
+    own = virtual_service(STATIC, ROUTE, exportTo=["."])
+    own["metadata"] |= {"labels": {"mine": "yes"}, "annotations": {"a": "1"}}
+    await cluster.add(own)
+    await establish(cluster)
+    found = await cluster.read("VirtualService", "podinfo")
+    kept = original(found)
+
+    assert found["spec"]["exportTo"] == ["."]
+    assert found["spec"]["http"][0] == STATIC
+    assert weights(found)[1] == [("podinfo-primary", 100), ("podinfo-canary", 0)]
+    assert found["metadata"]["labels"] == {"mine": "yes"}
+    assert found["metadata"]["annotations"].items() >= {"a": "1", **marks.TOOLKIT}.items()
+    assert kept is not None
+    assert kept["spec"] == own["spec"]
+
+
+async def test_the_original_is_noted_once_and_never_over(cluster: Member) -> None:
+    await cluster.add(APEX, virtual_service(ROUTE))
+    await establish(cluster)
+    for kind in ("Service", "VirtualService"):
+        note = (await cluster.read(kind, "podinfo"))["metadata"]["annotations"][marks.ORIGINAL]
+        edited = {"spec": {"http": [STATIC]} if kind == "VirtualService" else {"selector": {"x": "y"}}}
+        await cluster.change(kind, "podinfo", edited)
+        await establish(cluster)
+        await establish(cluster, spec({"timeout": "1s"}))
+
+        assert (await cluster.read(kind, "podinfo"))["metadata"]["annotations"][marks.ORIGINAL] == note
+
+
+async def test_what_we_made_is_never_noted_as_the_original(cluster: Member) -> None:
+    await cluster.add(APEX, virtual_service(ROUTE))
+    await establish(cluster)
+    for kind in ("Service", "VirtualService"):
+        await cluster.change(kind, "podinfo", {"metadata": {"annotations": {marks.ORIGINAL: None}}})
+    await establish(cluster)
+
+    for kind in ("Service", "VirtualService"):
+        assert original(await cluster.read(kind, "podinfo")) is None
+
+
+async def test_what_kubectl_last_applied_is_not_the_original(cluster: Member) -> None:
+    applied = json.dumps({"spec": {"selector": {"app": "long-ago"}, "ports": [{"port": 1}]}})
+    apex = {**APEX, "metadata": {"name": "podinfo"}}
+    apex["metadata"]["annotations"] = {"kubectl.kubernetes.io/last-applied-configuration": applied}
+    await cluster.add(apex)
+    await establish(cluster)
+    kept = original(await cluster.read("Service", "podinfo"))
+
+    assert kept is not None
+    assert kept["spec"]["selector"] == {"app": "podinfo"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "metadata", "text"),
+    [
+        pytest.param(
+            "VirtualService",
+            {
+                "ownerReferences": [
+                    {
+                        "apiVersion": "flagger.app/v1beta1",
+                        "kind": "Canary",
+                        "name": "other",
+                        "uid": "1",
+                        "controller": True,
+                    }
+                ]
+            },
+            "VirtualService podinfo in namespace default is controlled by Canary other",
+            id="a controller",
+        ),
+        pytest.param(
+            "Service",
+            {"labels": {marks.CANARY: "web"}},
+            "Service podinfo in namespace default belongs to the canary of web",
+            id="another canary",
+        ),
+    ],
+)
+async def test_a_foreign_owner_is_named_and_nothing_is_written(
+    cluster: Member, kind: str, metadata: Object, text: str
+) -> None:
+    body = virtual_service(ROUTE) if kind == "VirtualService" else APEX
+    await cluster.add({**body, "metadata": {"name": "podinfo", **metadata}})
+
+    with pytest.raises(ApplicationError, match=text) as caught:
+        await establish(cluster)
+    assert caught.value.non_retryable
+    assert {entry["method"] for entry in await cluster.asked()} == {"GET"}
+
+
+async def test_a_service_that_only_has_the_name_of_a_side_is_left_alone(cluster: Member) -> None:
+    body = {**APEX, "metadata": {"name": "podinfo-canary"}, "spec": {**APEX["spec"], "type": "ClusterIP"}}
+    body["spec"] = {"selector": {"app": "other"}, "ports": [{"port": 80}]}
+    await cluster.add(body)
+
+    with pytest.raises(ApplicationError, match="Service podinfo-canary in namespace default is somebody"):
+        await establish(cluster)
+    assert (await cluster.read("Service", "podinfo-canary"))["spec"]["selector"] == {"app": "other"}
+
+
+async def test_a_side_that_another_tool_left_behind_is_taken_over(cluster: Member) -> None:
+    left = {"selector": {"app": "podinfo"}, "ports": [{"name": "http", "port": 9898}]}
+    await cluster.add({**APEX, "metadata": {"name": "podinfo-canary"}, "spec": left})
+    await establish(cluster)
+
+    assert (await cluster.read("Service", "podinfo-canary"))["metadata"]["labels"][marks.CANARY] == "podinfo"
+
+
+async def test_nothing_is_routed_to_a_primary_without_endpoints(cluster: Member) -> None:
+    await cluster.delete("Endpoints", "podinfo-primary")
+
+    with pytest.raises(ApplicationError, match=r"Service podinfo-primary.default has no ready endpoint"):
+        await establish(cluster)
+    assert await cluster.find("VirtualService", "podinfo") is None
+    assert await cluster.find("Service", "podinfo") is None
+
+
+async def test_a_headless_service_is_made_and_stays_as_it_was_made(cluster: Member) -> None:
+    await establish(cluster, spec({"headless": True, "traffic_distribution": "PreferClose"}))
+    made = [(await cluster.read("Service", f"podinfo{side}"))["spec"] for side in ("", "-primary", "-canary")]
+    await establish(cluster, spec())
+    then = [(await cluster.read("Service", f"podinfo{side}"))["spec"] for side in ("", "-primary", "-canary")]
+
+    assert [one["clusterIP"] for one in made] == ["None"] * 3
+    assert [one["trafficDistribution"] for one in made] == ["PreferClose"] * 3
+    assert [one["clusterIP"] for one in then] == ["None"] * 3
+
+
+async def test_a_service_with_an_address_is_not_made_headless(cluster: Member) -> None:
+    await establish(cluster)
+    before = (await cluster.read("Service", "podinfo"))["spec"]["clusterIP"]
+    await establish(cluster, spec({"headless": True}))
+
+    assert (await cluster.read("Service", "podinfo"))["spec"]["clusterIP"] == before != "None"
+
+
+async def test_unmanaged_and_foreign_metadata_of_services_is_left_to_others(cluster: Member) -> None:
+    own = ObjectMetadata(labels={"theirs": "1", "ours": "1"}, annotations={"theirs": "1"})
+    document = spec(
+        {
+            "apex_metadata": own,
+            "unmanaged": UnmanagedMetadata(labels=("theirs",), annotations=("theirs", "absent")),
+        }
+    )
+    await establish(cluster, document)
+    edited = {"labels": {"theirs": "2", "ours": "2", "foreign": "2"}, "annotations": {"theirs": "2"}}
+    await cluster.change("Service", "podinfo", {"metadata": edited})
+    await establish(cluster, document)
+    metadata = (await cluster.read("Service", "podinfo"))["metadata"]
+
+    assert {key: metadata["labels"][key] for key in ("theirs", "ours", "foreign")} == {
+        "theirs": "2",
+        "ours": "1",
+        "foreign": "2",
+    }
+    assert metadata["annotations"]["theirs"] == "2"
+
+
+def ported(*containers: Object) -> Object:
+    target = deployment("podinfo", "podinfo")
+    target["spec"]["template"]["spec"]["containers"] = list(containers)
+    return target
+
+
+async def test_ports_of_containers_are_discovered(cluster: Member) -> None:
+    target = ported(
+        {"name": "app", "image": "a", "ports": [{"containerPort": 9898}, {"containerPort": 9999}]},
+        {"name": "dns", "image": "a", "ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
+        {"name": "twin", "image": "a", "ports": [{"name": "dns", "containerPort": 5353}]},
+        {"name": "istio-proxy", "image": "a", "ports": [{"name": "stats", "containerPort": 15090}]},
+        {"name": "x" * 63, "image": "a", "ports": [{"containerPort": 81}]},
+        {"name": "none", "image": "a"},
+    )
+    await cluster.delete("Deployment", "podinfo")
+    await cluster.add(target)
+    await establish(cluster, spec({"port_discovery": True}))
+
+    for side in ("", "-primary", "-canary"):
+        ports = (await cluster.read("Service", f"podinfo{side}"))["spec"]["ports"]
+        assert [(port["name"], port["protocol"], port["port"], port["targetPort"]) for port in ports] == [
+            ("http", "TCP", 9898, 9898),
+            ("tcp-app-1", "TCP", 9999, 9999),
+            ("dns", "UDP", 53, 53),
+            ("tcp-5353", "TCP", 5353, 5353),
+            (f"tcp-{'x' * 57}-0", "TCP", 81, 81),
+        ]
+
+
+async def test_a_discovered_port_that_has_gone_goes_at_the_next_renewal(cluster: Member) -> None:
+    document = spec({"port_discovery": True})
+    await establish(cluster, document)
+    await cluster.delete("Deployment", "podinfo")
+    await cluster.add(ported({"name": "app", "image": "a", "ports": [{"containerPort": 9898}]}))
+    await establish(cluster, document)
+
+    for side in ("", "-primary", "-canary"):
+        ports = (await cluster.read("Service", f"podinfo{side}"))["spec"]["ports"]
+        assert [port["port"] for port in ports] == [9898]
+
+
+async def test_a_name_at_the_limit_has_a_canary(member: Member) -> None:
+    name = "p" * 55
+    await furnish(member, name)
+    await establish(member, spec(name=name))
+
+    assert await member.names("VirtualService") == [name]
+
+
+async def test_a_name_past_the_limit_is_refused_by_name(cluster: Member) -> None:
+    name = "p" * 56
+    with pytest.raises(ApplicationError, match=rf"services/{name}-primary: 422") as caught:
+        await establish(cluster, spec({"name": name}))
+    assert caught.value.non_retryable
+
+
+async def test_a_target_with_a_name_longer_than_a_label_has_a_canary_too(member: Member) -> None:
+    long = "d" * 70
+    await furnish(member)
+    target, primary = deployment(long, "podinfo"), deployment(f"{long}-primary", "podinfo-primary")
+    await member.add(target, primary)
+    document = spec()
+    document = document.model_copy(update={"target": document.target.model_copy(update={"name": long})})
+    await establish(member, document)
+    labels = (await member.read("Service", "podinfo-canary"))["metadata"]["labels"]
+
+    assert len(labels[marks.CANARY]) == 63
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "text"),
+    [
+        ("GET", "deployments/podinfo", 403, "deployments/podinfo: 403"),
+        ("GET", "services/podinfo", 403, "services/podinfo"),
+        ("PATCH", "services/podinfo-primary", 422, "services/podinfo-primary: 422"),
+        ("PATCH", "destinationrules/podinfo-canary", 403, "destinationrules/podinfo-canary: 403"),
+        ("PATCH", "destinationrules", 404, "destinationrules/podinfo-(canary|primary): 404"),
+        ("GET", "endpoints", 403, "endpoints/podinfo-primary: 403"),
+        ("POST", "virtualservices", 422, "virtualservices/podinfo: 422"),
+        ("PATCH", "services/podinfo\\?", 403, "services/podinfo: 403"),
+    ],
+)
+async def test_a_refusal_is_permanent_and_names_the_object(
+    cluster: Member, method: str, path: str, status: int, text: str
+) -> None:
+    await cluster.fault({"method": method, "path": path, "do": "status", "status": status})
+
+    with pytest.raises(ApplicationError, match=text) as caught:
+        await establish(cluster)
+    assert caught.value.non_retryable
+
+
+async def test_what_is_missing_is_named(cluster: Member) -> None:
+    await cluster.delete("Deployment", "podinfo-primary")
+
+    with pytest.raises(ApplicationError, match="deployments/podinfo-primary: 404"):
+        await establish(cluster)
+
+
+async def test_a_virtual_service_that_changes_under_the_hand_is_tried_again(cluster: Member) -> None:
+    await cluster.add(virtual_service(ROUTE))
+    await cluster.fault({"method": "PATCH", "path": "virtualservices", "do": "status", "status": 409})
+
+    with pytest.raises(ApiError) as caught:
+        await establish(cluster)
+    assert not caught.value.is_permanent
+
+
+async def test_a_load_tester_of_its_own_is_deployed_once(cluster: Member) -> None:
+    document = spec(test_loader=TestLoader(name="podinfo-testloader"))
+    for _ in range(2):
+        await cluster.run(InitialisationActivities(cluster).deploy_load_tester, document)
+
+    assert (await cluster.kube.get(paths.one("Service", NAMESPACE, "podinfo-testloader")))["spec"][
+        "selector"
+    ] == {"app": "podinfo-testloader"}
+    assert await cluster.find("Deployment", "podinfo-testloader") is not None
+
+
+async def test_without_a_load_tester_nothing_is_deployed(cluster: Member) -> None:
+    await cluster.run(InitialisationActivities(cluster).deploy_load_tester, spec())
+
+    assert await cluster.asked() == []

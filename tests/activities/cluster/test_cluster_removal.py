@@ -1,0 +1,321 @@
+"""The way out: everything as it was, whatever is missing by then."""
+
+from typing import Any
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster import marks
+from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
+from activities.cluster.primary import PrimaryActivities
+from activities.cluster.removal import RemovalActivities, RemovalRequest
+from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from activities.cluster.traffic import ShiftRequest, TrafficActivities
+from canary.revision import SCALE_TO_ZERO
+from canary.routing import Routing
+from canary.spec import CanarySpec, ObjectMetadata, WorkloadKind
+from sandbox.installed import install
+from tests.activities.cluster.member import Member
+from tests.activities.cluster.routed import at, deployment, endpoints, spec, virtual_service, weights
+
+Object = dict[str, Any]
+KINDS = ("Service", "DestinationRule", "VirtualService", "ControllerRevision", "ConfigMap", "Deployment")
+STATIC: Object = {"match": [{"uri": {"prefix": "/s"}}], "route": [{"destination": {"host": "static"}}]}
+ROUTE: Object = {"route": [{"destination": {"host": "podinfo"}, "weight": 0}], "timeout": "3s"}
+APEX: Object = {
+    "apiVersion": "v1",
+    "kind": "Service",
+    "metadata": {
+        "name": "podinfo",
+        "labels": {"mine": "yes"},
+        "annotations": {"kustomize.toolkit.fluxcd.io/reconcile": "enabled"},
+    },
+    "spec": {
+        "type": "NodePort",
+        "selector": {"app": "podinfo", "tier": "web"},
+        "ports": [{"name": "web", "port": 9898, "targetPort": "http", "nodePort": 30080}],
+    },
+}
+
+
+@pytest.fixture
+async def cluster(member: Member) -> Member:
+    """A member with a target, and endpoints for whatever is to come."""
+    await install(member.kube, "http://127.0.0.1:9")
+    await member.add(deployment("podinfo", "podinfo"))
+    await member.add(endpoints("podinfo-primary"), endpoints("podinfo-canary"))
+    return member
+
+
+async def initialise(cluster: Member, document: CanarySpec) -> None:
+    await cluster.run(PrimaryActivities(cluster).create_primary, document)
+    await cluster.run(InitialisationActivities(cluster).establish_routes, EstablishRequest(spec=document))
+    scale = ScaleRequest(spec=document, replicas=0, decided_at=at(0))
+    await cluster.run(ScalingActivities(cluster).scale_target, scale)
+    shift = ShiftRequest(spec=document, routing=Routing(weight=20), decided_at=at(1))
+    await cluster.run(TrafficActivities(cluster).shift_traffic, shift)
+
+
+async def take_out(cluster: Member, document: CanarySpec) -> None:
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=document, decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+    await get_ready(cluster)
+    await cluster.run(removal.restore_routes, request)
+    await cluster.run(removal.remove_objects, request)
+
+
+async def get_ready(cluster: Member, available: int | None = None) -> None:
+    """Do the controllers' work on the target."""
+    target = await cluster.find("Deployment", "podinfo")
+    if target is None:
+        return
+    size = target["spec"]["replicas"]
+    ready = size if available is None else available
+    counters = {"replicas": size, "updatedReplicas": size, "availableReplicas": ready, "readyReplicas": ready}
+    status = {"status": {"observedGeneration": target["metadata"]["generation"], **counters}}
+    await cluster.kube.patch("/apis/apps/v1/namespaces/default/deployments/podinfo/status", status)
+
+
+def owned(found: Object) -> Object:
+    """What of an object is its owner's to say."""
+    metadata = found["metadata"]
+    return {
+        "labels": metadata.get("labels") or {},
+        "annotations": metadata.get("annotations") or {},
+        "spec": found["spec"],
+    }
+
+
+async def picture(cluster: Member) -> dict[str, Object]:
+    return {
+        f"{kind}/{body['metadata']['name']}": owned(body)
+        for kind in KINDS
+        for body in await cluster.all(kind)
+    }
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        pytest.param([], id="nothing"),
+        pytest.param([APEX], id="Service"),
+        pytest.param([virtual_service(STATIC, ROUTE, exportTo=["."])], id="VirtualService"),
+        pytest.param([APEX, virtual_service(ROUTE, gateways=["public"], hosts=["*"])], id="both"),
+        pytest.param([virtual_service(tls=[{"match": [{"sniHosts": ["a"]}]}])], id="odd VirtualService"),
+    ],
+)
+async def test_everything_is_as_it_was(cluster: Member, own: list[Object]) -> None:
+    await cluster.add(*own)
+    before = await picture(cluster)
+    apex = ObjectMetadata(labels={"mine": "no"}, annotations={"a": "1"})
+    document = spec({"apex_metadata": apex, "port_discovery": True})
+    await initialise(cluster, document)
+    await take_out(cluster, document)
+
+    assert await picture(cluster) == before
+
+
+async def test_it_is_safe_to_repeat(cluster: Member) -> None:
+    await cluster.add(APEX, virtual_service(ROUTE))
+    before = await picture(cluster)
+    await initialise(cluster, spec())
+    await take_out(cluster, spec())
+    await take_out(cluster, spec())
+
+    assert await picture(cluster) == before
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [
+        ("Deployment", "podinfo-primary"),
+        ("Deployment", "podinfo"),
+        ("Service", "podinfo"),
+        ("Service", "podinfo-canary"),
+        ("Service", "podinfo-primary"),
+        ("VirtualService", "podinfo"),
+        ("DestinationRule", "podinfo-canary"),
+    ],
+)
+async def test_whatever_is_missing_does_not_matter(cluster: Member, kind: str, name: str) -> None:
+    await cluster.add(APEX, virtual_service(ROUTE))
+    await initialise(cluster, spec())
+    await cluster.delete(kind, name)
+    await take_out(cluster, spec())
+
+    assert await cluster.names("DestinationRule") == []
+    assert await cluster.names("ControllerRevision") == []
+    assert set(await cluster.names("Service")) <= {"podinfo"}
+    assert set(await cluster.names("Deployment")) <= {"podinfo"}
+
+
+async def test_a_cluster_without_istio_any_more_is_left(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    for plural in ("virtualservices", "destinationrules"):
+        name = f"{plural}.networking.istio.io"
+        await cluster.kube.delete(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
+    await take_out(cluster, spec())
+
+    assert await cluster.names("Service") == []
+    assert await cluster.names("Deployment") == ["podinfo"]
+
+
+async def test_nothing_is_given_back_before_the_target_answers(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await initialise(cluster, spec())
+    await cluster.delete("Endpoints", "podinfo-canary")
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+    await get_ready(cluster)
+
+    with pytest.raises(ApplicationError, match=r"podinfo-canary\.default has no ready endpoint"):
+        await cluster.run(removal.restore_routes, request)
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo-primary"}
+    assert weights(await cluster.read("VirtualService", "podinfo"))[0][1] == ("podinfo-canary", 20)
+
+
+async def test_a_target_that_cannot_bear_it_all_is_waited_for(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+    await get_ready(cluster, available=1)
+
+    with pytest.raises(
+        ApplicationError, match=r"Deployment podinfo in namespace default is not ready yet: .*1 of 2"
+    ):
+        await cluster.run(removal.restore_routes, request)
+
+
+async def test_where_nothing_was_made_nothing_is_waited_for(cluster: Member) -> None:
+    await cluster.add(APEX, virtual_service(ROUTE))
+    await cluster.change("Deployment", "podinfo", {"spec": {"replicas": 0}})
+    before = await picture(cluster)
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    for act in (removal.restore_target, removal.restore_routes, removal.remove_objects):
+        await cluster.run(act, request)
+
+    assert await picture(cluster) == before
+
+
+async def test_without_a_primary_the_target_comes_back_at_its_last_size(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    await cluster.delete("Deployment", "podinfo-primary")
+    await take_out(cluster, spec())
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 2
+
+
+async def test_a_target_that_shall_stay_as_it_is_stays(cluster: Member) -> None:
+    """D13, read the other way round: `revertOnDeletion: false` was said, and it was warned of."""
+    await cluster.add(APEX, virtual_service(ROUTE))
+    before = await picture(cluster)
+    document = spec(revert_on_deletion=False)
+    await initialise(cluster, document)
+    await cluster.delete("Endpoints", "podinfo-canary")
+    await take_out(cluster, document)
+    after = await picture(cluster)
+
+    assert after["Deployment/podinfo"]["spec"]["replicas"] == 0
+    assert {key: after[key] for key in after if key != "Deployment/podinfo"} == {
+        key: before[key] for key in before if key != "Deployment/podinfo"
+    }
+
+
+async def test_an_apex_of_ours_leads_to_the_target_until_it_is_deleted(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+    await get_ready(cluster)
+    await cluster.run(removal.restore_routes, request)
+
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo"}
+    assert await cluster.find("VirtualService", "podinfo") is None
+
+
+@pytest.mark.parametrize("note", [None, "{", "[]", '{"spec": null}'])
+async def test_without_a_readable_note_all_leads_to_the_target(cluster: Member, note: str | None) -> None:
+    await cluster.add(APEX, virtual_service(STATIC, ROUTE))
+    await initialise(cluster, spec())
+    for kind in ("Service", "VirtualService"):
+        await cluster.change(kind, "podinfo", {"metadata": {"annotations": {marks.ORIGINAL: note}}})
+    await take_out(cluster, spec())
+    apex, routes = await cluster.read("Service", "podinfo"), await cluster.read("VirtualService", "podinfo")
+
+    assert apex["spec"]["selector"] == {"app": "podinfo"}
+    assert weights(routes) == [[("static", 100)], [("podinfo", 100)]]
+
+
+async def test_an_apex_that_leads_elsewhere_by_now_is_left_alone(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await initialise(cluster, spec())
+    edited = {"metadata": {"annotations": {marks.ORIGINAL: None}}, "spec": {"selector": {"app": "other"}}}
+    await cluster.change("Service", "podinfo", edited)
+    await take_out(cluster, spec())
+
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"]["app"] == "other"
+
+
+async def test_what_another_canary_owns_is_left_alone(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    theirs = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "web-primary"}}
+    await cluster.add({**theirs, "metadata": {"name": "web-primary", "labels": {marks.CANARY: "web"}}})
+    await take_out(cluster, spec())
+
+    assert "web-primary" in await cluster.names("ConfigMap")
+
+
+async def test_the_target_comes_back_at_the_primarys_size(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    await cluster.change("Deployment", "podinfo-primary", {"spec": {"replicas": 5}})
+    await take_out(cluster, spec())
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 5
+
+
+async def test_a_revision_that_was_never_promoted_does_not_come_to_every_user(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "podinfo:bad"}]
+    await cluster.change("Deployment", "podinfo", image, "json")
+    await take_out(cluster, spec())
+    template = (await cluster.read("Deployment", "podinfo"))["spec"]["template"]
+
+    assert template["spec"]["containers"][0]["image"] == "podinfo:1"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "text"),
+    [
+        ("PATCH", "deployments/podinfo\\?", "deployments/podinfo: 403"),
+        ("PATCH", "services/podinfo\\?", "services/podinfo: 403"),
+        ("DELETE", "virtualservices/podinfo", "virtualservices/podinfo: 403"),
+        ("DELETE", "deployments/podinfo-primary", "deployments/podinfo-primary: 403"),
+        ("DELETE", "services/podinfo-canary", "services/podinfo-canary: 403"),
+        ("GET", "destinationrules", "destinationrules: 403"),
+    ],
+)
+async def test_a_refusal_is_permanent_and_names_the_object(
+    cluster: Member, method: str, path: str, text: str
+) -> None:
+    await initialise(cluster, spec())
+    await cluster.fault({"method": method, "path": path, "do": "status", "status": 403})
+
+    with pytest.raises(ApplicationError, match=text) as caught:
+        await take_out(cluster, spec())
+    assert caught.value.non_retryable
+
+
+async def test_a_daemon_set_comes_back_to_its_nodes(cluster: Member) -> None:
+    document = spec()
+    target = document.target.model_copy(update={"kind": WorkloadKind.DAEMON_SET})
+    document = document.model_copy(update={"target": target})
+    body = {**deployment("podinfo", "podinfo"), "kind": "DaemonSet"}
+    del body["spec"]["replicas"]
+    await cluster.add(body)
+    before = (await cluster.read("DaemonSet", "podinfo"))["spec"]
+    await initialise(cluster, document)
+    away = (await cluster.read("DaemonSet", "podinfo"))["spec"]["template"]["spec"]["nodeSelector"]
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=document, decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+
+    assert away == {SCALE_TO_ZERO: "true"}
+    assert (await cluster.read("DaemonSet", "podinfo"))["spec"] == before
