@@ -4,6 +4,7 @@ APPS = "/apis/apps/v1"
 CORE = "/api/v1"
 ISTIO = "/apis/networking.istio.io/v1beta1"
 AUTOSCALING = "/apis/autoscaling/v2"
+SECURITY = "/apis/security.istio.io/v1beta1"
 
 _PLURALS = {
     "Deployment": (APPS, "deployments"),
@@ -19,6 +20,15 @@ _PLURALS = {
     "VirtualService": (ISTIO, "virtualservices"),
     "DestinationRule": (ISTIO, "destinationrules"),
     "HorizontalPodAutoscaler": (AUTOSCALING, "horizontalpodautoscalers"),
+    "AuthorizationPolicy": (SECURITY, "authorizationpolicies"),
+    "PeerAuthentication": (SECURITY, "peerauthentications"),
+    "RequestAuthentication": (SECURITY, "requestauthentications"),
+    "Sidecar": (ISTIO, "sidecars"),
+    "EnvoyFilter": ("/apis/networking.istio.io/v1alpha3", "envoyfilters"),
+    "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
+    "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
+    "PodMonitor": ("/apis/monitoring.coreos.com/v1", "podmonitors"),
+    "Canary": ("/apis/flagger.app/v1beta1", "canaries"),
 }
 
 

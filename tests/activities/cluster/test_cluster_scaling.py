@@ -156,7 +156,7 @@ async def has_pods_of(member: Member, image: str, count: int) -> bool:
     }
     deployment = await member.read("Deployment", "podinfo")
     is_observed = deployment["status"].get("observedGeneration") == deployment["metadata"]["generation"]
-    return sizes.get(image, 0) == count and is_observed
+    return bool(sizes.get(image, 0) == count and is_observed)
 
 
 async def has_a_set_of(member: Member, image: str) -> bool:

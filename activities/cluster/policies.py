@@ -1,0 +1,101 @@
+"""Objects that select the target's pods by a label which the primary's pods do not carry.
+
+Once a canary is initialised, it is the primary's pods that serve: what selected them before finds none.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from activities.cluster import workloads
+from activities.cluster.api import Object
+from canary.problem import Problem
+from canary.spec import CanarySpec, WorkloadKind
+
+REFUSED = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "NetworkPolicy")
+"""What guards the workload: without it, users would be refused or strangers let in."""
+TOLD = ("PodDisruptionBudget", "PodMonitor", "Sidecar", "EnvoyFilter")
+APEX_RULES = "DestinationRule"
+
+Labels = Mapping[str, str]
+
+
+def about_policies(spec: CanarySpec, target: Object, found: Mapping[str, list[Object]]) -> Iterator[Problem]:
+    """The objects, by their kind, that would stop matching."""
+    if spec.target.kind is WorkloadKind.SERVICE:
+        return
+    try:
+        label, value = workloads.selector_label(target)
+    except workloads.SelectorError:
+        return  # it is refused for that
+    metadata = target["spec"]["template"].get("metadata") or {}
+    before: Labels = metadata.get("labels") or {}
+    after = {**before, label: f"{value}-primary"}
+    for kind in (*REFUSED, *TOLD):
+        for item in found.get(kind, []):
+            if any(_selects(one, before) and not _selects(one, after) for one in _selectors(kind, item)):
+                yield _problem(spec, kind, item["metadata"]["name"], f"{label}={value}-primary")
+    for item in found.get(APEX_RULES, []):
+        if _is_apex_rule(spec, item):
+            yield _apex_rule(spec, item["metadata"]["name"])
+
+
+def _problem(spec: CanarySpec, kind: str, name: str, label: str) -> Problem:
+    text = (
+        f"{kind} {name} in namespace {spec.namespace} selects the pods of {spec.target.name}, "
+        f"but will not select those of {spec.primary}, which carry {label} and serve the users"
+    )
+    if kind in TOLD:
+        return Problem(path="spec.targetRef.name", message=f"{text}: add one for them", is_warning=True)
+    is_accepted = f"{kind}/{name}" in spec.accepted_policies
+    remedy = f"select by another label, or accept it: acceptedPolicies: [{kind}/{name}]"
+    return Problem(path="spec.targetRef.name", message=f"{text}: {remedy}", is_warning=is_accepted)
+
+
+def _is_apex_rule(spec: CanarySpec, rule: Object) -> bool:
+    name, namespace = spec.service.name, spec.namespace
+    hosts = {name, *(f"{name}.{namespace}{suffix}" for suffix in ("", ".svc", ".svc.cluster.local"))}
+    content = rule.get("spec") or {}
+    return content.get("host") in hosts and bool(content.get("trafficPolicy"))
+
+
+def _apex_rule(spec: CanarySpec, name: str) -> Problem:
+    text = (
+        f"DestinationRule {name} gives {spec.service.name} a trafficPolicy, which holds neither for "
+        f"{spec.service.primary} nor for {spec.service.canary}: write it into service.trafficPolicy"
+    )
+    return Problem(path="spec.service.trafficPolicy", message=text, is_warning=True)
+
+
+def _selectors(kind: str, item: Object) -> Iterator[dict[str, Any]]:
+    """Every selector of pods in an object, as Kubernetes writes them."""
+    spec = item.get("spec") or {}
+    if kind == "NetworkPolicy":
+        yield spec.get("podSelector") or {}
+        for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+            for peer in [*(rule.get("from") or []), *(rule.get("to") or [])]:
+                yield peer.get("podSelector") or {}
+    elif kind in ("Sidecar", "EnvoyFilter"):
+        yield {"matchLabels": (spec.get("workloadSelector") or {}).get("labels") or {}}
+    else:
+        yield spec.get("selector") or {}
+
+
+def _selects(selector: dict[str, Any], labels: Labels) -> bool:
+    wanted = selector.get("matchLabels") or {}
+    expressions = selector.get("matchExpressions") or []
+    return all(labels.get(key) == value for key, value in wanted.items()) and all(
+        _holds(expression, labels) for expression in expressions
+    )
+
+
+def _holds(expression: dict[str, Any], labels: Labels) -> bool:
+    value, values = labels.get(expression.get("key", "")), expression.get("values") or []
+    match expression.get("operator"):
+        case "In":
+            return value in values
+        case "NotIn":
+            return value not in values
+        case "Exists":
+            return value is not None
+        case _:
+            return value is None

@@ -1,0 +1,356 @@
+"""What in a cluster speaks against a canary, and how it is told."""
+
+from typing import Any
+
+import pytest
+from temporalio.testing import ActivityEnvironment
+
+from activities.cluster import paths
+from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER, ApiError
+from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
+from canary.problem import Problem
+from canary.spec import CanarySpec, WorkloadKind
+from sandbox.istio import DEFINITIONS
+from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
+from tests.activities.cluster.story import Story
+
+DAEMON_SET = spec(WorkloadKind.DAEMON_SET)
+OF_AN_APPLICATION = spec(application="default/podinfo")
+
+
+@pytest.fixture
+async def meshed(member: Member) -> Member:
+    """A cluster with Istio, Flagger's kinds and the recorded workload."""
+    path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+    for body in [*DEFINITIONS, definition("flagger.app", "canaries", "Canary")]:
+        await member.kube.create(path, body)
+    await member.add(*given("canary", "Deployment"))
+    return member
+
+
+def definition(group: str, plural: str, kind: str) -> Object:
+    schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{group}"},
+        "spec": {
+            "group": group,
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind, "singular": kind.lower(), "listKind": f"{kind}List"},
+            "versions": [
+                {
+                    "name": "v1beta1" if group == "flagger.app" else "v1",
+                    "served": True,
+                    "storage": True,
+                    "schema": {"openAPIV3Schema": schema},
+                }
+            ],
+        },
+    }
+
+
+async def look(member: Member, wanted: CanarySpec | None = None) -> Preflight:
+    found: Preflight = await member.run(PreflightActivities(member).preflight, wanted or spec())
+    return found
+
+
+async def problem(member: Member, wanted: CanarySpec | None = None) -> Problem:
+    """The only problem there is."""
+    (found,) = (await look(member, wanted)).problems
+    return found
+
+
+def named(kind: str, name: str, version: str, **fields: Any) -> Object:
+    return {"apiVersion": version, "kind": kind, "metadata": {"name": name}, "spec": fields}
+
+
+async def test_nothing_speaks_against_a_workload_by_itself(meshed: Member) -> None:
+    assert await look(meshed) == Preflight()
+
+
+async def test_a_cluster_without_a_mesh_is_looked_at_all_the_same(member: Member) -> None:
+    await member.add(*given("canary", "Deployment"))
+
+    assert (await look(member)).problems == ()
+
+
+async def test_a_workload_that_is_not_there_is_named(meshed: Member) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    found = await problem(meshed)
+
+    assert found.message == "Deployment podinfo in namespace default of member1 not found"
+    assert (found.path, found.is_missing) == ("spec.targetRef.name", True)
+
+
+async def test_of_an_application_what_is_missing_is_a_condition(meshed: Member) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    found = await look(meshed, OF_AN_APPLICATION.model_copy(update={"autoscaler": "podinfo"}))
+
+    assert found.problems == ()
+    assert found.conditions == (
+        "Deployment podinfo in namespace default of member1 not found",
+        "Service podinfo in namespace default of member1 not found",
+        "HorizontalPodAutoscaler podinfo in namespace default of member1 not found",
+    )
+
+
+async def test_a_selector_without_a_known_label_is_refused(meshed: Member) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    (body,) = given("canary", "Deployment")
+    body["spec"]["selector"]["matchLabels"] = {"tier": "web"}
+    await meshed.add(body)
+
+    assert "spec.selector.matchLabels must contain one of app, name" in (await problem(meshed)).message
+
+
+async def test_an_update_strategy_that_does_not_update_is_refused(meshed: Member) -> None:
+    (body,) = given("daemonset", "DaemonSet")
+    body["spec"]["updateStrategy"] = {"type": "OnDelete"}
+    await meshed.add(body)
+    found = await problem(meshed, DAEMON_SET)
+
+    assert (found.is_warning, "use RollingUpdate" in found.message) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        pytest.param({"strategy": {"type": "Recreate", "rollingUpdate": None}}, "Recreate", id="recreate"),
+        pytest.param({"paused": True}, "kubectl rollout resume deployment/podinfo -n default", id="paused"),
+    ],
+)
+async def test_a_workload_that_updates_oddly_is_warned_of(meshed: Member, change: Object, text: str) -> None:
+    await meshed.change("Deployment", "podinfo", {"spec": change})
+    found = await problem(meshed)
+
+    assert found.is_warning
+    assert text in found.message
+
+
+async def test_a_port_that_its_service_lacks_is_refused(meshed: Member) -> None:
+    await meshed.add(named("Service", "podinfo", "v1", ports=[{"port": 80}]))
+    found = await problem(meshed)
+
+    assert (found.path, found.message) == (
+        "spec.service.port",
+        "Service podinfo has no port 9898; it has 80",
+    )
+
+
+async def test_an_autoscaler_that_is_not_there_is_named(meshed: Member) -> None:
+    found = await problem(meshed, spec(autoscaler="podinfo"))
+
+    assert found.path == "spec.autoscalerRef.name"
+    assert "HorizontalPodAutoscaler podinfo in namespace default of member1 not found" in found.message
+
+
+async def test_a_target_of_flaggers_is_refused(meshed: Member) -> None:
+    reference = {"kind": "Deployment", "name": "podinfo"}
+    await meshed.add(named("Canary", "theirs", "flagger.app/v1beta1", targetRef=reference))
+    found = await problem(meshed)
+
+    assert found.message.endswith("(kubectl delete canary theirs -n default)")
+    assert not found.is_warning
+
+
+async def test_what_stands_where_the_primary_shall_be_is_refused(meshed: Member) -> None:
+    (body,) = given("canary", "Deployment")
+    body["metadata"]["name"] = "podinfo-primary"
+    await meshed.add(body)
+
+    assert (
+        "Deployment podinfo-primary in namespace default is there already" in (await problem(meshed)).message
+    )
+
+
+async def test_our_own_primary_is_no_obstacle(meshed: Member) -> None:
+    await meshed.add(*given("canary", "ConfigMap", "Secret"))
+    await Story(meshed).create()
+
+    assert (await look(meshed)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("namespace", "hosts", "is_refused"),
+    [
+        pytest.param("default", ["podinfo"], True, id="by its short name"),
+        pytest.param("default", ["podinfo.default.svc.cluster.local"], True, id="by its full name"),
+        pytest.param("kube-system", ["podinfo.default"], True, id="from another namespace"),
+        pytest.param("kube-system", ["podinfo"], False, id="another namespace's own"),
+        pytest.param("default", ["other"], False, id="another host"),
+    ],
+)
+async def test_another_route_for_the_same_host_is_refused(
+    meshed: Member, namespace: str, hosts: list[str], *, is_refused: bool
+) -> None:
+    route = {"route": [{"destination": {"host": "x"}}]}
+    body = named("VirtualService", "other", "networking.istio.io/v1beta1", hosts=hosts, http=[route])
+    await meshed.kube.create(paths.collection("VirtualService", namespace), body)
+    found = (await look(meshed)).problems
+
+    assert [one.path for one in found] == ["spec.service.hosts"] * is_refused
+
+
+POLICIES = [
+    pytest.param(
+        "AuthorizationPolicy", "security.istio.io/v1beta1", {"selector": {"matchLabels": {"app": "podinfo"}}}
+    ),
+    pytest.param(
+        "PeerAuthentication", "security.istio.io/v1beta1", {"selector": {"matchLabels": {"app": "podinfo"}}}
+    ),
+    pytest.param(
+        "RequestAuthentication",
+        "security.istio.io/v1beta1",
+        {"selector": {"matchLabels": {"app": "podinfo"}}},
+    ),
+    pytest.param(
+        "NetworkPolicy", "networking.k8s.io/v1", {"podSelector": {"matchLabels": {"app": "podinfo"}}}
+    ),
+    pytest.param(
+        "NetworkPolicy",
+        "networking.k8s.io/v1",
+        {"podSelector": {}, "ingress": [{"from": [{"podSelector": {"matchLabels": {"app": "podinfo"}}}]}]},
+        id="a neighbour's NetworkPolicy that lets it in",
+    ),
+    pytest.param(
+        "NetworkPolicy",
+        "networking.k8s.io/v1",
+        {"podSelector": {"matchExpressions": [{"key": "app", "operator": "In", "values": ["podinfo", "b"]}]}},
+        id="by an expression",
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "version", "fields"), POLICIES)
+async def test_a_policy_that_would_stop_matching_is_refused_unless_accepted(
+    meshed: Member, kind: str, version: str, fields: Object
+) -> None:
+    await meshed.add(named(kind, "guard", version, **fields))
+    refused = await problem(meshed)
+    accepted = await problem(meshed, spec(accepted_policies=(f"{kind}/guard",)))
+
+    assert refused.message == (
+        f"{kind} guard in namespace default selects the pods of podinfo, but will not select those of "
+        "podinfo-primary, which carry app=podinfo-primary and serve the users: "
+        f"select by another label, or accept it: acceptedPolicies: [{kind}/guard]"
+    )
+    assert (refused.is_warning, accepted.is_warning) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "selector",
+    [
+        pytest.param({}, id="all pods"),
+        pytest.param({"matchLabels": {"tier": "web"}}, id="by a label that stays"),
+        pytest.param({"matchLabels": {"app": "other"}}, id="other pods"),
+        pytest.param({"matchExpressions": [{"key": "app", "operator": "Exists"}]}, id="by any value"),
+        pytest.param(
+            {"matchExpressions": [{"key": "x", "operator": "DoesNotExist"}]}, id="by what is missing"
+        ),
+        pytest.param(
+            {"matchExpressions": [{"key": "app", "operator": "NotIn", "values": ["x"]}]},
+            id="by what it is not",
+        ),
+    ],
+)
+async def test_a_policy_that_goes_on_matching_is_none_of_our_business(
+    meshed: Member, selector: Object
+) -> None:
+    await meshed.add(named("NetworkPolicy", "guard", "networking.k8s.io/v1", podSelector=selector))
+
+    assert (await look(meshed)).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "version", "fields"),
+    [
+        pytest.param("PodDisruptionBudget", "policy/v1", {"selector": {"matchLabels": {"app": "podinfo"}}}),
+        pytest.param(
+            "PodMonitor", "monitoring.coreos.com/v1", {"selector": {"matchLabels": {"app": "podinfo"}}}
+        ),
+        pytest.param(
+            "Sidecar", "networking.istio.io/v1beta1", {"workloadSelector": {"labels": {"app": "podinfo"}}}
+        ),
+        pytest.param(
+            "EnvoyFilter",
+            "networking.istio.io/v1alpha3",
+            {"workloadSelector": {"labels": {"app": "podinfo"}}},
+        ),
+        pytest.param(
+            "DestinationRule",
+            "networking.istio.io/v1beta1",
+            {"host": "podinfo.default.svc.cluster.local", "trafficPolicy": {"tls": {"mode": "DISABLE"}}},
+        ),
+    ],
+)
+async def test_what_would_be_missed_is_told(meshed: Member, kind: str, version: str, fields: Object) -> None:
+    if kind == "PodMonitor":
+        path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+        await meshed.kube.create(path, definition("monitoring.coreos.com", "podmonitors", kind))
+    await meshed.add(named(kind, "mine", version, **fields))
+    found = await problem(meshed)
+
+    assert found.is_warning
+    assert found.message.startswith(f"{kind} mine ")
+
+
+async def test_what_may_not_be_listed_is_told(meshed: Member) -> None:
+    await meshed.fault({"do": "status", "status": 403, "path": "networkpolicies|/virtualservices"})
+    found = await problem(meshed)
+
+    assert found.is_warning
+    assert found.message.startswith("The worker may not list VirtualService, NetworkPolicy in member1")
+
+
+async def test_a_cluster_that_refuses_is_a_problem(meshed: Member) -> None:
+    await meshed.fault({"do": "status", "status": 403, "path": "deployments"})
+    found = await problem(meshed)
+
+    assert (found.path, found.is_unreachable) == ("cluster", False)
+    assert found.message.startswith("Cluster member1 refuses to be looked at: GET /apis/apps/v1")
+
+
+async def test_a_cluster_that_fails_is_asked_again_and_then_told(meshed: Member) -> None:
+    await meshed.fault({"do": "status", "status": 503, "path": "deployments"})
+    environment = ActivityEnvironment()
+    with pytest.raises(ApiError):
+        await environment.run(PreflightActivities(meshed).preflight, spec())
+    last = ActivityEnvironment()
+    last.info = last.info.__class__(**{**vars(last.info), "attempt": ATTEMPTS})
+    (found,) = (await last.run(PreflightActivities(meshed).preflight, spec())).problems
+
+    assert found.is_unreachable
+
+
+async def test_who_applies_what_a_rollout_changes_is_told(meshed: Member) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    (body,) = given("canary", "Deployment")
+    service = named("Service", "podinfo", "v1", selector={"app": "podinfo"}, ports=[{"port": 9898}])
+    await meshed.kube.apply(paths.one("Deployment", NAMESPACE, "podinfo"), body, manager="argocd-controller")
+    await meshed.kube.create(
+        paths.collection("Service", NAMESPACE), service, fieldManager="kubectl-client-side-apply"
+    )
+    found = (await look(meshed)).problems
+
+    assert [one.is_warning for one in found] == [True, True]
+    assert [one.message for one in found] == [
+        (
+            "argocd-controller sets spec.replicas of Deployment podinfo, which a rollout changes, and would "
+            "undo it: give its Application ignoreDifferences with jsonPointers [/spec/replicas], and "
+            "RespectIgnoreDifferences=true"
+        ),
+        (
+            "kubectl-client-side-apply sets spec.selector of Service podinfo, which a rollout changes, and "
+            "would undo it: leave selector out of the manifest"
+        ),
+    ]
+
+
+@pytest.mark.parametrize("manager", [ROLLOUT_MANAGER, SOURCE_MANAGER])
+async def test_we_are_nobody_else(meshed: Member, manager: str) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    (body,) = given("canary", "Deployment")
+    await meshed.kube.apply(paths.one("Deployment", NAMESPACE, "podinfo"), body, manager=manager)
+
+    assert (await look(meshed)).problems == ()
