@@ -25,6 +25,12 @@ RIGHTS = (
     ),
     Right(
         "apps",
+        ("replicasets",),
+        ("list",),
+        "whether all pods of a target are of its present template, before it is paused",
+    ),
+    Right(
+        "apps",
         ("controllerrevisions",),
         ("list", "create", "patch", "delete"),
         "the record of the promoted template",
