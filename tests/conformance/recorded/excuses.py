@@ -8,7 +8,7 @@ from tests.conformance.recorded.story import Object, Status, Story, deduplicated
 
 OWN = "durable-canary.dev/"
 _WINDOW = re.compile(r"\[\d+[sm]\]")
-_OUR_WINDOW = re.compile(r"\[[1-5]s\]")
+_OUR_WINDOW = re.compile(r"\[[1-9]s\]")
 """A window that does not reach back before its step, however late its check came."""
 _SAMPLES = "query sum(increase("
 
@@ -66,6 +66,11 @@ FENCED = Excused(
     "D8",
     "a write tells when it was decided, so that a late one does no harm after a restart",
     ours=_without_notes(f"{OWN}decided-at"),
+)
+COMPARED = Excused(
+    "T2",
+    "routes tell what they were generated as, so that drift shows",
+    ours=_without_notes(f"{OWN}generated"),
 )
 WRITTEN_DOWN = Excused(
     "T14",
@@ -152,6 +157,48 @@ CONFIGS_KEPT = Excused(
     "T14", "promoted configs are kept aside while others are promoted, to be put back", ours=_without_last
 )
 
-EVERYWHERE = (LABELLED, FENCED, WRITTEN_DOWN, COPIED_WHOLE)
+
+def _promoted_in_steps(statuses: list[Status]) -> Iterator[Status]:
+    for status in statuses:
+        if status.phase == "Succeeded":
+            yield status._replace(phase="Promoting")
+            yield status._replace(phase="Finalising")
+        yield status
+
+
+WAITS_FOR_PRIMARY = Excused(
+    "T16", "has succeeded only once the primary has rolled out", theirs=_each_status(_promoted_in_steps)
+)
+
+
+def _apex_goes_on(story: Story) -> None:
+    """The apex Service is not deleted: it selects the target's pods again."""
+    contents = story.objects["Service/podinfo"]
+    *_, last = filter(None, contents)
+    contents[-1] = {**last, "spec": {**last["spec"], "selector": {"app": "podinfo"}}}
+
+
+APEX_GOES_ON = Excused(
+    "D13", "the way out leaves the Service that users call, on the target", theirs=_apex_goes_on
+)
+
+
+def _drift_put_right(story: Story) -> None:
+    """Foreign weights are put right without a restart; a foreign label stays."""
+    contents = story.objects["VirtualService/podinfo"]
+    foreign = next(number for number, found in enumerate(contents) if "labels" in found["metadata"])
+    labels = contents[foreign]["metadata"]["labels"]
+    del contents[foreign + 1]
+    for found in contents[foreign + 1 :]:
+        found["metadata"] = {**found["metadata"], "labels": labels}
+    first = story.calls.index("routes 0/100")
+    del story.calls[story.calls.index("routes 100/0", first)]
+
+
+DRIFT_PUT_RIGHT = Excused(
+    "T2", "drift is put right without a restart, labels are left alone", theirs=_drift_put_right
+)
+
+EVERYWHERE = (LABELLED, FENCED, COMPARED, WRITTEN_DOWN, COPIED_WHOLE)
 WITH_METRICS = (WINDOWS, SAMPLES)
 ROLLED_BACK = (COUNTERS_KEPT, AT_THE_DECIDING_CHECK)

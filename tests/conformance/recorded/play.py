@@ -25,7 +25,7 @@ CLUSTER = "kurator-member1"
 INTERVAL, RECORDED_INTERVAL = 2.0, 10.0
 """Seconds between two checks: ours, and the recorded one."""
 SPEED = INTERVAL / RECORDED_INTERVAL
-WITHIN = 120.0
+WITHIN = 60.0
 QUIET = 1.0
 """Seconds without anything new, after which a story is over."""
 
@@ -64,14 +64,14 @@ class _Player:
     async def begin(self, witness: Witness) -> None:
         """Create what was given and hand the documents over."""
         for obj in self._recording.given:
-            await self._api.create(collection(obj["kind"], self._recording.namespace), obj)
+            path = collection(obj["kind"], self._recording.namespace, obj["apiVersion"])
+            await self._api.create(path, obj)
         await self._apply()
         witness.follow(self._client.get_workflow_handle(canary_id(self._spec.tail)))
 
     async def act(self, action: Action) -> None:
         """Do one action in the status it was done in."""
-        if action.after is not None:
-            await self._reaches(action.after)
+        await self._reaches(action.after)
         await asyncio.sleep(action.pause * SPEED)
         self._since = len(self._story.statuses)
         match action.text:
@@ -88,8 +88,9 @@ class _Player:
         if any(action.text == "Canary deleted" for action in self._recording.actions):
             return
         await self._reaches_end()
-        with suppress(WorkflowFailureError):  # of a rollback the story tells
-            await self._client.get_workflow_handle(rollout_id(self._spec.tail)).result()
+        async with asyncio.timeout(WITHIN):
+            with suppress(WorkflowFailureError):  # of a rollback the story tells
+                await self._client.get_workflow_handle(rollout_id(self._spec.tail)).result()
         await until(self._is_quiet, WITHIN, f"nothing new happens in {self._recording.name}")
 
     async def _is_quiet(self) -> bool:
@@ -103,7 +104,8 @@ class _Player:
         ]
         documents[-1]["spec"] |= changes
         found = resolve(documents, CLUSTER)
-        assert not [mistake for mistake in found.mistakes if not mistake.is_warning], found.mistakes
+        mistakes = [mistake for mistake in found.mistakes if not mistake.is_warning]
+        assert not mistakes, mistakes
         self._spec = found.canaries[0].spec
         request = ApplyCanary(spec=self._spec, command=command("test", "recorded"))
         result = await offer.make(self._client, offer.of_canary(request))

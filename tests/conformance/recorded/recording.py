@@ -28,7 +28,7 @@ class Action:
     """Something that was done while the canary ran."""
 
     text: str
-    after: Status | None
+    after: Status
     """The status it was done in."""
     pause: float
     """Seconds since the action before, where both were done in the same status; else 0."""
@@ -100,19 +100,26 @@ class Recording:
     def actions(self) -> list[Action]:
         """What was done, except for what only changed the answers."""
         found: list[Action] = []
-        story, told, last = Story(), _Teller(), -1.0
-        status_of_last: Status | None = None
+        told, last, status_of_last = _Teller(), 0.0, None
         for line in self.lines:
-            told.tell(line, story)
+            told.tell(line, Story())
             if line["what"] != "action" or any(word in line["text"] for word in _BY_THE_STUB):
                 continue
-            status = story.statuses[-1] if story.statuses else None
+            status = self._status_at(line["t"])
             pause = line["t"] - last if status == status_of_last else 0.0
             found.append(self._action(line, status, pause, told))
             last, status_of_last = line["t"], status
         return found
 
-    def _action(self, line: Line, status: Status | None, pause: float, told: "_Teller") -> Action:
+    def _status_at(self, moment: float) -> Status:
+        """The status that an action was done in; lines of one moment stand in no order."""
+        story, told = Story(), _Teller()
+        for line in self._of("status"):
+            if line["t"] <= moment:
+                told.tell(line, story)
+        return story.statuses[-1]
+
+    def _action(self, line: Line, status: Status, pause: float, told: "_Teller") -> Action:
         if line["text"] in ("suspend", "resume", "Canary deleted"):
             return Action(line["text"], status, pause)
         changed = next(

@@ -12,22 +12,23 @@ from tests.conformance.recorded.story import Object, Status, Story
 from workflows.contract import ROW
 
 ENGINE = "durable-canary"
-COLLECTIONS = {
-    "ConfigMap": "/api/v1/{}/configmaps",
-    "Secret": "/api/v1/{}/secrets",
-    "Service": "/api/v1/{}/services",
-    "Deployment": "/apis/apps/v1/{}/deployments",
-    "DaemonSet": "/apis/apps/v1/{}/daemonsets",
-    "HorizontalPodAutoscaler": "/apis/autoscaling/v2/{}/horizontalpodautoscalers",
-    "DestinationRule": "/apis/networking.istio.io/v1beta1/{}/destinationrules",
-    "VirtualService": "/apis/networking.istio.io/v1beta1/{}/virtualservices",
+PLURALS = {
+    "ConfigMap": ("v1", "configmaps"),
+    "Secret": ("v1", "secrets"),
+    "Service": ("v1", "services"),
+    "Deployment": ("apps/v1", "deployments"),
+    "DaemonSet": ("apps/v1", "daemonsets"),
+    "HorizontalPodAutoscaler": ("autoscaling/v2", "horizontalpodautoscalers"),
+    "DestinationRule": ("networking.istio.io/v1beta1", "destinationrules"),
+    "VirtualService": ("networking.istio.io/v1beta1", "virtualservices"),
 }
-EVENTS = "/api/v1/{}/events"
 
 
-def collection(kind: str, namespace: str) -> str:
-    """The path of a kind's collection in a namespace."""
-    return COLLECTIONS[kind].format(f"namespaces/{namespace}")
+def collection(kind: str, namespace: str, version: str = "") -> str:
+    """The path of a kind's collection in a namespace, in the version that we watch unless one is given."""
+    usual, plural = PLURALS[kind]
+    version = version or usual
+    return f"/{'apis' if '/' in version else 'api'}/{version}/namespaces/{namespace}/{plural}"
 
 
 class Witness:
@@ -42,9 +43,9 @@ class Witness:
         self._tasks: list[asyncio.Task[None]] = []
 
     async def __aenter__(self) -> Self:
-        place = f"namespaces/{self._namespace}"
-        watches = [Reflector(self._api, path.format(place), self._object) for path in COLLECTIONS.values()]
-        watches.append(Reflector(self._api, EVENTS.format(place), self._event))
+        watches = [Reflector(self._api, collection(kind, self._namespace), self._object) for kind in PLURALS]
+        events = f"/api/v1/namespaces/{self._namespace}/events"
+        watches.append(Reflector(self._api, events, self._event))
         for watch in watches:
             self._tasks.append(asyncio.create_task(watch.run()))
             await watch.synced.wait()
