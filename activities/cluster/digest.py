@@ -47,7 +47,7 @@ def digest(kind: str, found: Object) -> Digest:
     # Asked without a deadline, readiness depends on no moment.
     readiness = judge_readiness(workload, 100, timedelta(0), None, _ANY_MOMENT)
     health = (workload.is_serving, readiness.has_failed)
-    wanted = _wanted(found["spec"])
+    wanted = _wanted(found.get("spec") or {})
     return Digest(metadata["uid"], wanted, fence, health, readiness.is_ready, workload.is_observed)
 
 
@@ -63,7 +63,7 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
 
 
 def _wanted(spec: dict[str, Any]) -> str:
-    template = spec["template"]
+    template = spec.get("template") or {}
     is_scaled_to_zero = SCALE_TO_ZERO in ((template.get("spec") or {}).get("nodeSelector") or {})
     return f"{template_hash(template)} {spec.get('replicas')} {is_scaled_to_zero}"
 
