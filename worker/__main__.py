@@ -8,29 +8,25 @@ import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
 
+from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
+from temporalio.runtime import Runtime
 
 from worker.assembly import build_activities, build_workers
 from worker.clusters import ClustersFileError, ConfiguredClusters
+from worker.endpoint import EndpointError, SdkMetrics, metering
 from worker.herald import listening
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
 
 
-async def connect(settings: WorkerSettings) -> Client:
+async def connect(runtime: Runtime | None) -> Client:
     """Connect to Temporal as its environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …)."""
     options = ClientConfig.load_client_connect_config()
     options.setdefault("target_host", "localhost:7233")
-    runtime = None
-    if settings.metrics:
-        prometheus = PrometheusConfig(
-            bind_address=settings.metrics, durations_as_seconds=True, counters_total_suffix=True
-        )
-        runtime = Runtime(telemetry=TelemetryConfig(metrics=prometheus))
     return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=runtime)
 
 
@@ -41,13 +37,17 @@ async def serve(settings: WorkerSettings) -> None:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, stopped.set)
     clusters = ConfiguredClusters(settings.clusters, allow_exec=settings.allow_exec_kubeconfig)
-    client = await connect(settings)
+    sdk = SdkMetrics() if settings.metrics else None
+    client = await connect(sdk.runtime if sdk else None)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(clusters.close)
         kubectl = Path(sys.executable).with_name("kubectl")
         activities = build_activities(settings, clusters, client, kubectl, stack)
         herald = await stack.enter_async_context(activities.herald)
         stack.enter_context(listening(herald))
+        if settings.metrics and sdk:
+            figures = await stack.enter_async_context(metering(settings.metrics, client, sdk))
+            stack.enter_context(listening(figures))
         for worker in build_workers(client, settings, activities):
             await stack.enter_async_context(worker)
         logger.info("ready")
@@ -57,14 +57,17 @@ async def serve(settings: WorkerSettings) -> None:
 
 def main() -> None:
     """Serve; leaves by `os._exit`, for a Temporal client may abort the interpreter's own exit."""
-    settings = WorkerSettings()
+    try:
+        settings = WorkerSettings()
+    except ValidationError as error:
+        sys.exit("\n".join(f"CANARY_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.setLevel(settings.log_level)  # what listens to workflows hears more than is printed
     code = 0
     try:
         asyncio.run(serve(settings))
-    except (ClustersFileError, RuntimeError) as error:
+    except (ClustersFileError, EndpointError, RuntimeError) as error:
         logger.error("cannot start: %s", error)  # noqa: TRY400 — the sentence is all there is to know
         code = 1
     sys.stdout.flush()

@@ -1,9 +1,13 @@
 """What a worker is told by its environment."""
 
+import logging
+import re
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+_ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):\d{1,5}")
 
 
 class WorkerSettings(BaseSettings):
@@ -28,3 +32,17 @@ class WorkerSettings(BaseSettings):
     watches: int = Field(default=100, gt=0)
     """How many clusters one worker watches at the most."""
     log_level: str = "INFO"
+
+    @field_validator("metrics")
+    @classmethod
+    def _check_metrics(cls, value: str | None) -> str | None:
+        if value and not _ADDRESS.fullmatch(value):
+            raise ValueError("write `host:port`, for instance `0.0.0.0:9464`")
+        return value
+
+    @field_validator("log_level")
+    @classmethod
+    def _check_log_level(cls, value: str) -> str:
+        if value.upper() not in logging.getLevelNamesMapping():
+            raise ValueError("write one of `DEBUG`, `INFO`, `WARNING`, `ERROR`")
+        return value.upper()
