@@ -61,6 +61,8 @@ class AnalyseRequest(Stored):
     has_metrics: bool = True
     """Whether metrics are measured once the hooks have passed."""
     actuated_at: datetime
+    exposed_at: datetime | None = None
+    """When the revision first got traffic: who reads the history judges by it as it was judged then."""
     weight: Weight = 0
 
 

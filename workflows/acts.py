@@ -63,6 +63,7 @@ class Acts:
             hooks=due.hooks,
             has_metrics=due.has_metrics,
             actuated_at=status.actuated_at,
+            exposed_at=status.exposed_at,
             weight=status.traffic_weight,
         )
         return await workflow.execute_activity_method(
