@@ -13,7 +13,6 @@ from temporalio.converter import DataConverter
 
 from canary.analysis import (
     AnalyseRequest,
-    AnalysisResult,
     Check,
     CheckRecord,
     HookAnswer,
@@ -24,10 +23,13 @@ from canary.analysis import (
 )
 from canary.spec import CanarySpec, MetricSpec, Weight
 from canary.status import ListRow
+from canary.stored import Stored
 from workflows.contract import ROW, Command, Verb
 
 ANALYSE = "analyse"
 """The activity that carries out one check."""
+CALLS = ("ask_gates", "call_hooks")
+"""The activities that call hooks without measuring anything."""
 
 Measured = tuple[MetricSpec, Measurement, Verdict]
 """A metric with its bounds, what was measured, and what that came to."""
@@ -46,9 +48,7 @@ class Checked:
     @property
     def verdict(self) -> Verdict:
         """What the check came to."""
-        if any(not answer.passed for answer in self.check.hooks) or self.check.measurements:
-            return judge_check(self.request.spec, self.check)
-        return Verdict(result=AnalysisResult.SUCCESSFUL)
+        return judge_check(self.request.spec, self.check, self.request.exposed_at)
 
     @property
     def measurements(self) -> list[Measured]:
@@ -68,7 +68,7 @@ class Checked:
     @property
     def hooks(self) -> Sequence[HookAnswer]:
         """What each hook answered."""
-        return self.check.hooks
+        return (*self.check.rollback, *self.check.hooks)
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,15 @@ class Moved:
     row: ListRow
 
 
-Evidence = Checked | Kept | Commanded | Moved
+@dataclass(frozen=True)
+class Called:
+    """Hooks were called that are no part of a check: gates, and the hooks around a rollout."""
+
+    at: datetime
+    hooks: Sequence[HookAnswer]
+
+
+Evidence = Checked | Kept | Called | Commanded | Moved
 
 
 async def evidence(
@@ -140,10 +148,18 @@ async def evidence(
             yield found
 
 
+class _Answers(Stored):
+    """What the activities in `CALLS` answer, as far as it is evidence."""
+
+    rollback: tuple[HookAnswer, ...] = ()
+    answers: tuple[HookAnswer, ...] = ()
+
+
 class _Reader:
     def __init__(self, converter: DataConverter) -> None:
         self._converter = converter
         self._requests: dict[int, AnalyseRequest] = {}
+        self._calls: set[int] = set()
 
     async def read(self, event: HistoryEvent) -> Evidence | None:
         match event.event_type:
@@ -168,9 +184,15 @@ class _Reader:
         scheduled = event.activity_task_scheduled_event_attributes
         if scheduled.activity_type.name == ANALYSE:
             self._requests[event.event_id] = await self._decode(scheduled.input, AnalyseRequest)
+        elif scheduled.activity_type.name in CALLS:
+            self._calls.add(event.event_id)
 
-    async def _completed(self, event: HistoryEvent) -> Checked | None:
+    async def _completed(self, event: HistoryEvent) -> Checked | Called | None:
         completed = event.activity_task_completed_event_attributes
+        if completed.scheduled_event_id in self._calls:
+            found = await self._decode(completed.result, _Answers)
+            hooks = (*found.rollback, *found.answers)
+            return Called(_moment(event), hooks) if hooks else None
         request = self._requests.pop(completed.scheduled_event_id, None)
         if request is None:
             return None

@@ -8,7 +8,7 @@ from temporalio.client import Client
 
 from starter import record, tables, words
 from starter.errors import Exit
-from starter.evidence import Commanded, Evidence, Moved
+from starter.evidence import Called, Commanded, Evidence, Moved
 from starter.names import Reference
 from starter.options import Output
 from starter.rollouts import SHOWN_OF_RUN, Rollout, choose, find_rollouts
@@ -63,6 +63,8 @@ def lines(item: Evidence) -> list[str]:
         return [f"  {tables.stamp(item.at)} {words.moved_line(item)}"]
     if isinstance(item, Commanded):
         return [f"  {tables.stamp(item.at)} {words.command_line(item)}"]
+    if isinstance(item, Called):
+        return [f"  {tables.stamp(item.at)} {words.hook_line(answer)}" for answer in item.hooks]
     verdict = item.verdict
     head = f"  {tables.stamp(item.at)} check at weight {item.weight}: {verdict.result} {verdict.message}"
     details = [words.hook_line(answer) for answer in item.hooks]

@@ -49,6 +49,7 @@ _WEIGHT: Column = ("WEIGHT", lambda item: item.row.weight)
 _TRAFFIC: Column = ("TRAFFIC", lambda item: item.row.traffic_weight)
 _SINCE: Column = ("LASTTRANSITIONTIME", lambda item: item.row.last_transition_time)
 _FAILED: Column = ("FAILEDCHECKS", lambda item: item.row.failed_checks)
+_WAITING: Column = ("WAITINGFOR", lambda item: item.row.waiting_for)
 _REVISION: Column = ("REVISION", lambda item: item.row.revision)
 _APPLICATION: Column = ("APPLICATION", lambda item: item.row.application)
 _MESSAGE: Column = ("MESSAGE", lambda item: item.row.message)
@@ -63,8 +64,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 }
 WIDE: dict[Kind, tuple[Column, ...]] = {
     Kind.APPLICATION: (),
-    Kind.CANARY: (_FAILED, _REVISION, _APPLICATION, _MESSAGE),
-    Kind.ROLLOUT: (_FAILED, _REVISION, _APPLICATION, _MESSAGE),
+    Kind.CANARY: (_FAILED, _WAITING, _REVISION, _APPLICATION, _MESSAGE),
+    Kind.ROLLOUT: (_FAILED, _WAITING, _REVISION, _APPLICATION, _MESSAGE),
 }
 
 

@@ -9,7 +9,7 @@ from jinja2 import StrictUndefined
 from jinja2.sandbox import SandboxedEnvironment
 
 from starter import tables, words
-from starter.evidence import Commanded, Evidence, Measured, Moved
+from starter.evidence import Called, Commanded, Evidence, Measured, Moved
 from starter.rollouts import Rollout
 
 
@@ -67,12 +67,15 @@ def _line(item: Evidence) -> Line:
         return Line(at, "state", text=words.moved_line(item))
     if isinstance(item, Commanded):
         return Line(at, "command", text=words.command_line(item))
+    hooks = tuple(words.hook_line(answer) for answer in item.hooks)
+    if isinstance(item, Called):
+        return Line(at, "hooks", hooks=hooks)
     return Line(
         at,
         f"check at weight {item.weight}",
         str(item.verdict.result),
         item.verdict.message,
-        tuple(words.hook_line(answer) for answer in item.hooks),
+        hooks,
         tuple(_metric(measured) for measured in item.measurements),
     )
 

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from starter import tables
-from starter.evidence import Checked, Commanded, Evidence, Kept, Moved
+from starter.evidence import Called, Checked, Commanded, Evidence, Kept, Moved
 from starter.rollouts import Rollout
 
 
@@ -20,6 +20,11 @@ async def as_data(rollout: Rollout) -> dict[str, Any]:
         "closed": tables.stamp(rollout.closed),
         "moves": _moves(found),
         "checks": [_check(each) for each in found if isinstance(each, Checked | Kept)],
+        "calls": [
+            {"at": tables.stamp(each.at), "hooks": [answer.model_dump(mode="json") for answer in each.hooks]}
+            for each in found
+            if isinstance(each, Called)
+        ],
         "commands": [
             {"verb": str(each.verb), **each.command.model_dump(mode="json")}
             for each in found

@@ -63,7 +63,7 @@ def line(now: State) -> list[object]:
         row.weight,
         row.traffic_weight,
         row.failed_checks,
-        row.message,
+        f"waits for {row.waiting_for}. {row.message}".rstrip() if row.waiting_for else row.message,
     ]
 
 

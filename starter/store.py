@@ -7,10 +7,10 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from canary.status import ListRow, Outcome
+from canary.status import ListRow
 from starter.evidence import Commanded, Evidence, Kept
 from starter.names import Reference
-from workflows.contract import Command, RolloutView, Verb
+from workflows.contract import Command, RolloutView
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Stored:
             phase=status.phase,
             weight=status.canary_weight,
             traffic_weight=status.traffic_weight,
+            iterations=status.iterations,
             failed_checks=status.failed_checks,
             revision=status.revision.template,
             message=status.message,
@@ -59,15 +60,15 @@ class Stored:
         return self.view.status.outcome or ""
 
     def evidence(self) -> list[Evidence]:
-        """Give every check it holds, and who ended it."""
+        """Give every check it holds, and every command, in order."""
         checks: list[Evidence] = [Kept(self.view.spec, record) for record in self.view.checks]
-        return [*checks, *self._commands()]
+        return sorted([*checks, *self._commands()], key=lambda item: item.at)
 
     def _commands(self) -> Iterator[Commanded]:
-        person = self.view.status.by
-        if person is not None and self.view.status.outcome is Outcome.ABORTED:
+        for given in self.view.commands:
+            person = given.by
             command = Command(who=person.who, reason=person.reason, at=person.at)
-            yield Commanded(person.at or self.view.status.last_transition_time, Verb.ABORT, command)
+            yield Commanded(person.at or self.started, given.verb, command)
 
 
 @dataclass(frozen=True)

@@ -82,7 +82,7 @@ async def last_check(client: Client, tail: str) -> list[str]:
             newest = item
     if newest is None:
         return []
-    lines = [words.hook_line(answer) for answer in newest.check.hooks]
+    lines = [words.hook_line(answer) for answer in newest.hooks]
     lines += [words.measurement_line(*measured) for measured in newest.measurements]
     return [
         f"check at {tables.stamp(newest.at)}: {newest.verdict.result} {newest.verdict.message}".rstrip(),
@@ -125,6 +125,8 @@ def _doing(rollout: RolloutView) -> str:
     status = rollout.status
     text = f"{status.phase}, weight {status.canary_weight}, traffic {status.traffic_weight}, "
     text += f"failed checks {status.failed_checks} of {rollout.spec.analysis.threshold}"
+    if status.waiting_for is not None:
+        text += f", waits for {status.waiting_for} (`canary approve` answers it)"
     return f"{text}. {status.message}".rstrip(" .") if status.message else text
 
 

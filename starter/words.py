@@ -1,7 +1,7 @@
 """Evidence in words: one line for a measurement, a hook, a command."""
 
 from canary.analysis import BUILT_IN, DURATION, SUCCESS_RATE, HookAnswer, Measurement, Verdict
-from canary.spec import MetricSpec
+from canary.spec import HookType, MetricSpec
 from starter.evidence import Commanded, Moved
 
 _UNITS = {SUCCESS_RATE: " %", DURATION: " ms"}
@@ -36,8 +36,13 @@ def bounds(metric: MetricSpec) -> str:
 
 
 def hook_line(answer: HookAnswer) -> str:
-    """Say what a hook answered."""
-    result = "passed" if answer.passed else "failed"
+    """Say what a hook answered, in the words of its type."""
+    passed, failed = ("passed", "failed")
+    if answer.type.is_gate:
+        passed, failed = ("open", "closed")
+    elif answer.type is HookType.ROLLBACK:
+        passed, failed = ("wants the rollout back", "wants no rollback")
+    result = passed if answer.passed else failed
     return f"{answer.type} {answer.hook} {result} {answer.status or ''} {answer.message}".rstrip()
 
 
@@ -45,7 +50,8 @@ def moved_line(item: Moved) -> str:
     """Say where a rollout stands now."""
     row = item.row
     text = f"{row.phase} weight {row.weight} traffic {row.traffic_weight} failed checks {row.failed_checks}"
-    return f"{text} {row.message}".rstrip()
+    waits = f", waits for {row.waiting_for}" if row.waiting_for else ""
+    return f"{text}{waits} {row.message}".rstrip()
 
 
 def command_line(item: Commanded) -> str:

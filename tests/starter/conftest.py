@@ -21,10 +21,20 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import UnsandboxedWorkflowRunner, Worker
 
-from canary.analysis import AnalyseRequest, AnalysisResult, Check, CheckRecord, Measurement, Verdict
+from canary.analysis import (
+    AnalyseRequest,
+    AnalysisResult,
+    Check,
+    CheckRecord,
+    GateCheck,
+    GateRequest,
+    HookAnswer,
+    Measurement,
+    Verdict,
+)
 from canary.examination import Examination, Finding, Findings
 from canary.observation import Observation
-from canary.spec import AnalysisSpec, CanarySpec, MetricSpec, ServiceSpec, TargetRef, ThresholdRange
+from canary.spec import AnalysisSpec, CanarySpec, HookType, MetricSpec, ServiceSpec, TargetRef, ThresholdRange
 from canary.status import CanaryStatus, ListRow, Phase, Revision, RolloutStatus
 from starter.workers import pollers
 from workflows import contract
@@ -215,9 +225,10 @@ class FakeRollout(_Entity):
             actuated_at=NOW,
             weight=10,
         )
-        await workflow.execute_activity(
-            "analyse", request, task_queue=contract.QUEUE, start_to_close_timeout=contract.ACCEPTANCE
-        )
+        options: Any = {"task_queue": contract.QUEUE, "start_to_close_timeout": contract.ACCEPTANCE}
+        await workflow.execute_activity("analyse", request, **options)
+        asked = GateRequest(spec=spec, phase=request.phase, revision=request.revision, gates=())
+        await workflow.execute_activity("ask_gates", asked, **options)
         await self.until_over()
         if self.is_long:
             workflow.continue_as_new(start.model_copy(update={"checks": (*start.checks, record_of(start))}))
@@ -283,6 +294,12 @@ async def analyse(_request: AnalyseRequest) -> Check:
         metric="request-success-rate", query="sum(rate(x))", value=99.5, samples=120, at=NOW
     )
     return Check(observation=Observation(at=NOW), measurements=(measurement,))
+
+
+@activity.defn
+async def ask_gates(_request: GateRequest) -> GateCheck:
+    closed = HookAnswer(hook="lead", type=HookType.CONFIRM_PROMOTION, passed=False, status=403, at=NOW)
+    return GateCheck(observation=Observation(at=NOW), answers=(closed,))
 
 
 class Engine:
@@ -442,7 +459,7 @@ async def engine() -> AsyncIterator[Engine]:
             environment.client,
             task_queue=contract.QUEUE,
             workflows=[FakeCanary, FakeRollout, FakeApplication, FakeDoctor],
-            activities=[analyse],
+            activities=[analyse, ask_gates],
             workflow_runner=UnsandboxedWorkflowRunner(),
         )
         async with worker:

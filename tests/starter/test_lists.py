@@ -11,7 +11,9 @@ from starter import get
 from starter.errors import UsageError
 from starter.listing import Scope
 from starter.lists import Kind
+from starter.names import Reference
 from starter.options import Output
+from starter.status import print_status
 
 
 async def show(engine: Any, kind: Kind, scope: Scope, output: Output = Output.TABLE) -> int:
@@ -47,7 +49,7 @@ async def test_wide_adds_what_explains_the_state(engine: Any, capsys: Any) -> No
     await show(engine, Kind.CANARY, Scope(spec.namespace), Output.WIDE)
 
     header, line = capsys.readouterr().out.splitlines()
-    assert header.split()[6:] == ["FAILEDCHECKS", "REVISION", "APPLICATION", "MESSAGE"]
+    assert header.split()[6:] == ["FAILEDCHECKS", "WAITINGFOR", "REVISION", "APPLICATION", "MESSAGE"]
     assert line.split()[6:] == ["2", "abc", "Canary", "failed!"]
 
 
@@ -135,3 +137,18 @@ async def test_watching_prints_no_json(engine: Any) -> None:
         await get.watch(
             engine.client, get.Wanted(Kind.CANARY, None, Scope("webapp"), Output.JSON), color=False
         )
+
+
+async def test_wide_and_status_name_the_gate_that_is_waited_for(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    row = engine.row(spec, Phase.WAITING_PROMOTION, waiting_for="confirm-promotion", message="Halted.")
+    await engine.canary(spec)
+    await engine.rollout(spec, row)
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace), Output.WIDE)
+    await print_status(engine.client, Reference("backend", spec.namespace), color=False)
+
+    header, line, _, status = capsys.readouterr().out.splitlines()
+    assert "WAITINGFOR" in header
+    assert "confirm-promotion" in line
+    assert status.endswith("waits for confirm-promotion. Halted.")

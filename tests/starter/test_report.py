@@ -14,7 +14,7 @@ from starter.history import Request
 from starter.names import Reference
 from starter.options import Form
 from starter.report import print_report
-from workflows.contract import RolloutStart, RolloutView
+from workflows.contract import Given, RolloutStart, RolloutView, Verb
 
 HOSTILE = "<script>alert('1')</script> {{ 7 * 7 }}"
 
@@ -40,7 +40,10 @@ async def aborted(engine: Any, spec: Any, reason: str = "too slow") -> Any:
 def store(engine: Any, spec: Any, folder: Path, run: str = "0a1b2c3d", **status: Any) -> Path:
     """Write a report as a worker does."""
     start = RolloutStart(spec=spec, revision=engine.status().revision, promoted=engine.status().promoted)
-    view = RolloutView(spec=spec, status=engine.status(**status), checks=(engine.record(start),))
+    given = Given(verb=Verb.ABORT, by=Person(who="grace", reason="page", at=engine.later(60)))
+    view = RolloutView(
+        spec=spec, status=engine.status(**status), checks=(engine.record(start),), commands=(given,)
+    )
     path = folder / spec.tail / f"20260102T030405Z-{run}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(view.model_dump_json(indent=1))
@@ -56,6 +59,7 @@ async def test_text_tells_checks_and_who_took_a_hand(engine: Any, tmp_path: Path
     output = capsys.readouterr().out
     assert "request-success-rate 99.5 % (min 99, 120 requests) Successful" in output
     assert "query: sum(rate(x))" in output
+    assert "confirm-promotion lead closed 403" in output
     assert "abort by ada: too slow" in output
 
 
@@ -67,7 +71,16 @@ async def test_the_page_holds_everything_and_loads_nothing(engine: Any, tmp_path
 
     page = capsys.readouterr().out
     assert not LOADS.search(page)
-    for text in ("Aborted", "check at weight 10", "99.5 %", "min 99", "120 requests", "sum(rate(x))", "ada"):
+    for text in (
+        "Aborted",
+        "check at weight 10",
+        "99.5 %",
+        "min 99",
+        "120 requests",
+        "sum(rate(x))",
+        "lead closed",
+        "ada",
+    ):
         assert text in page
 
 
@@ -84,8 +97,7 @@ async def test_the_page_runs_nothing_that_somebody_wrote(engine: Any, tmp_path: 
 
 async def test_a_stored_report_outlives_temporal(engine: Any, tmp_path: Path, capsys: Any) -> None:
     spec = engine.spec(namespace=engine.namespace())
-    by = Person(who="grace", reason="page", at=engine.later(60))
-    path = store(engine, spec, tmp_path, outcome=Outcome.ABORTED, message="Aborted by grace.", by=by)
+    path = store(engine, spec, tmp_path, outcome=Outcome.ABORTED, message="Aborted by grace.")
 
     await report(engine, spec, tmp_path, Form.JSON)
 

@@ -1,0 +1,42 @@
+"""Evidence in words."""
+
+import pytest
+
+from canary.analysis import HookAnswer
+from canary.spec import HookType
+from canary.status import ListRow
+from starter import tree
+from starter.evidence import Moved
+from starter.words import hook_line, moved_line
+from tests.starter.conftest import NOW, spec_of, status_of
+from workflows.contract import RolloutView
+
+
+@pytest.mark.parametrize(
+    ("type_", "passed", "words"),
+    [
+        pytest.param(HookType.ROLLOUT, True, "rollout x passed", id="check passed"),
+        pytest.param(HookType.PRE_ROLLOUT, False, "pre-rollout x failed", id="check failed"),
+        pytest.param(HookType.CONFIRM_PROMOTION, True, "confirm-promotion x open", id="gate open"),
+        pytest.param(HookType.CONFIRM_ROLLOUT, False, "confirm-rollout x closed", id="gate closed"),
+        pytest.param(HookType.ROLLBACK, True, "rollback x wants the rollout back", id="rollback"),
+        pytest.param(HookType.ROLLBACK, False, "rollback x wants no rollback", id="no rollback"),
+    ],
+)
+def test_a_hook_answers_in_the_words_of_its_type(type_: HookType, *, passed: bool, words: str) -> None:
+    assert hook_line(HookAnswer(hook="x", type=type_, passed=passed, at=NOW)) == words
+
+
+def test_a_move_says_which_gate_is_waited_for() -> None:
+    row = ListRow(
+        cluster="one", namespace="n", name="backend", phase="Waiting", waiting_for="confirm-rollout"
+    )
+
+    assert moved_line(Moved(NOW, row)).endswith(", waits for confirm-rollout")
+
+
+def test_a_running_rollout_says_how_its_gate_is_answered() -> None:
+    status = status_of(waiting_for=HookType.CONFIRM_PROMOTION)
+    text = tree._doing(RolloutView(spec=spec_of(), status=status))
+
+    assert "waits for confirm-promotion (`canary approve` answers it)" in text
