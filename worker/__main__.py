@@ -60,7 +60,12 @@ def main() -> None:
     try:
         settings = WorkerSettings()
     except ValidationError as error:
-        sys.exit("\n".join(f"CANARY_{str(one['loc'][0]).upper()}: {one['msg']}" for one in error.errors()))
+        sys.exit(
+            "\n".join(
+                f"CANARY_{str(one['loc'][0]).upper()}: {one['msg'].removeprefix('Value error, ')}"
+                for one in error.errors()
+            )
+        )
     logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     for handler in logging.getLogger().handlers:
         handler.setLevel(settings.log_level)  # what listens to workflows hears more than is printed
