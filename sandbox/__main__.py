@@ -46,6 +46,12 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument(
         "--propagation", type=float, default=0.0, help="seconds the mesh takes to hear of a change"
     )
+    up.add_argument(
+        "--assets",
+        type=Path,
+        default=os.environ.get("KUBEBUILDER_ASSETS"),
+        help="folder with etcd and kube-apiserver, to use them instead of ours; default: $KUBEBUILDER_ASSETS",
+    )
     up.add_argument("--detach", action="store_true", help="return when it is ready; end it with `down`")
     down = _command(commands, "down", _down, "end what `up` started")
     status = _command(commands, "status", _status, "show where the parts are")
@@ -94,9 +100,9 @@ def _up(options: argparse.Namespace) -> int:
     box = Sandbox(
         options.dir,
         clusters=options.clusters,
-        temporal=not options.no_temporal,
-        ports=(options.temporal_port, options.ui_port),
+        temporal=None if options.no_temporal else (options.temporal_port, options.ui_port),
         propagation=options.propagation,
+        assets=options.assets,
     )
 
     async def serve() -> None:

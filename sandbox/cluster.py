@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Protocol, Self
 
 from sandbox.apiserver.server import ApiServer
+from sandbox.assets import RealControlPlane
 from sandbox.client import KubeClient
 from sandbox.controllers import manager
 from sandbox.installed import install
@@ -24,17 +25,22 @@ DRAIN = 1.5
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cluster keeps its files and its pods, and how slow its mesh is (in seconds)."""
+    """Where a cluster keeps its files and its pods, and how slow its mesh is (in seconds).
+
+    `assets` is the folder with the programs of a real control plane, if it is to have one.
+    """
 
     directory: Path
     subnet: int
     propagation: float = 0.0
+    assets: Path | None = None
 
 
 class ControlPlane(Protocol):
-    """An API server, ours or another, that listens at `url`."""
+    """An API server, ours or another, that listens at `url`, and perhaps its controllers."""
 
     url: str
+    has_controllers: bool
 
     async def stop(self) -> None:
         """End it."""
@@ -56,11 +62,11 @@ class Cluster:
         self._parts: list[asyncio.Task[None]] = []
 
     @classmethod
-    async def start(cls, name: str, place: Place, control_plane: ControlPlane | None = None) -> Self:
-        """Start everything around `control_plane`, or around an API server of ours with its controllers."""
+    async def start(cls, name: str, place: Place) -> Self:
+        """Start everything around an API server."""
         cluster = cls(name)
         try:
-            await cluster._start(place, control_plane)
+            await cluster._start(place)
         except BaseException:
             await cluster.stop()
             raise
@@ -88,15 +94,15 @@ class Cluster:
         """End every part, the last started first."""
         await self._running.aclose()
 
-    async def _start(self, place: Place, control_plane: ControlPlane | None) -> None:
-        plane = control_plane or await ApiServer.start()
+    async def _start(self, place: Place) -> None:
+        plane = await _control_plane(place)
         self._running.push_async_callback(plane.stop)
         client = await self._running.enter_async_context(KubeClient(plane.url))
         metrics = await MetricsServer.start(client)
         self._running.push_async_callback(metrics.stop)
         self.api_url, self.prometheus_url = plane.url, metrics.url
         await install(client, metrics.url)
-        if control_plane is None:
+        if not plane.has_controllers:
             self._run(manager.run(client))
         drain = DRAIN + place.propagation
         self._run(
@@ -123,6 +129,12 @@ class Cluster:
         task = asyncio.create_task(part)
         self._parts.append(task)
         self._running.push_async_callback(_end, task)
+
+
+async def _control_plane(place: Place) -> ControlPlane:
+    if place.assets:
+        return await RealControlPlane.start(place.assets, place.directory)
+    return await ApiServer.start()
 
 
 async def _end(task: asyncio.Task[None]) -> None:

@@ -53,3 +53,16 @@ def claimed(count: int) -> Iterator[list[int]]:
                 continue  # another's
             found.append(subnet)
         yield found
+
+
+def free_ports(*wanted: int) -> list[int]:
+    """Fill in a free port for every 0, all different."""
+    sockets = [socket.socket() for _ in wanted]
+    try:
+        for one, port in zip(sockets, wanted, strict=True):
+            if not port:
+                one.bind(("127.0.0.1", 0))
+        return [port or one.getsockname()[1] for one, port in zip(sockets, wanted, strict=True)]
+    finally:
+        for one in sockets:
+            one.close()

@@ -1,7 +1,6 @@
 """`temporal server start-dev`, as a child."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
@@ -11,6 +10,7 @@ from typing import Self
 import aiohttp
 
 from sandbox import children
+from sandbox.occupancy import free_ports
 
 LOCALHOST = "127.0.0.1"
 KEYWORDS = ("Cluster", "Namespace", "Target", "Application", "Phase", "Revision")
@@ -34,7 +34,7 @@ class TemporalServer:
     @classmethod
     async def start(cls, directory: Path, port: int = 0, ui_port: int = 0) -> Self:
         """Start the server and wait until its namespace is there; ports that are 0 are chosen."""
-        port, ui_port, http, metrics = _ports(port, ui_port, 0, 0)
+        port, ui_port, http, metrics = free_ports(port, ui_port, 0, 0)
         ui_url = f"http://{LOCALHOST}:{ui_port}"
         attributes = [text for one in SEARCH_ATTRIBUTES for text in ("--search-attribute", one)]
         child = await children.start(
@@ -83,16 +83,3 @@ async def _succeeds(
             pass  # not listening yet
         await asyncio.sleep(0.02)
     raise RuntimeError(f"The Temporal server ended with {child.returncode}; see temporal.log.")
-
-
-def _ports(*wanted: int) -> list[int]:
-    """Fill in free ports, all different."""
-    with_names = [socket.socket() for _ in wanted]
-    try:
-        for one, port in zip(with_names, wanted, strict=True):
-            if not port:
-                one.bind((LOCALHOST, 0))
-        return [port or one.getsockname()[1] for one, port in zip(with_names, wanted, strict=True)]
-    finally:
-        for one in with_names:
-            one.close()

@@ -23,8 +23,10 @@ class Sandbox:
     """Everything in one process but Envoy and Temporal, its children; an asynchronous context.
 
     `clusters` is the number of members; the attribute holds the host and the members by name.
-    `ports` are those of Temporal and its UI, 0 for a free one. `propagation` is the seconds until the mesh
-    hears of a change: pods serve, and the engine waits before it scales down, for as much longer.
+    `temporal` are the ports of Temporal and its UI, 0 for a free one; None for no Temporal.
+    `propagation` is the seconds until the mesh hears of a change: pods serve, and the engine waits before it
+    scales down, for as much longer. `assets` is a folder with etcd, kube-apiserver and perhaps
+    kube-controller-manager, to be used instead of ours.
     """
 
     def __init__(
@@ -32,18 +34,18 @@ class Sandbox:
         directory: Path,
         *,
         clusters: int = 2,
-        temporal: bool = True,
-        ports: tuple[int, int] = (0, 0),
+        temporal: tuple[int, int] | None = (0, 0),
         propagation: float = 0.0,
+        assets: Path | None = None,
     ) -> None:
         self.directory = directory.absolute()
         self.clusters: dict[str, Cluster] = {}
         self.temporal: TemporalServer | None = None
         self.git_url = ""
         self._names = [HOST, *(f"{MEMBER}{number}" for number in range(1, clusters + 1))]
-        self._with_temporal = temporal
-        self._ports = ports
+        self._ports = temporal
         self._propagation = propagation
+        self._assets = assets
         self._running = contextlib.AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -80,13 +82,14 @@ class Sandbox:
             for name, subnet in zip(self._names, subnets, strict=True):
                 group.create_task(self._start_cluster(name, subnet))
             group.create_task(self._start_git())
-            if self._with_temporal:
-                group.create_task(self._start_temporal())
+            if self._ports:
+                group.create_task(self._start_temporal(*self._ports))
         self.clusters = {name: self.clusters[name] for name in self._names}
         await self._hand_over()
 
     async def _start_cluster(self, name: str, subnet: int) -> None:
-        cluster = await Cluster.start(name, Place(self.directory / name, subnet, self._propagation))
+        place = Place(self.directory / name, subnet, self._propagation, self._assets)
+        cluster = await Cluster.start(name, place)
         self._running.push_async_callback(cluster.stop)
         self.clusters[name] = cluster
 
@@ -95,8 +98,8 @@ class Sandbox:
         self._running.push_async_callback(server.stop)
         self.git_url = server.url
 
-    async def _start_temporal(self) -> None:
-        self.temporal = await TemporalServer.start(self.directory, *self._ports)
+    async def _start_temporal(self, port: int, ui_port: int) -> None:
+        self.temporal = await TemporalServer.start(self.directory, port, ui_port)
         self._running.push_async_callback(self.temporal.stop)
 
     async def _hand_over(self) -> None:

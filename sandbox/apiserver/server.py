@@ -31,6 +31,8 @@ _GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSIO
 class ApiServer:
     """A Kubernetes API server in memory."""
 
+    has_controllers = False
+
     def __init__(self) -> None:
         self.url = ""
         self.registry = Registry()

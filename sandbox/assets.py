@@ -1,0 +1,206 @@
+"""A real control plane, from the programs that envtest uses too."""
+
+import asyncio
+import contextlib
+import os
+import secrets
+import shutil
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import aiohttp
+
+from sandbox import children
+from sandbox.front import Front, Upstream
+from sandbox.occupancy import free_ports
+
+LOCALHOST = "127.0.0.1"
+ETCD, API_SERVER, CONTROLLERS = "etcd", "kube-apiserver", "kube-controller-manager"
+READY_WITHIN = 120.0
+# Those that ours stand in for; the others would want certificates, clouds or a heartbeat of the node.
+STARTED = (
+    *("deployment-controller", "replicaset-controller", "daemonset-controller", "statefulset-controller"),
+    *("endpoints-controller", "endpointslice-controller", "endpointslice-mirroring-controller"),
+    *("horizontal-pod-autoscaler-controller", "garbage-collector-controller", "namespace-controller"),
+    *(
+        "disruption-controller",
+        "job-controller",
+        "serviceaccount-controller",
+        "root-ca-certificate-publisher",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Files:
+    """Where a control plane keeps what it needs, and by which ports it is reached."""
+
+    directory: Path
+    etcd_port: int
+    api_port: int
+
+    @property
+    def etcd(self) -> str:
+        """The URL of etcd."""
+        return f"http://{LOCALHOST}:{self.etcd_port}"
+
+    @property
+    def api(self) -> str:
+        """The URL of the API server itself."""
+        return f"https://{LOCALHOST}:{self.api_port}"
+
+    @property
+    def key(self) -> Path:
+        """The key that service accounts' tokens are signed with."""
+        return self.directory / "service-accounts.key"
+
+    @property
+    def tokens(self) -> Path:
+        """Who is let in."""
+        return self.directory / "tokens.csv"
+
+    @property
+    def certificate(self) -> Path:
+        """The certificate that the API server made for itself."""
+        return self.directory / "certificates/apiserver.crt"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """How the controllers reach it."""
+        return self.directory / "kubeconfig"
+
+
+def etcd_command(program: Path, files: Files) -> list[str]:
+    """Give the command line of etcd, which may lose everything with its machine."""
+    return [
+        str(program),
+        f"--data-dir={files.directory / 'etcd'}",
+        f"--listen-client-urls={files.etcd}",
+        f"--advertise-client-urls={files.etcd}",
+        f"--listen-peer-urls=http://{LOCALHOST}:0",
+        "--unsafe-no-fsync=true",
+        "--log-level=warn",
+    ]
+
+
+def api_server_command(program: Path, files: Files) -> list[str]:
+    """Give the command line of kube-apiserver: whoever has the token may do everything."""
+    return [
+        str(program),
+        f"--etcd-servers={files.etcd}",
+        f"--bind-address={LOCALHOST}",
+        f"--advertise-address={LOCALHOST}",
+        f"--secure-port={files.api_port}",
+        f"--cert-dir={files.certificate.parent}",
+        "--endpoint-reconciler-type=none",
+        "--service-cluster-ip-range=10.96.0.0/16",
+        "--allow-privileged=true",
+        "--authorization-mode=AlwaysAllow",
+        f"--token-auth-file={files.tokens}",
+        "--disable-admission-plugins=ServiceAccount",
+        f"--service-account-issuer={files.api}",
+        f"--service-account-key-file={files.key}",
+        f"--service-account-signing-key-file={files.key}",
+    ]
+
+
+def controllers_command(program: Path, files: Files) -> list[str]:
+    """Give the command line of kube-controller-manager."""
+    return [
+        str(program),
+        f"--kubeconfig={files.kubeconfig}",
+        f"--controllers={','.join(STARTED)}",
+        "--leader-elect=false",
+        "--secure-port=0",
+        f"--service-account-private-key-file={files.key}",
+        f"--root-ca-file={files.certificate}",
+        "--concurrent-deployment-syncs=5",
+        "--kube-api-qps=500",
+        "--kube-api-burst=1000",
+    ]
+
+
+class RealControlPlane:
+    """Those programs running, and a plain address in front of them; made by `start`."""
+
+    def __init__(self, url: str, *, has_controllers: bool, running: contextlib.AsyncExitStack) -> None:
+        self.url = url
+        self.has_controllers = has_controllers
+        self._running = running
+
+    @classmethod
+    async def start(cls, assets: Path, directory: Path) -> Self:
+        """Start the programs in the folder `assets`, with their files in `directory`."""
+        programs = {name: assets / name for name in (ETCD, API_SERVER, CONTROLLERS)}
+        missing = [name for name in (ETCD, API_SERVER) if not os.access(programs[name], os.X_OK)]
+        if missing:
+            raise LookupError(f"{assets} has no {' and no '.join(missing)}; KUBEBUILDER_ASSETS names it.")
+        has_controllers = os.access(programs[CONTROLLERS], os.X_OK)
+        files = Files(directory / "control-plane", *free_ports(0, 0))
+        running = contextlib.AsyncExitStack()
+        try:
+            token = await _prepare(files)
+            await _run(running, etcd_command(programs[ETCD], files), files)
+            server = await _run(running, api_server_command(programs[API_SERVER], files), files)
+            upstream = await asyncio.wait_for(_ready(server, files, token), READY_WITHIN)
+            front = await Front.start(upstream)
+            running.push_async_callback(front.stop)
+            if has_controllers:
+                await _run(running, controllers_command(programs[CONTROLLERS], files), files)
+        except BaseException:
+            await running.aclose()
+            raise
+        return cls(front.url, has_controllers=has_controllers, running=running)
+
+    async def stop(self) -> None:
+        """End the programs, the last started first."""
+        await self._running.aclose()
+
+
+async def _prepare(files: Files) -> str:
+    """Write the files, and give the token that lets its bearer in; what another run left goes."""
+    await asyncio.to_thread(shutil.rmtree, files.directory, ignore_errors=True)
+    files.directory.mkdir(parents=True)
+    key = await children.start(
+        *("openssl", "genrsa", "-out", str(files.key), "2048"), log=files.directory / "openssl.log"
+    )
+    if await key.wait():
+        raise LookupError(f"openssl made no key; see {files.directory}/openssl.log.")
+    token = secrets.token_hex(16)
+    files.tokens.write_text(f'{token},sandbox,sandbox,"system:masters"\n')
+    files.kubeconfig.write_text(
+        f"""apiVersion: v1
+kind: Config
+current-context: sandbox
+clusters: [{{name: sandbox, cluster: {{server: {files.api}, certificate-authority: {files.certificate}}}}}]
+contexts: [{{name: sandbox, context: {{cluster: sandbox, user: sandbox}}}}]
+users: [{{name: sandbox, user: {{token: {token}}}}}]
+"""
+    )
+    return token
+
+
+async def _run(
+    running: contextlib.AsyncExitStack, command: list[str], files: Files
+) -> asyncio.subprocess.Process:
+    child = await children.start(*command, log=files.directory / f"{Path(command[0]).name}.log")
+    running.push_async_callback(children.stop, child)
+    return child
+
+
+async def _ready(server: asyncio.subprocess.Process, files: Files, token: str) -> Upstream:
+    """Wait until the API server has its certificate and says that it is ready."""
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as session:
+        while server.returncode is None:
+            with contextlib.suppress(OSError, aiohttp.ClientError):  # no certificate or no listener yet
+                tls = ssl.create_default_context(cafile=str(files.certificate))
+                async with session.get(f"{files.api}/readyz", ssl=tls) as answer:
+                    if answer.ok:
+                        return Upstream(files.api, tls, token)
+            await asyncio.sleep(0.1)
+    raise LookupError(
+        f"kube-apiserver ended with {server.returncode}; see {files.directory}/{API_SERVER}.log."
+    )
