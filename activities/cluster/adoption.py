@@ -32,6 +32,18 @@ def refuse_foreign(spec: CanarySpec, found: Object | None) -> None:
         raise _foreign(f"{what} belongs to the canary of {other}: give one of the two another service.name")
 
 
+def refuse_podless(spec: CanarySpec, apex: Object | None) -> None:
+    """Name an apex Service that leads to no pods by a selector: it could not be given back as it is.
+
+    Raises:
+        ApplicationError: it has a foreign name or endpoints that somebody keeps by hand.
+    """
+    if apex is None or apex["spec"].get("selector"):
+        return
+    name = f"Service {apex['metadata']['name']} in namespace {spec.namespace}"
+    raise _foreign(f"{name} has no selector, so it has no pods to route to: give it one")
+
+
 def refuse_other(spec: CanarySpec, selector: dict[str, str], found: Object | None) -> None:
     """Name a Service that has the name of one of ours, but leads elsewhere; ours of a time before are taken.
 

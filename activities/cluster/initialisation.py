@@ -56,8 +56,22 @@ class InitialisationActivities:
         await asyncio.gather(*_sides(api, scene))
         await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
         await _virtual_service(api, scene, request.routing)
-        if scene.spec.target.kind is not WorkloadKind.SERVICE:  # there the apex is the target
-            await _apex(api, scene)
+        await _apex(api, scene)
+
+    @activity.defn
+    @guarded
+    async def lead_apex(self, spec: CanarySpec) -> str:
+        """Point the apex at the primary again if somebody led it elsewhere; says who, or nothing.
+
+        A manifest applied once more leads it to the target, which has no pods while no rollout runs.
+        """
+        api = await self._clusters.get(spec.cluster)
+        scene = await _look(api, spec)
+        selector = scene.apex["spec"].get("selector") if scene.apex else None
+        if spec.target.kind is WorkloadKind.SERVICE or selector == scene.fronts.apex.selector:
+            return ""
+        await _apex(api, scene)
+        return services.last_led_by(scene.apex) or "someone"
 
 
 @dataclass(frozen=True)
@@ -92,6 +106,7 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
     fronts = services.fronts(spec, target, primary)
     for found in (apex, routed):
         adoption.refuse_foreign(spec, found)
+    adoption.refuse_podless(spec, apex)
     for front, found in ((fronts.canary, canary_side), (fronts.primary, primary_side)):
         adoption.refuse_other(spec, front.selector, found)
     return _Scene(
@@ -149,6 +164,8 @@ async def _virtual_service(api: ClusterApi, scene: _Scene, routing: Routing) -> 
 async def _apex(api: ClusterApi, scene: _Scene) -> None:
     """Point the apex Service at the primary; every port it has stays."""
     spec, front, found = scene.spec, scene.fronts.apex, scene.apex
+    if spec.target.kind is WorkloadKind.SERVICE:
+        return  # the apex is the target
     path = paths.one("Service", spec.namespace, spec.service.name)
     if found is None or marks.is_ours(spec, found["metadata"]):
         ports = services.ports(spec, scene.target, found)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from activities.cluster import marks, workloads
-from activities.cluster.api import Object
+from activities.cluster.api import ROLLOUT_MANAGER, Object
 from canary.spec import CanarySpec, ObjectMetadata, WorkloadKind
 
 PROXIES = frozenset({"istio-proxy", "envoy"})
@@ -84,6 +84,15 @@ def _leave_unmanaged(spec: CanarySpec, metadata: Object, live: Object) -> None:
     for part, keys in (("labels", unmanaged.labels), ("annotations", unmanaged.annotations)):
         present = live.get(part) or {}
         metadata[part] |= {key: present[key] for key in keys if key in metadata[part] and key in present}
+
+
+def last_led_by(apex: Object | None) -> str:
+    """Who else wrote the selector of the apex last: as it is atomic, it belongs to its last writer."""
+    for entry in apex["metadata"].get("managedFields") or [] if apex else []:
+        held = (entry.get("fieldsV1") or {}).get("f:spec") or {}
+        if "f:selector" in held and entry.get("manager") != ROLLOUT_MANAGER:
+            return str(entry.get("manager") or "")
+    return ""
 
 
 def with_target_port(spec: CanarySpec, apex: Object | None) -> CanarySpec:

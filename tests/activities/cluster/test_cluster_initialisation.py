@@ -240,6 +240,51 @@ async def test_a_foreign_owner_is_named_and_nothing_is_written(
     assert {entry["method"] for entry in await cluster.asked()} == {"GET"}
 
 
+@pytest.mark.parametrize(
+    "podless", [{"type": "ExternalName", "externalName": "a.example.com"}, {"ports": [{"port": 9898}]}]
+)
+async def test_an_apex_without_pods_is_named(cluster: Member, podless: Object) -> None:
+    await cluster.add({**APEX, "spec": podless})
+
+    with pytest.raises(ApplicationError, match="Service podinfo in namespace default has no selector"):
+        await establish(cluster)
+
+
+async def lead(cluster: Member) -> str:
+    who: str = await cluster.run(InitialisationActivities(cluster).lead_apex, spec())
+    return who
+
+
+@pytest.mark.parametrize("own", [[], [APEX]], ids=["ours", "adopted"])
+async def test_an_apex_that_somebody_led_elsewhere_is_led_back(cluster: Member, own: list[Object]) -> None:
+    await cluster.add(*own)
+    await establish(cluster)
+    before = await cluster.read("Service", "podinfo")
+    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+    who = await lead(cluster)
+    after = await cluster.read("Service", "podinfo")
+
+    assert who == "sandbox"
+    assert after["spec"] == before["spec"]
+    assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
+
+
+async def test_an_apex_that_stands_is_not_written(cluster: Member) -> None:
+    await establish(cluster)
+    before = await cluster.read("Service", "podinfo")
+
+    assert await lead(cluster) == ""
+    assert await cluster.read("Service", "podinfo") == before
+
+
+async def test_an_apex_that_was_deleted_is_made_again(cluster: Member) -> None:
+    await establish(cluster)
+    await cluster.delete("Service", "podinfo")
+
+    assert await lead(cluster) == "someone"
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo-primary"}
+
+
 async def test_a_service_that_only_has_the_name_of_a_side_is_left_alone(cluster: Member) -> None:
     body = {**APEX, "metadata": {"name": "podinfo-canary"}, "spec": {**APEX["spec"], "type": "ClusterIP"}}
     body["spec"] = {"selector": {"app": "other"}, "ports": [{"port": 80}]}
