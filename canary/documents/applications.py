@@ -22,8 +22,7 @@ _POLICIES: Path = ("spec", "syncPolicies")
 def application_spec(application: kurator.Application, given: Catalogue) -> ApplicationSpec:
     """Return the spec of an Application that has no mistakes."""
     repository = application.spec.source.git_repository
-    if repository is None:
-        raise ValueError("an Application without a source has a mistake")
+    assert repository is not None  # noqa: S101 — an Application without one has a mistake
     return ApplicationSpec(
         namespace=application.metadata.namespace,
         name=application.metadata.name,
@@ -37,8 +36,7 @@ def application_spec(application: kurator.Application, given: Catalogue) -> Appl
 def _policy(application: kurator.Application, index: int, given: Catalogue) -> SyncPolicy:
     policy = application.spec.sync_policies[index]
     kustomization = policy.kustomization
-    if kustomization is None:
-        raise ValueError("a policy without a kustomization has a mistake")
+    assert kustomization is not None  # noqa: S101 — a policy without one has a mistake
     clusters = _clusters(application, policy, given)
     return SyncPolicy(
         name=policy.name or f"{application.metadata.name}-{index}",

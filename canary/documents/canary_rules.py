@@ -127,8 +127,7 @@ def _metric_mistakes(metric: Metric, analysis: Analysis) -> Iterator[Mistake]:
     if metric.template_variables and metric.is_built_in:
         yield warning(("templateVariables",), "has no effect: a built-in query has no variables of one's own")
     yield from bound_mistakes(metric.name, metric.bounds)
-    if metric.threshold is not None:
-        yield from _threshold_warnings(metric)
+    yield from _threshold_warnings(metric)
     yield from judging_mistakes(metric, is_built_in=metric.is_built_in)
     if "interval" in metric.model_fields_set:
         yield from window_mistakes(("interval",), metric.interval, analysis.interval)
@@ -137,10 +136,12 @@ def _metric_mistakes(metric: Metric, analysis: Analysis) -> Iterator[Mistake]:
 
 
 def _threshold_warnings(metric: Metric) -> Iterator[Mistake]:
+    if metric.threshold is None:
+        return
     if metric.threshold_range is not None:
         yield warning(("threshold",), "has no effect beside thresholdRange")
-    elif metric.bounds is not None:
-        side = "max" if metric.bounds.min is None else "min"
+    else:
+        side = "min" if metric.is_threshold_floor else "max"
         yield warning(
             ("threshold",), f"is deprecated by Flagger and read as thresholdRange {side}: write that"
         )

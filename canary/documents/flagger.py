@@ -128,8 +128,12 @@ class Metric(Judging):
         """Between which values it passes; `threshold`, which Flagger deprecates, is one of the two."""
         if self.threshold_range is not None or self.threshold is None:
             return self.threshold_range
-        is_floor = self.is_built_in and self.name == SUCCESS_RATE
-        return Bounds(min=self.threshold) if is_floor else Bounds(max=self.threshold)
+        return Bounds(min=self.threshold) if self.is_threshold_floor else Bounds(max=self.threshold)
+
+    @property
+    def is_threshold_floor(self) -> bool:
+        """Whether `threshold` is the least that passes, as it is for the built-in success rate alone."""
+        return self.is_built_in and self.name == SUCCESS_RATE
 
 
 class Webhook(Document):

@@ -80,8 +80,6 @@ def _refused_inside(value: object, path: Path) -> Iterator[Mistake]:
 
 
 def _parse_duration(value: object) -> object:
-    if isinstance(value, timedelta):
-        return value
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         raise PydanticCustomError(
             "duration", "must be a duration such as 90s, 3m0s or 1h, is {value}", {"value": show(value)}

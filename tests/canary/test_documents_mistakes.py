@@ -668,6 +668,17 @@ TEMPLATE = [
         "prometheus:9090",
         "spec.provider.address: must be a URL that begins with http:// or https://, is prometheus:9090",
     ),
+    (
+        "spec.provider.address",
+        "http://[prometheus",
+        "spec.provider.address: must be a URL that begins with http:// or https://, is http://[prometheus",
+    ),
+    (
+        "spec.provider.secretRef",
+        {"name": "Metrics"},
+        f"spec.provider.secretRef.name: Metrics {NO_OBJECT_NAME}",
+    ),
+    ("metadata.namespace", "n" * 64, "metadata.namespace: must have at most 63 characters, has 64"),
 ]
 
 
@@ -731,6 +742,21 @@ def test_names_a_mistake_in_a_canary(path: str, value: object, line: str) -> Non
 @pytest.mark.parametrize(("path", "value", "line"), table(TEMPLATE))
 def test_names_a_mistake_in_a_metric_template(path: str, value: object, line: str) -> None:
     assert lines(changed(read("metric-template.yaml"), path, value)) == [line]
+
+
+@pytest.mark.parametrize(
+    ("place", "wanted", "instead"),
+    [
+        ("spec.source", "gitRepository", "helmRepository"),
+        ("spec.source", "gitRepository", "ociRepository"),
+        ("spec.syncPolicies[1]", "kustomization", "helm"),
+    ],
+)
+def test_what_is_not_done_is_not_missing_as_well(place: str, wanted: str, instead: str) -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{place}.{wanted}", GONE)
+    change(documents[0], f"{place}.{instead}", {"url": "https://example.com"})
+
+    assert lines(documents) == [f"{place}.{instead}: not supported yet"]
 
 
 def test_names_a_fleet_that_was_not_given() -> None:
@@ -883,7 +909,15 @@ def test_names_what_is_no_document(document: object, line: str) -> None:
     assert lines([document]) == [line]
 
 
-ALL = read("canary.yaml", "fleet.yaml", "flagger-canary.yaml", "metric-template.yaml")
+ALL = read(
+    "canary.yaml",
+    "fleet.yaml",
+    "flagger-canary.yaml",
+    "metric-template.yaml",
+    "blue-green.yaml",
+    "session-affinity.yaml",
+    "gates-and-alerts.yaml",
+)
 PLACES = [(index, place) for index, document in enumerate(ALL) for place in places(document) if place]
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
