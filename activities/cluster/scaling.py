@@ -1,7 +1,7 @@
 """The number of the target's pods, fenced like its traffic, and the pause that keeps them as judged."""
 
 import asyncio
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity
@@ -16,6 +16,10 @@ from activities.cluster.traffic import Written
 from canary.revision import SCALE_TO_ZERO
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
+
+LOOKS = 10
+PAUSE_POLL = timedelta(milliseconds=100)
+"""Between two looks for the ReplicaSet of a template that was written a moment ago."""
 
 
 class ScaleRequest(Stored):
@@ -85,9 +89,25 @@ async def _sized(api: ClusterApi, request: ScaleRequest, found: Object, notes: d
     if replicas == 0 or request.is_paused is False:
         if is_ours:
             wanted["paused"] = notes[marks.PAUSED] = None
-    elif request.is_paused and not is_paused and await runs_its_template(api, found):
+    elif request.is_paused and not is_paused and await _can_be_paused(api, found):
         wanted["paused"], notes[marks.PAUSED] = True, "true"
     return wanted
+
+
+async def _can_be_paused(api: ClusterApi, found: Object) -> bool:
+    """Whether all its pods are of its template; of a target without pods that is only a moment away."""
+    for _ in range(LOOKS if found["spec"].get("replicas") == 0 else 1):
+        if await runs_its_template(api, found):
+            return True
+        await asyncio.sleep(PAUSE_POLL.total_seconds())
+    activity.logger.warning(
+        "not paused: not all pods are of the present template", extra={"target": _name(found)}
+    )
+    return False
+
+
+def _name(found: Object) -> str:
+    return f"{found['metadata']['namespace']}/{found['metadata']['name']}"
 
 
 def _paused(spec: CanarySpec) -> ApplicationError:

@@ -189,6 +189,21 @@ async def test_a_target_under_analysis_does_not_run_what_is_pushed(alive: Member
     assert "paused" not in await target(alive)
 
 
+async def test_a_pause_awaits_the_set_of_a_template_that_was_just_written(deployed: Member) -> None:
+    await deployed.change("Deployment", "podinfo", {"spec": {"replicas": 0}})
+    pausing = asyncio.ensure_future(scale(deployed, 2, is_paused=True))
+    await deployed.until(lambda: has_asked_for_sets(deployed))
+    controllers = asyncio.ensure_future(manager.run(deployed.kube))
+    await pausing
+    controllers.cancel()
+
+    assert (await target(deployed))["paused"] is True
+
+
+async def has_asked_for_sets(member: Member) -> bool:
+    return any("replicasets" in entry["path"] for entry in await member.asked())
+
+
 async def test_a_paused_target_can_be_made_larger(alive: Member) -> None:
     await under_analysis(alive)
     await scale(alive, 5, LATER)
@@ -240,7 +255,8 @@ async def test_a_paused_target_that_would_run_another_template_is_not_brought_up
 async def test_a_pause_is_one_write_with_its_size(alive: Member) -> None:
     since = (await alive.asked() or [{"n": 0}])[-1]["n"]
     await scale(alive, 3, is_paused=True)
-    writes = [entry for entry in await alive.asked(since) if entry["method"] != "GET"]
+    asked = await alive.asked(since)  # also what was refused, as the controllers write as well
+    writes = [entry for entry in asked if entry["method"] != "GET" and entry["status"] < 300]
 
     assert [entry["path"].partition("?")[0] for entry in writes] == [
         paths.one("Deployment", NAMESPACE, "podinfo")
