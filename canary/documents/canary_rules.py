@@ -53,7 +53,7 @@ def _target_mistakes(target: TargetRef, service: Service) -> Iterator[Mistake]:
     if service.name is None:  # the Service is named after the target
         yield from service_name_mistakes(("name",), target.name)
     else:
-        yield from object_name_mistakes(("name",), target.name)
+        yield from object_name_mistakes(("name",), target.name, "-primary")
 
 
 def _autoscaler_mistakes(scaler: AutoscalerRef, target: TargetRef) -> Iterator[Mistake]:

@@ -26,7 +26,7 @@ _ROUTING: Path = ("rolloutPolicy", "trafficRouting")
 
 def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     """Yield what is wrong with a rollout in itself."""
-    yield from object_name_mistakes(("workload", "name"), rollout.workload.name)
+    yield from object_name_mistakes(("workload", "name"), rollout.workload.name, "-primary")
     yield from namespace_mistakes(("workload", "namespace"), rollout.workload.namespace)
     yield from service_name_mistakes(("serviceName",), rollout.service_name)
     if rollout.test_loader:

@@ -31,7 +31,8 @@ def object_name_mistakes(path: Path, name: str, suffix: str = "") -> Iterator[Mi
         )
     elif len(name) > _LONGEST_SUBDOMAIN - len(suffix):
         longest = _LONGEST_SUBDOMAIN - len(suffix)
-        yield Mistake(path, f"must have at most {longest} characters, has {len(name)}")
+        why = f": {suffix} is put to it" if suffix else ""
+        yield Mistake(path, f"must have at most {longest} characters, has {len(name)}{why}")
 
 
 def namespace_mistakes(path: Path, name: str) -> Iterator[Mistake]:

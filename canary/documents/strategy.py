@@ -7,8 +7,8 @@ from canary.documents.mistake import Mistake, Path, warning
 from canary.documents.steps import WeightSteps, promotion_mistakes, step_mistakes
 from canary.steps import FULL
 
-_JOINED = frozenset(("name", "headers", "withoutHeaders", "queryParams", "sourceLabels"))
-"""What the match of the analysis may have beside the same field of the Service's."""
+_MAPS = frozenset(("headers", "withoutHeaders", "queryParams", "sourceLabels"))
+"""The parts of a match that can be joined with those of another, unless they name the same thing."""
 
 
 def weight_mistakes(steps: WeightSteps, iterations: int) -> Iterator[Mistake]:
@@ -27,15 +27,22 @@ def match_mistakes(match: Sequence[HttpMatch], wide: Sequence[HttpMatch] = ()) -
         match: the match of the analysis.
         wide: the match of the Service, which holds as well.
     """
-    taken = {field for each in wide for field in each.as_written()}
+    taken = {said for each in wide for said in _said(each)}
     for index, each in enumerate(match):
-        said = {field for field, value in each.as_written().items() if value}
-        if not said - {"name"}:
+        said = _said(each)
+        if not said:
             yield Mistake((index,), "matches every request: give headers, queryParams or sourceLabels")
-        for field in sorted((said & taken) - _JOINED):
+        for path in sorted(said & taken):
             yield Mistake(
-                (index, field), f"service.match has {field} as well: only headers and the like can be joined"
+                (index, *path), "stands in service.match as well: a request would have to match both"
             )
+
+
+def _said(match: HttpMatch) -> set[tuple[str, ...]]:
+    """The parts of a match that a request must have, keys of maps one by one."""
+    written = {field: value for field, value in match.as_written().items() if value and field != "name"}
+    single = {(field,) for field in written.keys() - _MAPS}
+    return single | {(field, key) for field in written.keys() & _MAPS for key in written[field]}
 
 
 def affinity_warnings(path: Path, iterations: int) -> Iterator[Mistake]:

@@ -12,6 +12,7 @@ from canary.documents.resolve import resolve
 EXAMPLES = Path(__file__).parents[2] / "examples"
 GONE = object()
 NOTHING = "matches every request: give headers, queryParams or sourceLabels"
+TWICE = "stands in service.match as well: a request would have to match both"
 NO_REQUESTS = "not possible with appProtocol tcp: connections have no requests"
 NO_LABEL_KEY = (
     "is no key of a {}: allowed are up to 63 letters, digits, '-', '_' and '.', "
@@ -282,7 +283,7 @@ AFFINITY = [
     (
         "spec.autoscalerRef.name",
         "c" * 246,
-        ["spec.autoscalerRef.name: must have at most 245 characters, has 246"],
+        ["spec.autoscalerRef.name: must have at most 245 characters, has 246: -primary is put to it"],
     ),
     (
         "spec.autoscalerRef.kind",
@@ -590,11 +591,12 @@ def test_the_analysis_match_must_not_fight_with_the_services() -> None:
     document["spec"]["analysis"] |= {"mirror": False, "mirrorWeight": 0}
     document["spec"]["analysis"]["match"] = [
         {"headers": {"x-canary": {}}},
-        {"uri": {"prefix": "/new"}, "headers": {"x-canary": {}}},
+        {"uri": {"prefix": "/new"}, "headers": {"x-canary": {}, "a": {"exact": "c"}}, "name": "new"},
     ]
 
     assert lines([document]) == [
-        "spec.analysis.match[1].uri: service.match has uri as well: only headers and the like can be joined"
+        f"spec.analysis.match[1].headers.a: {TWICE}",
+        f"spec.analysis.match[1].uri: {TWICE}",
     ]
 
 
