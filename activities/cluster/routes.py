@@ -27,14 +27,16 @@ def read_routes(spec: CanarySpec, found: Object) -> Routes | None:
     if exposed is None:
         return None
     metadata = found["metadata"]
-    primary, canary = _weights(spec, exposed)
-    is_for_all = bool(spec.analysis.match) and _weights(spec, ours[-1])[1] > 0
+    primary, canary = shares = _weights(spec, exposed)
+    others = _weights(spec, ours[-1])
+    is_for_all = bool(spec.analysis.match) and others[1] > 0
     return Routes(
         primary=primary,
         canary=canary,
         is_mirrored=_is_mirrored(spec, exposed),
         is_for_all=is_for_all,
         is_intact=primary + canary == FULL
+        and (others == shares or not is_for_all)
         and _is_addressed(spec, found)
         and _is_generated(spec, found, ours, Routing(is_for_all=is_for_all)),
         decided_at=marks.read_stamp(metadata),

@@ -12,7 +12,7 @@ from activities.cluster.api import ApiError
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.routes import read_routes
 from canary.routing import Routing
-from canary.spec import CanarySpec, ObjectMetadata, TestLoader, UnmanagedMetadata
+from canary.spec import CanarySpec, ObjectMetadata, TargetRef, TestLoader, UnmanagedMetadata, WorkloadKind
 from tests.activities.cluster.member import NAMESPACE, Member
 from tests.activities.cluster.recordings import bare, created, given, spec_of
 from tests.activities.cluster.routed import (
@@ -477,3 +477,28 @@ async def test_without_a_load_tester_nothing_is_deployed(cluster: Member) -> Non
     await cluster.run(InitialisationActivities(cluster).deploy_load_tester, spec())
 
     assert await cluster.asked() == []
+
+
+def of_service() -> CanarySpec:
+    document = spec()
+    return document.model_copy(update={"target": TargetRef(kind=WorkloadKind.SERVICE, name="podinfo")})
+
+
+def side(name: str, version: str) -> Object:
+    selector = {"app": "podinfo", "version": version}
+    ports = [{"name": "http", "port": 9898, "targetPort": 9898, "protocol": "TCP"}]
+    labels = {marks.CANARY: "podinfo"} if name != "podinfo" else {}
+    metadata = {"name": name, "labels": labels}
+    return {**APEX, "metadata": metadata, "spec": {"selector": selector, "ports": ports}}
+
+
+async def test_a_service_as_the_target_has_a_canary_beside_its_primary(cluster: Member) -> None:
+    await cluster.add(side("podinfo", "2"), side("podinfo-primary", "1"))
+    before = [await cluster.read("Service", name) for name in ("podinfo", "podinfo-primary")]
+    await establish(cluster, of_service(), weight=10)
+
+    assert [await cluster.read("Service", name) for name in ("podinfo", "podinfo-primary")] == before
+    assert (await cluster.read("Service", "podinfo-canary"))["spec"]["selector"]["version"] == "2"
+    routes = await cluster.read("VirtualService", "podinfo")
+    assert weights(routes) == [[("podinfo-primary", 90), ("podinfo-canary", 10)]]
+    assert await cluster.names("DestinationRule") == ["podinfo-canary", "podinfo-primary"]

@@ -319,3 +319,19 @@ async def test_a_daemon_set_comes_back_to_its_nodes(cluster: Member) -> None:
 
     assert away == {SCALE_TO_ZERO: "true"}
     assert (await cluster.read("DaemonSet", "podinfo"))["spec"] == before
+
+
+async def test_a_service_as_the_target_is_left_as_it_is(cluster: Member) -> None:
+    document = spec()
+    target = document.target.model_copy(update={"kind": WorkloadKind.SERVICE})
+    document = document.model_copy(update={"target": target})
+    primary = {**APEX, "metadata": {"name": "podinfo-primary", "labels": {marks.CANARY: "podinfo"}}}
+    primary["spec"] = {"selector": {"app": "podinfo", "version": "1"}, "ports": [{"port": 9898}]}
+    await cluster.add(APEX)
+    before = await picture(cluster)
+    await cluster.add(primary)
+    request = EstablishRequest(spec=document)
+    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+    await take_out(cluster, document)
+
+    assert await picture(cluster) == before

@@ -146,7 +146,7 @@ def test_the_default_route_of_a_match_gone_or_led_astray_is_seen() -> None:
     assert without is not None
     assert not without.is_intact
     assert led is not None
-    assert (led.canary, led.is_for_all) == (20, True)
+    assert (led.canary, led.is_for_all, led.is_intact) == (20, True, False)
 
 
 def test_what_the_server_made_of_our_write_is_no_drift() -> None:
