@@ -194,6 +194,25 @@ def test_names_the_line_of_each_mistake(folder: Path) -> None:
     ]
 
 
+def test_names_the_line_of_a_mistake_in_each_kind_of_document(folder: Path) -> None:
+    text = (EXAMPLES / "gates-and-alerts.yaml").read_text()
+    text = text.replace("type: confirm-rollout", "type: confirm-start").replace(
+        "  type: webhook", "  type: sms"
+    )
+    (folder / "gates.yaml").write_text(text)
+    number = {line.split("#")[0].strip(): place for place, line in enumerate(text.splitlines(), 1)}
+
+    hook, provider = (str(finding) for finding in lint(["gates.yaml"]))
+
+    assert hook.startswith(
+        f"gates.yaml:{number['type: confirm-start']}: spec.analysis.webhooks[0].type: must be"
+    )
+    assert provider == (
+        f"gates.yaml:{number['type: sms']}: spec.type: "
+        "must be slack, msteams, discord, rocket, gchat or webhook, is sms"
+    )
+
+
 def test_counts_lines_through_all_documents_of_a_file(folder: Path) -> None:
     (folder / "a.yaml").write_text(f"---\n{TEMPLATE}---\n{TEMPLATE.replace('spec', 'specs')}")
 
