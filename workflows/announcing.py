@@ -6,14 +6,23 @@ makes Kubernetes Events and event hooks of it, as best it can. The history itsel
 
 from temporalio import workflow
 
-from canary.notice import Announcement, Notice, NoticeType
+from canary.analysis import CheckRecord
+from canary.notice import Announcement, Decided, Notice, NoticeType
 from canary.spec import CanarySpec
-from canary.status import Phase, Revision
+from canary.status import Phase, Revision, RolloutStatus
 
 
-def announce(spec: CanarySpec, phase: Phase, revision: Revision, notice: Notice) -> None:
-    """Tell of a notice whoever listens in this worker."""
-    told = Announcement(spec=spec, phase=phase, revision=revision, notice=notice, at=workflow.now())
+def announce(spec: CanarySpec, phase: Phase, revision: Revision, notice: Notice, uid: str = "") -> None:
+    """Tell of a notice whoever listens in this worker; *uid* is the target's, where it is known."""
+    told = Announcement(spec=spec, phase=phase, revision=revision, notice=notice, at=workflow.now(), uid=uid)
     is_warning = notice.type is NoticeType.WARNING
     log = workflow.logger.warning if is_warning else workflow.logger.info
     log("announced", extra={"announcement": told, "notice": notice.message, "canary": spec.tail})
+
+
+def note_decision(
+    spec: CanarySpec, status: RolloutStatus, check: CheckRecord | None, *, needs_person: bool
+) -> None:
+    """Leave what was decided to the worker's metrics."""
+    decided = Decided(spec=spec, status=status, at=workflow.now(), check=check, needs_person=needs_person)
+    workflow.logger.debug("decided", extra={"decided": decided})

@@ -65,7 +65,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
 
     async def _turn(self) -> None:
         """One look at the target, and what follows from it."""
-        self._has_news = False
+        await self._lull()
         if not self._is_initialised:
             return await self._initialise()
         if self._has_new_spec and self._status.outcome is not Outcome.HALTED:

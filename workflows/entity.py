@@ -25,6 +25,8 @@ from workflows.options import ALERT, ENTITY, READ, WRITE
 
 RESYNC = timedelta(minutes=10)
 """A look without a reason, in case a doorbell was lost."""
+LULL = timedelta(milliseconds=250)
+"""Bells come in bursts: one look follows another no sooner."""
 PAUSE = timedelta(seconds=5)
 """Before something that was refused is tried again."""
 
@@ -44,6 +46,7 @@ class CanaryEntity:
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
         self._registered: tuple[str, ...] = ()
         self._alerts: set[asyncio.Task[None]] = set()
+        self._looked_at = workflow.now() - LULL
 
     @property
     def spec(self) -> CanarySpec:
@@ -51,6 +54,14 @@ class CanaryEntity:
         if self._spec is None:
             raise AssertionError("a canary is applied before it does anything")
         return self._spec
+
+    async def _lull(self) -> None:
+        """Let a burst of bells become one look."""
+        rest = self._looked_at + LULL - workflow.now()
+        if rest > timedelta(0) and not self._is_leaving:
+            await workflow.sleep(rest, summary="bells come in bursts")
+        self._has_news = False
+        self._looked_at = workflow.now()
 
     async def _rest(self, pause: timedelta, summary: str) -> None:
         try:

@@ -47,12 +47,14 @@ from canary.telling import told_of, told_of_beginning, told_of_post_rollout, tol
 from canary.transition import after, begin, noticed
 from workflows import display
 from workflows.acts import Acts
-from workflows.announcing import announce
+from workflows.announcing import announce, note_decision
 from workflows.commands import Commanded
 from workflows.contract import ROLLOUT_WORKFLOW, STATUS, Command, RolloutStart, RolloutView, Verb
 
 PAUSE = timedelta(seconds=2)
 """Between two tries of what was refused for good or written by a later decision."""
+LULL = timedelta(milliseconds=250)
+"""Bells come in bursts: one look follows another no sooner, unless a person speaks."""
 ALERT_PATIENCE = timedelta(seconds=10)
 """An address that is away does not hold up the end of a rollout for longer."""
 KEPT_CHECKS = 500
@@ -80,6 +82,8 @@ class RolloutWorkflow(Commanded):
             start.spec, start.revision, start.promoted, start.primary_size, workflow.now()
         ).model_copy(update={"expired_cookie": start.expired_cookie})
         self._shown: RolloutStatus | None = None
+        self._looked_at = workflow.now()
+        self._uid = ""
 
     @workflow.run
     async def run(self, start: RolloutStart) -> RolloutStatus:
@@ -87,6 +91,7 @@ class RolloutWorkflow(Commanded):
         self._show()
         if start.status is None and self._status.phase is Phase.PROGRESSING:
             await self._persistently(self._begin)
+            await self._rest(Wait(until=self._status.due))
         while not self._status.phase.is_final:
             await self._persistently(self._step)
             await self._continue_as_new_when_long()
@@ -115,6 +120,9 @@ class RolloutWorkflow(Commanded):
         self._end_tick()
         if await self._unless_aborted(decision):
             self._become(after(case, decision, workflow.now()))
+            record = self._checks[-1] if case.check is not None else None
+            needs_person = self._status.needs_person
+            note_decision(self._spec, self._status, record, needs_person=needs_person)
             for notice in told_of(case, decision):
                 self._tell(notice)
             await self._rest_after(decision)
@@ -130,8 +138,17 @@ class RolloutWorkflow(Commanded):
             if job.done():
                 self._job = None
                 return self._situation(self._take(await job))
+        await self._lull()
         self._has_news = False
+        self._looked_at = workflow.now()
         return self._situation(await self._acts.observe())
+
+    async def _lull(self) -> None:
+        """Let a burst of bells become one look."""
+        known, rest = self._wishes, self._looked_at + LULL - workflow.now()
+        if self._has_news and rest > timedelta(0):
+            with suppress(TimeoutError):
+                await workflow.wait_condition(lambda: self._wishes is not known, timeout=rest)
 
     def _set_about(self, decision: Measure | Ask) -> None:
         """Have a check carried out or gates asked, if that is not under way."""
@@ -360,6 +377,7 @@ class RolloutWorkflow(Commanded):
 
     def _situation(self, seen: Observation) -> Situation:
         self._acts.routes = seen.routes
+        self._uid = seen.target.uid if seen.target else self._uid
         return Situation(
             self._spec, self._status, seen, workflow.now(), self._check, self._wishes, self._gates
         )
@@ -387,7 +405,7 @@ class RolloutWorkflow(Commanded):
 
     def _tell(self, notice: Notice) -> None:
         """Tell the outside; whoever is to be alerted is, and nothing waits for that."""
-        announce(self._spec, self._status.phase, self._status.revision, notice)
+        announce(self._spec, self._status.phase, self._status.revision, notice, self._uid)
         if notice.severity is not None and self._spec.analysis.alerts:
             alert = asyncio.create_task(self._acts.alert(self._status.phase, self._status.revision, notice))
             self._alerts[alert] = notice

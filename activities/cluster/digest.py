@@ -30,6 +30,8 @@ class Digest:
     """When the decision was made that wrote it, if we wrote it."""
     health: tuple[bool, ...] = ()
     """Of a workload: serving, past its deadline."""
+    is_at_zero: bool = False
+    """Of a workload: no pods are wanted, so that it is no news when it stops serving."""
     is_ready: bool = True
     is_settled: bool = True
     """Whether a workload's controller has seen its spec: before, unready says only that it was written."""
@@ -48,14 +50,22 @@ def digest(kind: str, found: Object) -> Digest:
     readiness = judge_readiness(workload, 100, timedelta(0), None, _ANY_MOMENT)
     health = (workload.is_serving, readiness.has_failed)
     wanted = _wanted(found.get("spec") or {})
-    return Digest(metadata["uid"], wanted, fence, health, readiness.is_ready, workload.is_observed)
+    return Digest(
+        metadata["uid"],
+        wanted,
+        fence,
+        health,
+        is_at_zero=workload.desired == 0,
+        is_ready=readiness.is_ready,
+        is_settled=workload.is_observed,
+    )
 
 
 def concerns(before: Digest | None, after: Digest | None) -> bool:
     """Whether a change from one digest to the next is to be rung for; None is an object that is not there."""
     if before is None or after is None:
         return before is not after
-    if before.uid != after.uid or before.health != after.health:
+    if before.uid != after.uid or (before.health != after.health and not after.is_at_zero):
         return True
     if before.is_ready != after.is_ready and after.is_settled:
         return True
