@@ -18,7 +18,6 @@ from canary.spec import (
 )
 
 FOLDER = Path(__file__).parents[2] / "recorded" / "flagger"
-FLAGGERS = "flagger.kubernetes.io/original-configuration"
 
 
 def lines(name: str) -> Iterator[dict[str, Any]]:

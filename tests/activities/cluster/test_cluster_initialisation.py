@@ -8,13 +8,13 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks, paths
 from activities.cluster.adoption import original
-from activities.cluster.api import ApiError
+from activities.cluster.api import SOURCE_MANAGER, ApiError
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.routes import read_routes
 from canary.routing import Routing
 from canary.spec import CanarySpec, ObjectMetadata, TargetRef, TestLoader, UnmanagedMetadata, WorkloadKind
 from tests.activities.cluster.member import NAMESPACE, Member
-from tests.activities.cluster.recordings import bare, created, given, spec_of
+from tests.activities.cluster.recordings import bare, changed, created, given, spec_of
 from tests.activities.cluster.routed import (
     deployment,
     endpoints,
@@ -93,6 +93,19 @@ async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind
     }
 
 
+@pytest.mark.parametrize("kind", ["Service", "VirtualService"])
+async def test_what_was_there_becomes_what_flagger_made_of_it(cluster: Member, kind: str) -> None:
+    """But for foreign labels on the VirtualService, which Flagger takes off, and its note (T2, T13)."""
+    routes = {**given("adopt", "VirtualService"), "apiVersion": "networking.istio.io/v1beta1"}
+    await cluster.add(given("adopt", "Service"), routes)
+    await establish(cluster, spec_of("adopt"))
+    found = comparable(await cluster.read(kind, "podinfo"))
+
+    assert found["spec"] == changed("adopt", kind)[0]
+    assert found["metadata"]["labels"] == {"mine": "yes"}
+    assert found["metadata"]["annotations"].items() >= marks.TOOLKIT.items()
+
+
 async def test_it_is_safe_to_repeat(cluster: Member) -> None:
     await establish(cluster, weight=20)
     before = [await cluster.all(kind) for kind in ("Service", "DestinationRule", "VirtualService")]
@@ -125,6 +138,19 @@ async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Mem
     assert found["metadata"]["labels"] == {"mine": "yes"}
     assert kept is not None
     assert kept["spec"] == {"selector": {"app": "podinfo"}, "ports": APEX["spec"]["ports"]}
+
+
+async def test_ports_stay_when_their_owner_hands_them_over(cluster: Member) -> None:
+    """The source stops to apply what a rollout owns; what nobody owned would then be gone."""
+    path = paths.one("Service", NAMESPACE, "podinfo")
+    body = {**APEX, "spec": {**APEX["spec"], "ports": [{**APEX["spec"]["ports"][0], "appProtocol": "http"}]}}
+    made = await cluster.api.apply(path, body, manager=SOURCE_MANAGER)
+    await establish(cluster)
+    handed = {**body, "spec": {"type": "NodePort"}}
+    after = await cluster.api.apply(path, handed, manager=SOURCE_MANAGER)
+
+    assert after["spec"]["ports"] == made["spec"]["ports"]
+    assert after["spec"]["selector"] == {"app": "podinfo-primary"}
 
 
 async def test_the_sides_have_every_port_of_an_adopted_apex(cluster: Member) -> None:
@@ -186,7 +212,7 @@ async def test_what_we_made_is_never_noted_as_the_original(cluster: Member) -> N
     await establish(cluster)
 
     for kind in ("Service", "VirtualService"):
-        assert original(await cluster.read(kind, "podinfo")) is None
+        assert marks.ORIGINAL not in (await cluster.read(kind, "podinfo"))["metadata"]["annotations"]
 
 
 async def test_what_kubectl_last_applied_is_not_the_original(cluster: Member) -> None:
@@ -381,6 +407,16 @@ async def test_ports_of_containers_are_discovered(cluster: Member) -> None:
             ("tcp-5353", "TCP", 5353, 5353),
             (f"tcp-{'x' * 57}-0", "TCP", 81, 81),
         ]
+
+
+async def test_a_container_port_that_the_document_names_is_not_discovered_again(cluster: Member) -> None:
+    await cluster.delete("Deployment", "podinfo")
+    named = {"name": "web", "containerPort": 8080}
+    await cluster.add(ported({"name": "app", "image": "a", "ports": [named, {"containerPort": 80}]}))
+    await establish(cluster, spec({"port_discovery": True, "port": 80, "target_port": "web"}))
+    ports = (await cluster.read("Service", "podinfo"))["spec"]["ports"]
+
+    assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [("http", 80, "web")]
 
 
 async def test_a_discovered_port_that_has_gone_goes_at_the_next_renewal(cluster: Member) -> None:
