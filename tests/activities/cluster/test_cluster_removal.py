@@ -99,6 +99,7 @@ async def picture(cluster: Member) -> dict[str, Object]:
     [
         pytest.param([], id="nothing"),
         pytest.param([APEX], id="Service"),
+        pytest.param([{**APEX, "spec": {**APEX["spec"], "selector": {"tier": "web"}}}], id="other selector"),
         pytest.param([virtual_service(STATIC, ROUTE, exportTo=["."])], id="VirtualService"),
         pytest.param([APEX, virtual_service(ROUTE, gateways=["public"], hosts=["*"])], id="both"),
         pytest.param([virtual_service(tls=[{"match": [{"sniHosts": ["a"]}]}])], id="odd VirtualService"),
