@@ -18,6 +18,7 @@ from worker.assembly import build_activities, build_workers
 from worker.clusters import ClustersFileError, ConfiguredClusters
 from worker.endpoint import EndpointError, SdkMetrics, metering
 from worker.herald import listening
+from worker.logs import configure
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
@@ -66,9 +67,7 @@ def main() -> None:
                 for one in error.errors()
             )
         )
-    logging.basicConfig(level=settings.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    for handler in logging.getLogger().handlers:
-        handler.setLevel(settings.log_level)  # what listens to workflows hears more than is printed
+    configure(settings.log_level)
     code = 0
     try:
         asyncio.run(serve(settings))
