@@ -31,7 +31,7 @@ class Digest:
     health: tuple[bool, ...] = ()
     """Of a workload: serving, past its deadline."""
     is_at_zero: bool = False
-    """Of a workload: no pods are wanted, so that it is no news when it stops serving."""
+    """Of a workload: no pods are wanted, so that it is no news how those that are left do."""
     is_ready: bool = True
     is_settled: bool = True
     """Whether a workload's controller has seen its spec: before, unready says only that it was written."""
@@ -65,11 +65,15 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
     """Whether a change from one digest to the next is to be rung for; None is an object that is not there."""
     if before is None or after is None:
         return before is not after
-    if before.uid != after.uid or (before.health != after.health and not after.is_at_zero):
+    if before.uid != after.uid:
         return True
-    if before.is_ready != after.is_ready and after.is_settled:
+    if not after.is_at_zero and _has_turned(before, after):
         return True
     return before.wanted != after.wanted and before.fence == after.fence
+
+
+def _has_turned(before: Digest, after: Digest) -> bool:
+    return before.health != after.health or (before.is_ready != after.is_ready and after.is_settled)
 
 
 def _wanted(spec: dict[str, Any]) -> str:
