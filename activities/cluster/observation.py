@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.cluster import configs, marks, paths
+from activities.cluster import configs, forwarding, marks, paths
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from activities.cluster.routes import read_routes
@@ -33,12 +33,33 @@ class ObservationActivities:
             api.find(paths.one(kind, spec.namespace, spec.primary)),
             api.find(paths.one("VirtualService", spec.namespace, spec.service.name)),
         )
+        if kind is WorkloadKind.SERVICE:
+            return await _observe_services(api, spec, target, primary, routes)
         return Observation(
             at=datetime.now(UTC),  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
             target=None if target is None else await _read_target(api, spec, target),
             primary=None if primary is None else read_primary(kind, primary),
             routes=None if routes is None else read_routes(spec, routes),
         )
+
+
+async def _observe_services(
+    api: ClusterApi, spec: CanarySpec, target: Object | None, primary: Object | None, routes: Object | None
+) -> Observation:
+    """Read two Services by the endpoints they lead to."""
+    before, after = await asyncio.gather(
+        api.find(paths.one("Endpoints", spec.namespace, spec.primary)),
+        api.find(paths.one("Endpoints", spec.namespace, spec.target.name)),
+    )
+    seen = Observation(at=datetime.now(UTC))  # noqa: TID251 — as above
+    if target is not None:
+        revision = revision_of(forwarding.as_workload(spec, target), {})
+        workload = forwarding.read_service(target, after).model_copy(update={"revision": revision})
+        seen = seen.model_copy(update={"target": workload})
+    if primary is not None:
+        workload = forwarding.read_service(primary, before).model_copy(update=_remembered(primary))
+        seen = seen.model_copy(update={"primary": workload})
+    return seen.model_copy(update={"routes": None if routes is None else read_routes(spec, routes)})
 
 
 async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Workload:
@@ -88,15 +109,17 @@ def read_workload(kind: WorkloadKind, found: Object) -> Workload:
 
 def read_primary(kind: WorkloadKind, found: Object) -> Workload:
     """Read the primary, with what it was last promoted to; what cannot be read of that is nothing."""
-    notes = _notes(found)
-    return read_workload(kind, found).model_copy(
-        update={
-            "revision": marks.read_promoted(found["metadata"]) or Revision(template=""),
-            "promoting": notes.get(marks.PROMOTING, ""),
-            "outcome": notes.get(marks.OUTCOME, ""),
-            "last_applied": notes.get(marks.LAST_APPLIED, ""),
-        }
-    )
+    return read_workload(kind, found).model_copy(update=_remembered(found))
+
+
+def _remembered(primary: Object) -> dict[str, Any]:
+    notes = _notes(primary)
+    return {
+        "revision": marks.read_promoted(primary["metadata"]) or Revision(template=""),
+        "promoting": notes.get(marks.PROMOTING, ""),
+        "outcome": notes.get(marks.OUTCOME, ""),
+        "last_applied": notes.get(marks.LAST_APPLIED, ""),
+    }
 
 
 def _notes(found: Object) -> dict[str, str]:

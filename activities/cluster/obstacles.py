@@ -80,7 +80,7 @@ def _about_autoscaler(spec: CanarySpec, found: list[Object] | None) -> list[Prob
 
 def _about_primary(spec: CanarySpec, primary: Object | None) -> list[Problem]:
     """What stands where the primary is to be made is not written over."""
-    if primary is None or spec.target.kind is WorkloadKind.SERVICE:
+    if primary is None:
         return []
     try:
         marks.refuse_foreign(spec, str(spec.target.kind), primary)

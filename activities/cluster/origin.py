@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import configs, copies, paths, records
+from activities.cluster import configs, copies, forwarding, paths, records
 from activities.cluster.api import ClusterApi, Object
 from activities.cluster.copies import Copies
 from activities.cluster.observation import revision_of
@@ -45,7 +45,8 @@ class Origin:
 
 async def from_target(api: ClusterApi, spec: CanarySpec) -> Origin:
     """Read what the target is now."""
-    target = await api.get(paths.one(str(spec.target.kind), spec.namespace, spec.target.name))
+    found = await api.get(paths.one(str(spec.target.kind), spec.namespace, spec.target.name))
+    target = forwarding.as_workload(spec, found)
     tracked = await configs.read_configs(api, spec.namespace, target["spec"]["template"])
     there = [key for key, config in tracked.items() if config is not None]
     return Origin(

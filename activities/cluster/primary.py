@@ -11,7 +11,7 @@ from typing import Any
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import marks, paths, records, workloads
+from activities.cluster import forwarding, marks, paths, records, workloads
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.autoscaling import copy_autoscaler
 from activities.cluster.copies import CopyWriter, find_copies, is_superseded
@@ -122,8 +122,9 @@ async def _complete(
 
 def _refuse_forgetful(spec: CanarySpec, primary: Object, origin: Origin) -> None:
     """A primary of ours without its memory serves users: only what it runs may be written over it."""
-    template = primary["spec"]["template"].get("metadata") or {}
-    if (template.get("annotations") or {}).get(marks.REVISION) != checksum(origin.revision):
+    made = primary if spec.target.kind is WorkloadKind.SERVICE else primary["spec"]["template"]
+    notes = (made.get("metadata") or {}).get("annotations") or {}
+    if notes.get(marks.REVISION) != checksum(origin.revision):
         text = (
             f"{spec.target.kind} {spec.primary} in namespace {spec.namespace} no longer tells what it runs, "
             f"and it is not what {spec.target.name} is: delete it, or bring {spec.target.name} back to it."
@@ -229,6 +230,10 @@ async def _write(
 
 def _made_from(spec: CanarySpec, origin: Origin, replicas: int) -> Object:
     """The primary as it is made from *origin*."""
+    if spec.target.kind is WorkloadKind.SERVICE:
+        service = forwarding.primary_service(spec, origin.workload)
+        service["metadata"]["annotations"][marks.REVISION] = checksum(origin.revision)
+        return service
     body = workloads.primary_workload(spec, origin.workload, origin.template_of_primary())
     if spec.target.kind is WorkloadKind.DEPLOYMENT:
         body["spec"]["replicas"] = replicas

@@ -46,6 +46,8 @@ class ScalingActivities:
     async def scale_target(self, request: ScaleRequest) -> Written:
         """Bring the target to a size; zero takes its pods away. One that is gone is fine at zero."""
         api = await self._clusters.get(request.spec.cluster)
+        if request.spec.target.kind is WorkloadKind.SERVICE:
+            return await until_settled(lambda: _lead(api, request), request.spec.service.canary)
         name = f"{request.spec.target.kind} {request.spec.target.name}"
         return await until_settled(lambda: _scale(api, request), name)
 
@@ -67,6 +69,29 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
     version = found["metadata"]["resourceVersion"]
     body = {"metadata": {"resourceVersion": version, "annotations": notes}, "spec": wanted}
     await api.patch(path, body, kind=Patch.MERGE)
+    return Written.DONE
+
+
+async def _lead(api: ClusterApi, request: ScaleRequest) -> Written:
+    """A Service has no size: brought up, the canary's leads where the target does by now."""
+    spec = request.spec
+    path = paths.one("Service", spec.namespace, spec.service.canary)
+    target, canary = await asyncio.gather(
+        api.find(paths.one("Service", spec.namespace, spec.target.name)), api.find(path)
+    )
+    if request.replicas == 0 or target is None or canary is None:
+        return Written.DONE
+    if marks.is_superseded(canary["metadata"], request.decided_at):
+        return Written.SUPERSEDED
+    wanted = target["spec"].get("selector") or {}
+    present = canary["spec"].get("selector") or {}
+    if wanted != present:
+        # What a merge patch does not name in a map would stay.
+        selector = {**dict.fromkeys(present), **wanted}
+        notes = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
+        version = canary["metadata"]["resourceVersion"]
+        metadata = {"resourceVersion": version, "annotations": notes}
+        await api.patch(path, {"metadata": metadata, "spec": {"selector": selector}})
     return Written.DONE
 
 

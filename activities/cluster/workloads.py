@@ -59,13 +59,12 @@ def renewed(live: Object, wanted: Object) -> Object:
     copied = wanted["metadata"]["annotations"]
     kept = {key: text for key, text in (metadata.get("annotations") or {}).items() if key not in copied}
     labels = (metadata.get("labels") or {}) | wanted["metadata"]["labels"]
-    # A selector cannot be changed; a template that does not fit it is the server's to refuse.
+    # The selector of a workload cannot be changed; a template that does not fit it is the server's to refuse.
     rest = {key: value for key, value in live["spec"].items() if key not in COPIED}
-    return {
-        **live,
-        "metadata": {**metadata, "labels": labels, "annotations": kept},
-        "spec": {**rest, **wanted["spec"], "selector": live["spec"]["selector"]},
-    }
+    spec = {**rest, **wanted["spec"]}
+    if wanted["kind"] != WorkloadKind.SERVICE:
+        spec["selector"] = live["spec"]["selector"]
+    return {**live, "metadata": {**metadata, "labels": labels, "annotations": kept}, "spec": spec}
 
 
 def _primary_template(spec: CanarySpec, template: Object, selected: tuple[str, str]) -> Object:

@@ -231,6 +231,35 @@ async def test_a_target_is_not_paused_before_its_pods_are_of_its_template(alive:
     assert "paused" not in await target(alive)
 
 
+async def test_another_deployments_pods_with_the_same_labels_do_not_count(deployed: Member) -> None:
+    uid = (await deployed.read("Deployment", "podinfo"))["metadata"]["uid"]
+    await deployed.add(replica_set("own", uid, "podinfo:1"), replica_set("other", "another", "podinfo:9"))
+    await scale(deployed, None, is_paused=True)
+
+    assert (await target(deployed))["paused"] is True
+
+
+def replica_set(name: str, owner: str, image: str) -> Object:
+    (body,) = given("canary", "Deployment")
+    template = body["spec"]["template"]
+    template["metadata"]["labels"]["pod-template-hash"] = name
+    template["spec"]["containers"][0]["image"] = image
+    reference = {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "name": name,
+        "uid": owner,
+        "controller": True,
+    }
+    labels = template["metadata"]["labels"]
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "ReplicaSet",
+        "metadata": {"name": name, "labels": labels, "ownerReferences": [reference]},
+        "spec": {"replicas": 2, "selector": {"matchLabels": labels}, "template": template},
+    }
+
+
 async def test_somebody_elses_pause_is_left_alone(alive: Member) -> None:
     await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
     await scale(alive, 4, is_paused=True)
