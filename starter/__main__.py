@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from starter.errors import Exit, StarterError
+from starter.errors import Exit, StarterError, UsageError
 from starter.options import (
     AnywhereGroup,
     As,
@@ -33,6 +33,8 @@ app = typer.Typer(
     cls=AnywhereGroup,
     name="canary",
     help="Progressive delivery in which every rollout is a durable workflow.",
+    epilog="Exit codes: 0 done, 1 the rollout failed or was refused, 2 usage or invalid document, "
+    "3 Temporal, a worker or a cluster does not answer, 124 --timeout passed.",
     no_args_is_help=True,
     add_completion=False,
     rich_markup_mode=None,
@@ -96,7 +98,7 @@ def apply_documents(  # noqa: PLR0913 — the command's own options
     connection.run(context, lambda client: apply.apply(client, loaded, command, patience, color=color))
 
 
-@app.command("get")
+@app.command("get", short_help="List objects, or show one with all that belongs to it.")
 def get_objects(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     *,
@@ -117,7 +119,7 @@ def get_objects(  # noqa: PLR0913 — the command's own options
     connection.run(context, lambda client: show(client, wanted, color=color))
 
 
-@app.command("status")
+@app.command("status", short_help="Say how a canary stands, also by the exit code.")
 def show_status(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     name: Name,
@@ -126,6 +128,7 @@ def show_status(  # noqa: PLR0913 — the command's own options
     cluster: Cluster = None,
     is_watching: Annotated[bool, typer.Option("--watch", "-w", help="Until nothing runs any more.")] = False,
     timeout: Timeout = None,
+    output: OutputOption = Output.TABLE,
 ) -> None:
     """Say how a canary stands; the exit code is 1 where its last rollout failed."""
     from starter import connection, durations, names, status
@@ -133,16 +136,18 @@ def show_status(  # noqa: PLR0913 — the command's own options
     reference = names.Reference(name, namespace, cluster)
     limit = durations.parse(timeout)
     color = context.ensure_object(Globals).color
-    if is_watching:
-        connection.run(context, lambda client: status.watch_status(client, reference, limit, color=color))
+    if not is_watching:
+        connection.run(context, lambda client: status.print_status(client, reference, output, color=color))
+    elif output in (Output.JSON, Output.YAML):
+        raise UsageError(f"-w prints tables, not {output}.")
     else:
-        connection.run(context, lambda client: status.print_status(client, reference, color=color))
+        connection.run(context, lambda client: status.watch_status(client, reference, limit, color=color))
 
 
 add_verbs(app)
 
 
-@app.command()
+@app.command(short_help="List every rollout of a canary, and its checks.")
 def history(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     name: Name,
@@ -164,7 +169,7 @@ def history(  # noqa: PLR0913 — the command's own options
     )
 
 
-@app.command()
+@app.command(short_help="Write the evidence of rollouts as text, JSON or HTML.")
 def report(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     name: Name,
@@ -187,7 +192,7 @@ def report(  # noqa: PLR0913 — the command's own options
     )
 
 
-@app.command("delete")
+@app.command("delete", short_help="Bring a workload back as it was, and forget its canary.")
 def delete_objects(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     *,
@@ -217,7 +222,7 @@ def delete_objects(  # noqa: PLR0913 — the command's own options
     connection.run(context, lambda client: delete.delete(client, targets, request))
 
 
-@app.command()
+@app.command(short_help="Say what is missing, and the command that mends it.")
 def doctor(
     context: typer.Context,
     *,
@@ -241,7 +246,7 @@ def sandbox(
     sandbox.execute(arguments or ["--help"])
 
 
-@app.command()
+@app.command(short_help="Play the whole story on a sandbox of its own.")
 def demo(
     context: typer.Context,
     *,

@@ -8,17 +8,24 @@ from temporalio.client import Client
 from starter.errors import Exit, TimedOutError
 from starter.follow import State, changes, state
 from starter.names import Reference, find_canary
-from starter.tables import Table
+from starter.options import Output
+from starter.tables import Table, print_json, print_yaml
 
 COLUMNS = ("LASTTRANSITIONTIME", "CLUSTER", "NAME", "STATUS", "WEIGHT", "TRAFFIC", "FAILEDCHECKS", "MESSAGE")
 WIDTHS = (20, 16, 12, 16)
 
 
-async def print_status(client: Client, reference: Reference, *, color: bool) -> int:
+async def print_status(
+    client: Client, reference: Reference, output: Output = Output.TABLE, *, color: bool
+) -> int:
     """Print the state once."""
     found = await find_canary(client, reference)
     now = await state(client, found.tail)
-    Table(COLUMNS, color=color, widths=WIDTHS).print([line(now)])
+    if output in (Output.JSON, Output.YAML):
+        show = print_json if output is Output.JSON else print_yaml
+        show({**now.row.model_dump(mode="json"), "is_resting": now.is_resting})
+    else:
+        Table(COLUMNS, color=color, widths=WIDTHS).print([line(now)])
     return _exit(now)
 
 

@@ -176,6 +176,32 @@ async def test_timeouts_have_their_own_code(engine: Any) -> None:
     assert ended.code == Exit.TIMED_OUT
 
 
+async def test_watching_prints_no_json(engine: Any) -> None:
+    ended = await canary(engine.address, "status", "backend", "--watch", "-o", "json")
+
+    assert (ended.code, ended.err) == (Exit.USAGE, "error: -w prints tables, not json.\n")
+
+
+async def test_a_report_is_one_page(engine: Any, tmp_path: Path) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    rollout = await engine.rollout(spec, engine.row(spec, "Progressing"))
+    await engine.analysed(rollout)
+
+    words = ["report", "backend", "-n", spec.namespace, "--reports", str(tmp_path), "-o", "html"]
+    ended = await canary(engine.address, *words)
+
+    assert (ended.code, ended.err) == (Exit.DONE, "")
+    assert ended.out.startswith("<!doctype html>")
+
+
+async def test_history_without_rollouts_names_both_places(engine: Any) -> None:
+    ended = await canary(engine.address, "history", "nothing")
+
+    text = "No rollout of nothing in namespace default is recorded, neither in Temporal nor in reports/."
+    assert ended.err == f"error: {text}\n"
+    assert ended.code == Exit.USAGE
+
+
 async def test_a_reader_that_has_seen_enough_gets_no_traceback(engine: Any) -> None:
     command = f"{sys.executable} -m starter get --all-namespaces | head -c 0"
     process = await asyncio.create_subprocess_exec(

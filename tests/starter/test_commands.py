@@ -80,6 +80,18 @@ async def test_a_canary_without_a_rollout_has_no_gate_to_approve(engine: Any) ->
     assert await received(engine, canary_id(spec.tail)) == []
 
 
+async def test_a_name_in_two_namespaces_means_the_one_that_was_given(engine: Any) -> None:
+    here, there = (engine.spec(namespace=engine.namespace()) for _ in range(2))
+    for spec in (here, there):
+        await engine.canary(spec)
+        await engine.rollout(spec, engine.row(spec, Phase.PROGRESSING))
+
+    await send(engine.client, Reference("backend", there.namespace), wish("abort", "ada", ""))
+
+    assert len(await received(engine, rollout_id(there.tail))) == 1
+    assert await received(engine, rollout_id(here.tail)) == []
+
+
 async def test_without_a_worker_the_same_command_becomes_a_signal(idle: Any, capsys: Any) -> None:
     spec = idle.spec(namespace=idle.namespace())
     canary = await idle.canary(spec)

@@ -1,6 +1,7 @@
 """Following: one line per change, and the exit code of the outcome."""
 
 import asyncio
+import json
 from datetime import timedelta
 from typing import Any
 
@@ -9,6 +10,7 @@ import pytest
 from canary.status import Phase
 from starter.errors import Exit, TimedOutError
 from starter.names import Reference
+from starter.options import Output
 from starter.status import print_status, watch_status
 
 
@@ -25,6 +27,16 @@ async def test_the_exit_code_says_how_it_stands(engine: Any, phase: Phase, code:
     await engine.canary(spec, engine.row(spec, phase))
 
     assert await print_status(engine.client, Reference("backend", spec.namespace), color=False) is code
+
+
+async def test_json_holds_the_state(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec, engine.row(spec, Phase.FAILED))
+
+    reference = Reference("backend", spec.namespace)
+    assert await print_status(engine.client, reference, Output.JSON, color=False) is Exit.REFUSED
+    found = json.loads(capsys.readouterr().out)
+    assert (found["phase"], found["is_resting"]) == ("Failed", True)
 
 
 async def test_watching_prints_each_change_until_the_end(engine: Any, capsys: Any) -> None:
