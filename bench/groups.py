@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import demo, events, fleet, kills, latency, requests, users
+from bench import demo, events, fleet, kills, latency, requests, startup, users
 from bench.figure import Figure
 from bench.stage import Options
 
@@ -13,5 +13,6 @@ GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
     "users": users.measure,
     "kills": kills.measure,
     "fleet": fleet.measure,
+    "startup": startup.measure,
     "demo": demo.measure,
 }
