@@ -6,6 +6,7 @@ import os
 import secrets
 import shutil
 import ssl
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -24,12 +25,7 @@ STARTED = (
     *("deployment-controller", "replicaset-controller", "daemonset-controller", "statefulset-controller"),
     *("endpoints-controller", "endpointslice-controller", "endpointslice-mirroring-controller"),
     *("horizontal-pod-autoscaler-controller", "garbage-collector-controller", "namespace-controller"),
-    *(
-        "disruption-controller",
-        "job-controller",
-        "serviceaccount-controller",
-        "root-ca-certificate-publisher",
-    ),
+    *("disruption-controller", "job-controller"),
 )
 
 
@@ -115,7 +111,6 @@ def controllers_command(program: Path, files: Files) -> list[str]:
         "--leader-elect=false",
         "--secure-port=0",
         f"--service-account-private-key-file={files.key}",
-        f"--root-ca-file={files.certificate}",
         "--concurrent-deployment-syncs=5",
         "--kube-api-qps=500",
         "--kube-api-burst=1000",
@@ -125,10 +120,11 @@ def controllers_command(program: Path, files: Files) -> list[str]:
 class RealControlPlane:
     """Those programs running, and a plain address in front of them; made by `start`."""
 
-    def __init__(self, url: str, *, has_controllers: bool, running: contextlib.AsyncExitStack) -> None:
-        self.url = url
+    def __init__(self, *, has_controllers: bool) -> None:
+        self.url = ""
         self.has_controllers = has_controllers
-        self._running = running
+        self._children: list[asyncio.subprocess.Process] = []
+        self._running = contextlib.AsyncExitStack()
 
     @classmethod
     async def start(cls, assets: Path, directory: Path) -> Self:
@@ -137,26 +133,44 @@ class RealControlPlane:
         missing = [name for name in (ETCD, API_SERVER) if not os.access(programs[name], os.X_OK)]
         if missing:
             raise LookupError(f"{assets} has no {' and no '.join(missing)}; KUBEBUILDER_ASSETS names it.")
-        has_controllers = os.access(programs[CONTROLLERS], os.X_OK)
+        plane = cls(has_controllers=os.access(programs[CONTROLLERS], os.X_OK))
         files = Files(directory / "control-plane", *free_ports(0, 0))
-        running = contextlib.AsyncExitStack()
         try:
-            token = await _prepare(files)
-            await _run(running, etcd_command(programs[ETCD], files), files)
-            server = await _run(running, api_server_command(programs[API_SERVER], files), files)
-            upstream = await asyncio.wait_for(_ready(server, files, token), READY_WITHIN)
-            front = await Front.start(upstream)
-            running.push_async_callback(front.stop)
-            if has_controllers:
-                await _run(running, controllers_command(programs[CONTROLLERS], files), files)
+            await plane._start(programs, files)
         except BaseException:
-            await running.aclose()
+            await plane.stop()
             raise
-        return cls(front.url, has_controllers=has_controllers, running=running)
+        return plane
+
+    async def wait(self) -> None:
+        """Return when one of the programs has ended."""
+        ends = [asyncio.create_task(one.wait()) for one in self._children]
+        try:
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for end in ends:
+                end.cancel()
 
     async def stop(self) -> None:
-        """End the programs, the last started first."""
+        """End the front and the programs, the last started first."""
         await self._running.aclose()
+
+    async def _start(self, programs: Mapping[str, Path], files: Files) -> None:
+        token = await _prepare(files)
+        await self._run(etcd_command(programs[ETCD], files), files)
+        server = await self._run(api_server_command(programs[API_SERVER], files), files)
+        upstream = await asyncio.wait_for(_ready(server, files, token), READY_WITHIN)
+        front = await Front.start(upstream)
+        self._running.push_async_callback(front.stop)
+        self.url = front.url
+        if self.has_controllers:
+            await self._run(controllers_command(programs[CONTROLLERS], files), files)
+
+    async def _run(self, command: list[str], files: Files) -> asyncio.subprocess.Process:
+        child = await children.start(*command, log=files.directory / f"{Path(command[0]).name}.log")
+        self._running.push_async_callback(children.stop, child)
+        self._children.append(child)
+        return child
 
 
 async def _prepare(files: Files) -> str:
@@ -180,14 +194,6 @@ users: [{{name: sandbox, user: {{token: {token}}}}}]
 """
     )
     return token
-
-
-async def _run(
-    running: contextlib.AsyncExitStack, command: list[str], files: Files
-) -> asyncio.subprocess.Process:
-    child = await children.start(*command, log=files.directory / f"{Path(command[0]).name}.log")
-    running.push_async_callback(children.stop, child)
-    return child
 
 
 async def _ready(server: asyncio.subprocess.Process, files: Files, token: str) -> Upstream:

@@ -42,6 +42,9 @@ class ControlPlane(Protocol):
     url: str
     has_controllers: bool
 
+    async def wait(self) -> None:
+        """Return when it has ended by itself."""
+
     async def stop(self) -> None:
         """End it."""
 
@@ -97,6 +100,7 @@ class Cluster:
     async def _start(self, place: Place) -> None:
         plane = await _control_plane(place)
         self._running.push_async_callback(plane.stop)
+        self._run(plane.wait())
         client = await self._running.enter_async_context(KubeClient(plane.url))
         metrics = await MetricsServer.start(client)
         self._running.push_async_callback(metrics.stop)

@@ -62,6 +62,10 @@ class ApiServer:
         server.url = f"http://{address[0]}:{address[1]}"
         return server
 
+    async def wait(self) -> None:
+        """Wait for ever: it does not end by itself."""
+        await asyncio.Event().wait()
+
     async def stop(self) -> None:
         """End the watches and close."""
         self._reception.close()

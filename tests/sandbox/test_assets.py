@@ -68,6 +68,16 @@ async def test_what_ends_at_once_is_named_with_its_log(tmp_path: Path) -> None:
         await RealControlPlane.start(tmp_path, tmp_path)
 
 
+async def test_a_program_that_ended_is_noticed(tmp_path: Path) -> None:
+    plane = RealControlPlane(has_controllers=False)
+    (tmp_path / "etcd").write_text("#!/bin/sh\nexit 3\n")
+    (tmp_path / "etcd").chmod(0o755)
+    await plane._run([str(tmp_path / "etcd")], Files(tmp_path, 0, 0))
+
+    await asyncio.wait_for(plane.wait(), 5)
+    await plane.stop()
+
+
 @pytest.mark.skipif(not ASSETS, reason="KUBEBUILDER_ASSETS names no folder")
 @pytest.mark.timeout(180)
 async def test_a_workload_runs_and_is_served(tmp_path: Path) -> None:
