@@ -58,7 +58,7 @@ RIGHTS = (
     Right(
         "networking.istio.io",
         ("destinationrules",),
-        ("get", "list", "create", "patch", "delete"),
+        ("list", "create", "patch", "delete"),
         "the two sides of the routes",
     ),
     Right(
