@@ -98,9 +98,10 @@ def read_stamp(metadata: dict[str, Any]) -> datetime | None:
     if not text:
         return None
     try:
-        return datetime.fromisoformat(text)
+        moment = datetime.fromisoformat(text)
     except ValueError:
         return None
+    return moment if moment.tzinfo else None  # ours has one, and the two kinds do not compare
 
 
 def is_superseded(metadata: dict[str, Any], decided_at: datetime) -> bool:

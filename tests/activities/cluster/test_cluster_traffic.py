@@ -110,6 +110,16 @@ async def test_a_later_decision_is_not_undone(cluster: Member) -> None:
     assert weights(await live(cluster)) == [split(0)]
 
 
+@pytest.mark.parametrize("fence", ["", "soon", "2999-01-01T00:00:00", None])
+async def test_a_fence_that_somebody_made_unreadable_stops_nobody(cluster: Member, fence: str | None) -> None:
+    await cluster.change(
+        "VirtualService", "podinfo", {"metadata": {"annotations": {marks.DECIDED_AT: fence}}}
+    )
+
+    assert await shift(cluster, 20, 1) is Written.DONE
+    assert (await look(cluster)).decided_at == at(1)
+
+
 async def test_a_write_that_hangs_and_arrives_after_an_abort_changes_nothing(cluster: Member) -> None:
     await cluster.fault({**PATCHES, "do": "hang", "times": 1})
     hanging = asyncio.ensure_future(shift(cluster, 20, 1, seen=await look(cluster)))
