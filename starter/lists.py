@@ -7,7 +7,7 @@ from typing import Any
 
 from temporalio.client import Client
 
-from starter import listing, tables
+from starter import listing, tables, words
 from starter.endings import with_outcomes
 from starter.errors import Exit
 from starter.listing import READABLE, RUNNING, Listed, Scope
@@ -49,10 +49,9 @@ _WEIGHT: Column = ("WEIGHT", lambda item: item.row.weight)
 _TRAFFIC: Column = ("TRAFFIC", lambda item: item.row.traffic_weight)
 _SINCE: Column = ("LASTTRANSITIONTIME", lambda item: item.row.last_transition_time)
 _FAILED: Column = ("FAILEDCHECKS", lambda item: item.row.failed_checks)
-_WAITING: Column = ("WAITINGFOR", lambda item: item.row.waiting_for)
 _REVISION: Column = ("REVISION", lambda item: item.row.revision)
 _APPLICATION: Column = ("APPLICATION", lambda item: item.row.application)
-_MESSAGE: Column = ("MESSAGE", lambda item: item.row.message)
+_MESSAGE: Column = ("MESSAGE", lambda item: words.said(item.row))
 _OUTCOME: Column = ("OUTCOME", lambda item: item.outcome)
 _STARTED: Column = ("STARTED", lambda item: item.started)
 _CLOSED: Column = ("CLOSED", lambda item: item.closed)
@@ -64,8 +63,8 @@ COLUMNS: dict[Kind, tuple[Column, ...]] = {
 }
 WIDE: dict[Kind, tuple[Column, ...]] = {
     Kind.APPLICATION: (),
-    Kind.CANARY: (_FAILED, _WAITING, _REVISION, _APPLICATION, _MESSAGE),
-    Kind.ROLLOUT: (_FAILED, _WAITING, _REVISION, _APPLICATION, _MESSAGE),
+    Kind.CANARY: (_FAILED, _REVISION, _APPLICATION, _MESSAGE),
+    Kind.ROLLOUT: (_FAILED, _REVISION, _APPLICATION, _MESSAGE),
 }
 
 

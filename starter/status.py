@@ -5,6 +5,7 @@ from datetime import timedelta
 
 from temporalio.client import Client
 
+from starter import words
 from starter.errors import Exit, TimedOutError
 from starter.follow import State, changes, state
 from starter.names import Reference, find_canary
@@ -70,7 +71,7 @@ def line(now: State) -> list[object]:
         row.weight,
         row.traffic_weight,
         row.failed_checks,
-        f"waits for {row.waiting_for}. {row.message}".rstrip() if row.waiting_for else row.message,
+        words.said(row),
     ]
 
 

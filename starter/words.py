@@ -2,6 +2,7 @@
 
 from canary.analysis import BUILT_IN, DURATION, SUCCESS_RATE, HookAnswer, Measurement, Verdict
 from canary.spec import HookType, MetricSpec
+from canary.status import ListRow
 from starter.evidence import Commanded, Moved
 
 _UNITS = {SUCCESS_RATE: " %", DURATION: " ms"}
@@ -50,8 +51,16 @@ def moved_line(item: Moved) -> str:
     """Say where a rollout stands now."""
     row = item.row
     text = f"{row.phase} weight {row.weight} traffic {row.traffic_weight} failed checks {row.failed_checks}"
-    waits = f", waits for {row.waiting_for}" if row.waiting_for else ""
-    return f"{text}{waits} {row.message}".rstrip()
+    count = f" iteration {row.iterations}" if row.iterations else ""
+    return f"{text}{count} {said(row)}".rstrip()
+
+
+def said(row: ListRow) -> str:
+    """Say why a rollout stands where it stands, and first whom it waits for."""
+    waits = f"Waits for {row.waiting_for}." if row.waiting_for else ""
+    if row.needs_person:
+        waits = "A person decides."
+    return f"{waits} {row.message}".strip()
 
 
 def command_line(item: Commanded) -> str:

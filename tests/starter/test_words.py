@@ -1,5 +1,7 @@
 """Evidence in words."""
 
+from typing import Any
+
 import pytest
 
 from canary.analysis import HookAnswer
@@ -27,12 +29,18 @@ def test_a_hook_answers_in_the_words_of_its_type(type_: HookType, *, passed: boo
     assert hook_line(HookAnswer(hook="x", type=type_, passed=passed, at=NOW)) == words
 
 
-def test_a_move_says_which_gate_is_waited_for() -> None:
-    row = ListRow(
-        cluster="one", namespace="n", name="backend", phase="Waiting", waiting_for="confirm-rollout"
-    )
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        pytest.param({"waiting_for": "confirm-rollout"}, "0 Waits for confirm-rollout. Why.", id="gate"),
+        pytest.param({"needs_person": True}, "0 A person decides. Why.", id="person"),
+        pytest.param({"iterations": 3}, "0 iteration 3 Why.", id="iterations"),
+    ],
+)
+def test_a_move_says_first_whom_it_waits_for(fields: dict[str, Any], words: str) -> None:
+    row = ListRow(cluster="one", namespace="n", name="backend", phase="Waiting", message="Why.", **fields)
 
-    assert moved_line(Moved(NOW, row)).endswith(", waits for confirm-rollout")
+    assert moved_line(Moved(NOW, row)) == f"Waiting weight 0 traffic 0 failed checks {words}"
 
 
 def test_a_running_rollout_says_how_its_gate_is_answered() -> None:
