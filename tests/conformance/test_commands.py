@@ -139,7 +139,7 @@ async def test_refuses_to_abort_what_is_finalising(world: World) -> None:
 async def test_leaves_the_traffic_where_it_is_served(world: World) -> None:
     case = Case(world, "kurator-member1", "lost-primary")
     await case.deploy()
-    await case.initialise(interval="3s", stepWeight=50, maxWeight=100)
+    await case.initialise(interval="8s", stepWeight=50, maxWeight=100)
     await case.release(BETTER)
     run = await case.rollout_begins()
     await case.weight_is(50)

@@ -109,5 +109,5 @@ async def test_a_load_tester_that_is_away_is_a_failed_check(world: World) -> Non
     ended = await case.roll_out(BETTER)
 
     assert ended.outcome == "RolledBack"
-    assert "rollout check check failed" in ended.message
+    assert "external check check failed" in ended.message
     assert case.weights == [0, 10, 0]
