@@ -34,6 +34,8 @@ class Excused:
 def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[str]:
     """Every line in which our story differs without an excuse, and every excuse that is not needed."""
     theirs, ours = theirs.copy(), ours.copy()
+    for story in (theirs, ours):
+        story.leave_to_autoscalers()
     unneeded = [
         f"{excuse.rule} is no excuse here: {excuse.why}"
         for excuse in excuses
@@ -45,10 +47,16 @@ def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[
 def _compared(theirs: Story, ours: Story) -> Iterator[str]:
     yield from _diff("statuses", map(str, theirs.statuses), map(str, ours.statuses))
     yield from _diff("calls", settled(theirs.calls), settled(ours.calls))
-    for name in ("events", "event_hooks", "alerts"):
-        yield from _diff(name, getattr(theirs, name), getattr(ours, name))
+    yield from _diff("events", theirs.events, ours.events)
+    yield from _diff("event hooks", theirs.event_hooks, ours.event_hooks)
+    yield from _diff("alerts", _by_service(theirs), _by_service(ours))
     for name in sorted(theirs.objects.keys() | ours.objects.keys()):
         yield from _diff(name, _texts(theirs, name), _texts(ours, name))
+
+
+def _by_service(story: Story) -> list[str]:
+    """The alerts, service by service: one that hangs holds up no other."""
+    return sorted(story.alerts, key=lambda alert: alert.split()[0])
 
 
 def _texts(story: Story, name: str) -> Iterator[str]:

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 
 from tests.conformance.recorded.comparing import Excused
-from tests.conformance.recorded.story import Object, Status, Story, deduplicated, settled
+from tests.conformance.recorded.story import Object, Status, Story, deduplicated, each_text, settled
 
 OWN = "durable-canary.dev/"
 _WINDOW = re.compile(r"\[\d+[sm]\]")
-_OUR_WINDOW = re.compile(r"\[[1-9]s\]")
-"""A window that does not reach back before its step, however late its check came."""
+_OUR_WINDOW = re.compile(r"\[[12]?\ds\]")
+"""A window that does not reach back before its step: it is shorter than any that was recorded."""
 _SAMPLES = "query sum(increase("
 
 
@@ -172,31 +172,181 @@ WAITS_FOR_PRIMARY = Excused(
 
 
 def _apex_goes_on(story: Story) -> None:
-    """The apex Service is not deleted: it selects the target's pods again."""
+    """The apex Service selects the target's pods again before it is deleted."""
     contents = story.objects["Service/podinfo"]
     *_, last = filter(None, contents)
-    contents[-1] = {**last, "spec": {**last["spec"], "selector": {"app": "podinfo"}}}
+    contents.insert(-1, {**last, "spec": {**last["spec"], "selector": {"app": "podinfo"}}})
 
 
 APEX_GOES_ON = Excused(
-    "D13", "the way out leaves the Service that users call, on the target", theirs=_apex_goes_on
+    "D13", "until the apex Service is deleted users are served by the target", theirs=_apex_goes_on
 )
 
 
 def _drift_put_right(story: Story) -> None:
     """Foreign weights are put right without a restart; a foreign label stays."""
-    contents = story.objects["VirtualService/podinfo"]
+    contents = [found for found in story.objects["VirtualService/podinfo"] if found is not None]
     foreign = next(number for number, found in enumerate(contents) if "labels" in found["metadata"])
     labels = contents[foreign]["metadata"]["labels"]
-    del contents[foreign + 1]
-    for found in contents[foreign + 1 :]:
+    story.objects["VirtualService/podinfo"] = [*contents[: foreign + 1], *contents[foreign + 2 :]]
+    for found in contents[foreign + 2 :]:
         found["metadata"] = {**found["metadata"], "labels": labels}
     first = story.calls.index("routes 0/100")
     del story.calls[story.calls.index("routes 100/0", first)]
+    again = story.events.index("Normal Starting canary analysis for podinfo.g-drift", 4)
+    del story.events[again : again + 2]
+
+
+def _drift_not_told(story: Story) -> None:
+    story.events = [event for event in story.events if " left weight " not in event]
 
 
 DRIFT_PUT_RIGHT = Excused(
-    "T2", "drift is put right without a restart, labels are left alone", theirs=_drift_put_right
+    "T2",
+    "drift is put right without a restart, labels are left alone",
+    theirs=_drift_put_right,
+    ours=_drift_not_told,
+)
+
+
+def _waits_at_its_weight(statuses: list[Status]) -> Iterator[Status]:
+    weight = 0
+    for status in statuses:
+        is_waiting = status.phase == "WaitingPromotion"
+        shown = status._replace(weight=weight) if is_waiting else status
+        yield shown._replace(iterations=max(status.iterations, 0))
+        weight = shown.weight
+
+
+WAITS_AT_ITS_WEIGHT = Excused(
+    "T7",
+    "a closed promotion gate changes neither weight nor iterations",
+    theirs=_each_status(_waits_at_its_weight),
+)
+
+
+def _asked_while_waiting(story: Story) -> None:
+    """Before each call of the gate in phase Waiting the rollback hook is asked."""
+    asked: list[str] = []
+    for call in story.calls:
+        if call.startswith("hook confirm-rollout") and '"phase": "Waiting"' in call:
+            asked.append(call.rpartition(" -> ")[0].replace("confirm-rollout", "rollback") + " -> 403")
+        asked.append(call)
+    story.calls = asked
+    passed = story.events.index("Normal Confirm-rollout check confirm-rollout passed")
+    unheard = "Rollback hook rollback not signaling a rollback"
+    story.events.insert(passed, f"Normal {unheard}")
+    passed = next(
+        number for number, event in enumerate(story.event_hooks) if "confirm-rollout passed" in event
+    )
+    told = story.event_hooks[passed].replace("Confirm-rollout check confirm-rollout passed", unheard)
+    story.event_hooks.insert(passed, told)
+
+
+CANCELLABLE = Excused("T6", "a rollback hook is heard while the rollout waits", theirs=_asked_while_waiting)
+
+
+def _never_paused(story: Story) -> None:
+    _without_notes(f"{OWN}paused")(story)
+    _each_object(story, lambda found: found.get("spec", {}).pop("paused", None))
+
+
+PAUSED = Excused(
+    "T22", "no pod of a revision that is not judged: the target is paused meanwhile", ours=_never_paused
+)
+
+
+def _rewrites(old: str, new: str) -> Callable[[Story], None]:
+    """Word events otherwise."""
+    pattern = re.compile(old)
+
+    def replace(story: Story) -> None:
+        story.events = deduplicated(pattern.sub(new, event) for event in story.events)
+
+    return replace
+
+
+def _cause_told(story: Story) -> None:
+    cause = "waiting for rollout to finish: 0 of 2 (readyThreshold 100%) updated replicas are available"
+    story.events.insert(-1, f"Warning {cause}; not ready for 20 s")
+
+
+CAUSE_TOLD = Excused("T5", "that a deadline has passed is told", theirs=_cause_told)
+SUSPENDED_IS_CHECKED = Excused(
+    "D7",
+    "a suspended rollout keeps its weight and goes on being checked",
+    theirs=_rewrites(
+        "Normal skipping canary run as object is suspended",
+        "Warning podinfo.g-suspend is suspended: it keeps its weight and goes on being checked",
+    ),
+)
+ANSWER_TOLD = Excused(
+    "T18",
+    "the answer of a hook that failed is told, not how often it was called",
+    theirs=_rewrites(r" POST http://\S+ giving up after 1 attempt\(s\)", ""),
+)
+
+
+def _told_once(story: Story) -> None:
+    """What is told again while a gate is closed is told the first time only."""
+    gate = next(event for event in story.events if "waiting for traffic increase approval" in event)
+    first = story.events.index(gate)
+    again = {gate, story.events[first - 1]}
+    story.events[first + 1 :] = [event for event in story.events[first + 1 :] if event not in again]
+
+
+GATE_TOLD_ONCE = Excused("D14", "that a gate is closed is told once, not every tick", theirs=_told_once)
+
+
+def _routed_before_success(story: Story) -> None:
+    story.events.insert(-1, "Normal Routing all traffic to primary")
+
+
+ROUTED_AT_LAST = Excused(
+    "T16", "users are routed to the primary once it has rolled out", theirs=_routed_before_success
+)
+
+
+_MATCHED = re.compile(r"\.\*([a-z]+-cookie)\.\*<cookie>\.\*")
+
+
+def _match_whole(story: Story) -> None:
+    contents = story.objects["VirtualService/podinfo"]
+    whole = r"(.*;\\s*)?\1=<cookie>(\\s*;.*)?"
+    story.objects["VirtualService/podinfo"] = [
+        each_text(found, lambda text: _MATCHED.sub(whole, text)) for found in contents
+    ]
+
+
+WHOLE_COOKIES = Excused(
+    "D15", "a cookie is matched by its name and whole value, wherever it stands", theirs=_match_whole
+)
+
+
+def _adopted(story: Story) -> None:
+    """Labels stay through; of the original nothing is added or lost."""
+    routes = [found for found in story.objects["VirtualService/podinfo"] if found is not None]
+    given = routes[0]
+    for found in routes[1:]:
+        found["metadata"]["labels"] = given["metadata"]["labels"]
+        del found["metadata"]["annotations"]["flagger.kubernetes.io/original-configuration"]
+    routes[-1] = given
+    story.objects["VirtualService/podinfo"] = list(routes)
+    service = story.objects["Service/podinfo"]
+    service[-1] = service[0]
+    story.calls[-1] = story.calls[0]
+
+
+def _noted_at_once(story: Story) -> None:
+    """The note of the original, which is written before anything else of an adopted Service."""
+    _without_notes(f"{OWN}original")(story)
+    service = story.objects["Service/podinfo"]
+    _, noted, *_ = service
+    service.remove(noted)
+
+
+ORIGINAL_KEPT = Excused(
+    "T13", "what was there is kept and given back whole", theirs=_adopted, ours=_noted_at_once
 )
 
 EVERYWHERE = (LABELLED, FENCED, COMPARED, WRITTEN_DOWN, COPIED_WHOLE)

@@ -1,22 +1,22 @@
 """Reading a recording of Flagger: what was given and done, what was answered, and the story it tells."""
 
 import json
-from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.recorded.story import Object, Status, Story
+from tests.conformance.recorded.story import Object, Status, Story, is_announcement
 
 FOLDER = Path(__file__).parents[2] / "recorded" / "flagger"
 STUB = "http://127.0.0.1:29191"
 """Where the recorder's metrics, hooks and alerts were."""
 DOCUMENTS = ("Canary", "MetricTemplate", "AlertProvider")
-_WHOLE = ("metadata", "data", "binaryData")
 _ONE_BY_ONE = ("Deployment", "DaemonSet", "HorizontalPodAutoscaler")
 """Of these kinds a change names the fields of `spec` that changed; of others it holds the new `spec`."""
+SUSPEND, RESUME, DELETE = "suspend", "resume", "Canary deleted"
 _BY_THE_STUB = ("metrics now", "opened")
 """Actions that changed the recorder's answers only."""
 
@@ -30,13 +30,22 @@ class Action:
     text: str
     after: Status
     """The status it was done in."""
-    pause: float
+    routes: str
+    """What the routes said by then."""
+    calls: Mapping[str, int]
+    """How often each hook had been called by then."""
+    pause: float = 0.0
     """Seconds since the action before, where both were done in the same status; else 0."""
     kind: str = ""
     name: str = ""
     before: Object | None = None
     wanted: Object | None = None
     """An object's content before and after it, where the action changed an object."""
+
+    @property
+    def is_by_the_stub(self) -> bool:
+        """Whether it changed nothing but what metrics and hooks answer."""
+        return any(word in self.text for word in _BY_THE_STUB)
 
 
 @dataclass(frozen=True)
@@ -68,20 +77,17 @@ class Recording:
         return [obj for obj in self._given() if obj["kind"] in DOCUMENTS]
 
     @cached_property
-    def query_answers(self) -> dict[str, list[float | None]]:
-        """The answers in order, by what tells one query from another whatever its window."""
-        answers: dict[str, list[float | None]] = defaultdict(list)
-        for line in self._of("query"):
-            answers[which_query(line["query"])].append(line["answered"])
-        return answers
-
-    @cached_property
-    def hook_answers(self) -> dict[str, list[int]]:
-        """The answers in order, by the hook's name."""
-        answers: dict[str, list[int]] = defaultdict(list)
-        for line in self._of("hook"):
-            answers[line["name"]].append(line["answered"])
-        return answers
+    def answers(self) -> list[dict[str, list[Any]]]:
+        """What queries and hooks were answered, in order: before the stub was first changed, after it, …"""
+        stages: list[dict[str, list[Any]]] = [defaultdict(list)]
+        for line in self.lines:
+            if line["what"] == "query":
+                stages[-1][which_query(line["query"])].append(line["answered"])
+            elif line["what"] == "hook":
+                stages[-1][line["name"]].append(line["answered"])
+            elif line["what"] == "action" and any(word in line["text"] for word in _BY_THE_STUB):
+                stages.append(defaultdict(list))
+        return stages
 
     @property
     def last_status(self) -> Status:
@@ -98,17 +104,16 @@ class Recording:
 
     @property
     def actions(self) -> list[Action]:
-        """What was done, except for what only changed the answers."""
+        """What was done."""
         found: list[Action] = []
-        told, last, status_of_last = _Teller(), 0.0, None
+        told, story, calls = _Teller(), Story(), Counter[str]()
         for line in self.lines:
-            told.tell(line, Story())
-            if line["what"] != "action" or any(word in line["text"] for word in _BY_THE_STUB):
-                continue
-            status = self._status_at(line["t"])
-            pause = line["t"] - last if status == status_of_last else 0.0
-            found.append(self._action(line, status, pause, told))
-            last, status_of_last = line["t"], status
+            told.tell(line, story)
+            if line["what"] == "hook" and not is_announcement(line["payload"]):
+                calls[line["name"]] += 1
+            if line["what"] == "action":
+                action = Action(line["text"], self._status_at(line["t"]), story.routes, Counter(calls))
+                found.append(self._completed(action, line["t"], found[-1:], told))
         return found
 
     def _status_at(self, moment: float) -> Status:
@@ -119,19 +124,21 @@ class Recording:
                 told.tell(line, story)
         return story.statuses[-1]
 
-    def _action(self, line: Line, status: Status, pause: float, told: "_Teller") -> Action:
-        if line["text"] in ("suspend", "resume", "Canary deleted"):
-            return Action(line["text"], status, pause)
-        changed = next(
-            one
-            for one in self.lines
-            if one["what"] == "changed" and one["t"] >= line["t"] and one is not line
-        )
+    def _completed(self, action: Action, moment: float, last: list[Action], told: "_Teller") -> Action:
+        """Add how long it waited for the action before, and what object it changed."""
+        if last and last[0].after == action.after:
+            action = replace(action, pause=moment - self._time_of(last[0]))
+        if action.is_by_the_stub or action.text in (SUSPEND, RESUME, DELETE):
+            return action
+        changed = next(line for line in self._of("changed") if line["t"] >= moment)
         kind, name = changed["kind"], changed["name"]
         before = told.objects[kind, name]
-        return Action(
-            line["text"], status, pause, kind, name, before, _changed(kind, before, changed["fields"])
-        )
+        wanted = _changed(kind, before, changed["fields"])
+        return replace(action, kind=kind, name=name, before=before, wanted=wanted)
+
+    def _time_of(self, action: Action) -> float:
+        times: Iterator[float] = (line["t"] for line in self._of("action") if line["text"] == action.text)
+        return next(times)
 
     def _given(self) -> Iterator[Object]:
         for line in self._of("given"):

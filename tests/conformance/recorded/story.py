@@ -7,7 +7,7 @@ import copy
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, NamedTuple, TypeVar
@@ -15,9 +15,10 @@ from typing import Any, NamedTuple, TypeVar
 Object = dict[str, Any]
 Item = TypeVar("Item")
 
-QUERY = "query "
-APEX_KINDS = ("VirtualService",)
+QUERY, ROUTES = "query ", "routes "
 _SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
+_WAITS = " not ready: waiting for rollout to finish: "
+"""What is seen of workloads on their way to readiness depends on when one looks."""
 _COMBINED = "(combined from similar events): "
 """Kubernetes' own aggregation of Events; it says nothing of what happened."""
 _ASSIGNED = {
@@ -63,16 +64,34 @@ class Story:
     event_hooks: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
 
+    def leave_to_autoscalers(self) -> None:
+        """Leave out how many pods a primary has whose autoscaler decides that: none ran at the recorder's."""
+        for name in [name for name in self.objects if name.startswith("HorizontalPodAutoscaler/")]:
+            for scaler in filter(None, self.objects[name]):
+                target = scaler["spec"]["scaleTargetRef"]
+                key = f"{target['kind']}/{target['name']}"
+                if key.endswith("-primary"):
+                    for workload in filter(None, self.objects[key]):
+                        workload["spec"].pop("replicas", None)
+                    self.objects[key] = deduplicated(self.objects[key])
+
+    @property
+    def routes(self) -> str:
+        """What the routes said last."""
+        return next((call for call in reversed(self.calls) if call.startswith(ROUTES)), "")
+
     def copy(self) -> "Story":
         """The same story, to be changed."""
         return copy.deepcopy(self)
 
     def saw_object(self, kind: str, name: str, found: Object | None) -> None:
         """An object appeared, changed, or went away."""
-        said = None if found is None else essence(kind, found)
+        said = None if found is None else each_text(essence(kind, found), unnamed)
         _add(self.objects[f"{kind}/{name}"], said)
-        if kind in APEX_KINDS and said is not None:
-            _add(self.calls, f"routes {routes(said)}")
+        if kind == "VirtualService" and said is not None:
+            told = f"{ROUTES}{weights(said)}"
+            if told != self.routes:
+                self.calls.append(told)
 
     def saw_status(self, status: Status) -> None:
         """The status changed."""
@@ -85,18 +104,73 @@ class Story:
 
     def saw_hook(self, name: str, payload: Object, answer: int) -> None:
         """A webhook was called."""
-        if "eventMessage" in payload.get("metadata", {}):
-            _add(self.event_hooks, _line({**payload, "metadata": _untimed(payload["metadata"])}))
-        else:
+        if not is_announcement(payload):
             _add(self.calls, f"hook {name} {_line(payload)} -> {answer}")
+        elif _WAITS not in payload["metadata"]["eventMessage"]:
+            _add(self.event_hooks, _line({**payload, "metadata": _untimed(payload["metadata"])}))
 
     def saw_event(self, kind: str, message: str) -> None:
         """A Kubernetes Event was written, or counted once more."""
-        _add(self.events, f"{kind} {message.removeprefix(_COMBINED)}")
+        if _WAITS not in message:
+            _add(self.events, f"{kind} {message.removeprefix(_COMBINED)}")
 
     def saw_alert(self, name: str, payload: Object) -> None:
         """An alert was sent."""
-        _add(self.alerts, f"{name} {json.dumps(payload, sort_keys=True)}")
+        _add(self.alerts, f"{name} {json.dumps(unsigned(payload), sort_keys=True)}")
+
+
+_COOKIE = re.compile(r"([a-z]+-cookie)(=|\.\*)[A-Za-z]{10}\b")
+"""A session cookie, whose value is drawn."""
+_AGE = re.compile(r"(primary-cookie=<cookie>; Max-Age=)\d+")
+"""The primary's cookie lives for one interval, and intervals differ."""
+
+
+def unnamed(text: str) -> str:
+    """The same text with cookies' values left out."""
+    return _AGE.sub(r"\1<interval>", _COOKIE.sub(r"\1\2<cookie>", text))
+
+
+def each_text(found: Any, change: Callable[[str], str]) -> Any:
+    """The same with every text in it changed."""
+    match found:
+        case dict():
+            return {key: each_text(value, change) for key, value in found.items()}
+        case list():
+            return [each_text(value, change) for value in found]
+        case str():
+            return change(found)
+        case _:
+            return found
+
+
+def unsigned(alert: Object) -> Object:
+    """An alert without who sent it, and without the cluster, whose name the recorder did not give."""
+    return {key: _unsigned(value) for key, value in alert.items()}
+
+
+def _unsigned(found: Any) -> Any:
+    if isinstance(found, list):
+        return [_unsigned(item) for item in found if not _names_the_cluster(item)]
+    if not isinstance(found, dict):
+        return found
+    if found.get("title") in ("Flagger", "Durable Canary"):
+        return {key: value for key, value in found.items() if key not in ("title", "imageUrl")}
+    return {key: _unsigned(value) for key, value in found.items()}
+
+
+def _names_the_cluster(item: Any) -> bool:
+    match item:
+        case {"title": "Cluster"} | {"name": "Cluster"}:
+            return True
+        case {"widgets": [{"textParagraph": {"text": str(text)}}]}:
+            return text.startswith("Cluster<br>")
+        case _:
+            return False
+
+
+def is_announcement(payload: Object) -> bool:
+    """Whether a webhook was called to tell it of an Event."""
+    return "eventMessage" in payload.get("metadata", {})
 
 
 def essence(kind: str, found: Object) -> Object:
@@ -107,13 +181,15 @@ def essence(kind: str, found: Object) -> Object:
         said["spec"] = {
             key: value for key, value in said["spec"].items() if key not in _ASSIGNED.get(kind, ())
         }
+        if kind == "Service" and "ports" in said["spec"]:
+            said["spec"]["ports"] = _sorted(said["spec"]["ports"])
         if "template" in said["spec"]:
             template = said["spec"]["template"]
             said["spec"]["template"] = {**template, "metadata": _metadata(template["metadata"])}
     return said
 
 
-def routes(virtual_service: Object) -> str:
+def weights(virtual_service: Object) -> str:
     """The weights of every rule of a VirtualService, and whether it mirrors: `90/10`, `0/100 | 0`."""
     rules = virtual_service["spec"].get("http") or virtual_service["spec"].get("tcp") or []
     return " | ".join(
@@ -144,6 +220,11 @@ def _add(items: list[Item], item: Item) -> None:
     """Append what differs from the last one: a repetition merely waits."""
     if items[-1:] != [item]:
         items.append(item)
+
+
+def _sorted(ports: list[Object]) -> list[Object]:
+    """The ports, those after the first by their names: Flagger finds them in no order."""
+    return [*ports[:1], *sorted(ports[1:], key=lambda port: str(port["name"]))]
 
 
 def _metadata(found: Object) -> Object:

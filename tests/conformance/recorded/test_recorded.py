@@ -8,13 +8,23 @@ from tests.conformance.chorus import Chorus, together
 from tests.conformance.recorded.comparing import Excused, differences
 from tests.conformance.recorded.excuses import (
     ALL_MEASURED,
+    ANSWER_TOLD,
     APEX_GOES_ON,
+    CANCELLABLE,
+    CAUSE_TOLD,
     CONFIGS_KEPT,
     DRIFT_PUT_RIGHT,
     EVERYWHERE,
+    GATE_TOLD_ONCE,
+    ORIGINAL_KEPT,
+    PAUSED,
     ROLLED_BACK,
+    ROUTED_AT_LAST,
+    SUSPENDED_IS_CHECKED,
     UNDER_ANALYSIS,
+    WAITS_AT_ITS_WEIGHT,
     WAITS_FOR_PRIMARY,
+    WHOLE_COOKIES,
     WINDOWS,
     WITH_METRICS,
 )
@@ -38,40 +48,40 @@ def told(name: str, *excuses: Excused) -> Callable[[Chorus], Awaitable[None]]:
     return pytest.mark.conformance(together(story))
 
 
-test_canary = told("canary", *WITH_METRICS, UNDER_ANALYSIS)
-test_overshoot = told("overshoot", *WITH_METRICS, UNDER_ANALYSIS)
-test_step_weights = told("step-weights", *WITH_METRICS, UNDER_ANALYSIS)
-test_rollback = told("rollback", *WITH_METRICS, ALL_MEASURED, *ROLLED_BACK)
-test_slow = told("slow", *WITH_METRICS, *ROLLED_BACK)
-test_one_failed_check = told("one-failed-check", *WITH_METRICS, UNDER_ANALYSIS)
+test_canary = told("canary", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_overshoot = told("overshoot", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_step_weights = told("step-weights", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_rollback = told("rollback", PAUSED, *WITH_METRICS, ALL_MEASURED, *ROLLED_BACK)
+test_slow = told("slow", PAUSED, *WITH_METRICS, *ROLLED_BACK)
+test_one_failed_check = told("one-failed-check", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
 
-test_ab = told("ab", *WITH_METRICS)
-test_blue_green = told("blue-green", *WITH_METRICS)
-test_blue_green_mirror = told("blue-green-mirror", *WITH_METRICS)
-test_mirror = told("mirror", *WITH_METRICS, UNDER_ANALYSIS)
-test_match_weights = told("match-weights", *WITH_METRICS, UNDER_ANALYSIS)
-test_affinity = told("affinity", *WITH_METRICS, UNDER_ANALYSIS)
+test_ab = told("ab", PAUSED, *WITH_METRICS)
+test_blue_green = told("blue-green", PAUSED, *WITH_METRICS)
+test_blue_green_mirror = told("blue-green-mirror", PAUSED, *WITH_METRICS)
+test_mirror = told("mirror", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_match_weights = told("match-weights", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_affinity = told("affinity", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, WHOLE_COOKIES)
 
-test_hooks = told("hooks", *WITH_METRICS)
-test_traffic_gate = told("traffic-gate", *WITH_METRICS, UNDER_ANALYSIS)
-test_rollback_hook = told("rollback-hook")
-test_hook_fails = told("hook-fails", *ROLLED_BACK)
+test_hooks = told("hooks", PAUSED, *WITH_METRICS, WAITS_AT_ITS_WEIGHT, CANCELLABLE)
+test_traffic_gate = told("traffic-gate", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, GATE_TOLD_ONCE)
+test_rollback_hook = told("rollback-hook", PAUSED)
+test_hook_fails = told("hook-fails", PAUSED, *ROLLED_BACK, ANSWER_TOLD)
 
-test_config_change = told("config-change", *WITH_METRICS, UNDER_ANALYSIS, CONFIGS_KEPT)
-test_restart = told("restart", *WITH_METRICS, UNDER_ANALYSIS)
-test_drift = told("drift", *WITH_METRICS, UNDER_ANALYSIS, DRIFT_PUT_RIGHT)
-test_suspend = told("suspend", *WITH_METRICS, UNDER_ANALYSIS)
-test_deadline = told("deadline")
-test_skip_analysis = told("skip-analysis", WAITS_FOR_PRIMARY)
+test_config_change = told("config-change", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, CONFIGS_KEPT)
+test_restart = told("restart", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_drift = told("drift", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, DRIFT_PUT_RIGHT)
+test_suspend = told("suspend", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, SUSPENDED_IS_CHECKED)
+test_deadline = told("deadline", PAUSED, CAUSE_TOLD)
+test_skip_analysis = told("skip-analysis", PAUSED, WAITS_FOR_PRIMARY, ROUTED_AT_LAST)
 
-test_hpa = told("hpa", *WITH_METRICS, UNDER_ANALYSIS)
+test_hpa = told("hpa", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
 test_daemonset = told("daemonset", *WITH_METRICS)
-test_service_options = told("service-options", *WITH_METRICS, UNDER_ANALYSIS)
-test_tcp = told("tcp", *WITH_METRICS, UNDER_ANALYSIS)
-test_delegation = told("delegation", *WITH_METRICS, UNDER_ANALYSIS)
+test_service_options = told("service-options", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_tcp = told("tcp", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
+test_delegation = told("delegation", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
 
-test_template_metric = told("template-metric", WINDOWS, *ROLLED_BACK)
-test_alerts = told("alerts", *WITH_METRICS, ALL_MEASURED, *ROLLED_BACK)
+test_template_metric = told("template-metric", PAUSED, WINDOWS, *ROLLED_BACK)
+test_alerts = told("alerts", PAUSED, *WITH_METRICS, ALL_MEASURED, *ROLLED_BACK)
 
-test_adopt = told("adopt")
-test_revert_on_deletion = told("revert-on-deletion", *WITH_METRICS, UNDER_ANALYSIS, APEX_GOES_ON)
+test_adopt = told("adopt", ORIGINAL_KEPT)
+test_revert_on_deletion = told("revert-on-deletion", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, APEX_GOES_ON)
