@@ -5,7 +5,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from activities.cluster import marks, paths
+from activities.cluster import paths
 from activities.cluster.api import ClusterApi, Object
 from canary.revision import config_hash
 
@@ -103,11 +103,11 @@ def with_names(template: Object, names: Mapping[str, str]) -> Object:
     return rewritten
 
 
-def primary_copy(config: Object, namespace: str, name: str, canary: str) -> Object:
+def primary_copy(config: Object, metadata: Object) -> Object:
     """The primary's copy of a config: data, binary data, type and immutability as they are."""
     body = {
         "apiVersion": "v1",
         "kind": "Secret" if "type" in config else "ConfigMap",
-        "metadata": {"name": name, "namespace": namespace, "labels": {marks.CANARY: canary}},
+        **metadata,
     }
     return body | {key: config[key] for key in ("type", "data", "binaryData", "immutable") if key in config}

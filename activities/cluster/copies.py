@@ -46,7 +46,7 @@ async def _find(api: ClusterApi, spec: CanarySpec, kind: str, config: str) -> Co
     """The copy under Flagger's name; where another canary uses the same config, under one of its own."""
     name = f"{config}-primary"
     live = await api.find(paths.one(kind, spec.namespace, name))
-    if live is not None and marks.canary_of(live) not in ("", spec.target.name):
+    if live is not None and marks.canary_of(live) not in ("", marks.owner(spec.target.name)):
         name = f"{config}-{spec.target.name}-primary"
         live = await api.find(paths.one(kind, spec.namespace, name))
     return Copy(kind, name, live)
@@ -114,7 +114,7 @@ class CopyWriter:
 
     async def _put(self, copy: Copy, source: Object) -> None:
         spec, live = self._spec, copy.live
-        body = configs.primary_copy(source, spec.namespace, copy.name, spec.target.name)
+        body = configs.primary_copy(source, marks.metadata(spec, copy.name))
         path = paths.one(copy.kind, spec.namespace, copy.name)
         if live is not None:
             marks.refuse_foreign(spec, copy.kind, live)

@@ -15,7 +15,7 @@ def objects(spec: CanarySpec) -> tuple[Object, ...]:
     metadata = {
         "name": name,
         "namespace": spec.namespace,
-        "labels": {"app": name, marks.CANARY: spec.target.name},
+        "labels": {"app": name, marks.CANARY: marks.owner(spec.target.name)},
     }
     deployment = {
         "apiVersion": "apps/v1",

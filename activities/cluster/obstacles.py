@@ -9,6 +9,8 @@ from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
 
 TARGET = "spec.targetRef.name"
+LONGEST_VALUE = 63 - len("-primary")
+"""A label's value has no more than 63 characters."""
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,23 @@ def _about_target(spec: CanarySpec, target: Object | None) -> Iterator[Problem]:
         return
     if spec.target.kind is WorkloadKind.SERVICE:
         return
-    try:
-        workloads.selector_label(target)
-    except workloads.SelectorError as error:
-        yield Problem(path=TARGET, message=str(error))
+    yield from _about_selector(spec, target)
     for text, is_warning in _about_updates(spec, target):
         yield Problem(path=TARGET, message=f"{name} {text}", is_warning=is_warning)
+
+
+def _about_selector(spec: CanarySpec, target: Object) -> Iterator[Problem]:
+    try:
+        label, value = workloads.selector_label(target)
+    except workloads.SelectorError as error:
+        yield Problem(path=TARGET, message=str(error))
+        return
+    if len(value) > LONGEST_VALUE:
+        text = (
+            f"{spec.target.name} selects its pods by {label}={value}: the primary's value, with -primary at "
+            f"its end, would be too long; it may have {LONGEST_VALUE} characters"
+        )
+        yield Problem(path=TARGET, message=text)
 
 
 def _about_updates(spec: CanarySpec, target: Object) -> Iterator[tuple[str, bool]]:
@@ -124,7 +137,7 @@ def _about_routes(spec: CanarySpec, found: list[Object]) -> list[Problem]:
         metadata = other["metadata"]
         if (metadata["namespace"], metadata["name"]) == (spec.namespace, spec.service.name):
             continue
-        if (metadata.get("labels") or {}).get(marks.CANARY) == spec.target.name:
+        if marks.is_ours(spec, metadata):
             continue
         gateways = set(other.get("spec", {}).get("gateways") or ["mesh"]) & set(ours.get("gateways", []))
         hosts = set(other.get("spec", {}).get("hosts") or []) & _qualified(ours["hosts"], spec, metadata)

@@ -45,7 +45,7 @@ async def remember(api: ClusterApi, spec: CanarySpec, target: Object, revision: 
 
 async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
     """The record of the last promotion that ended well."""
-    selector = f"{marks.CANARY}={spec.target.name},{marks.PROMOTED}"
+    selector = f"{marks.CANARY}={marks.owner(spec.target.name)},{marks.PROMOTED}"
     found = await api.list(paths.collection(KIND, spec.namespace), labelSelector=selector)
     items: list[Object] = found["items"]
     return _read(spec, max(items, key=_number)) if items else None
@@ -54,7 +54,9 @@ async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
 async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int) -> bool:
     """Let the record of *revision* be the one that counts, then drop the others; whether there is one."""
     collection = paths.collection(KIND, spec.namespace)
-    known = (await api.list(collection, labelSelector=f"{marks.CANARY}={spec.target.name}"))["items"]
+    known = (await api.list(collection, labelSelector=f"{marks.CANARY}={marks.owner(spec.target.name)}"))[
+        "items"
+    ]
     name = _name(spec, revision)
     own = next((item for item in known if item["metadata"]["name"] == name), None)
     if own is None:

@@ -104,6 +104,16 @@ async def test_a_selector_without_a_known_label_is_refused(meshed: Member) -> No
     assert "spec.selector.matchLabels must contain one of app, name" in (await problem(meshed)).message
 
 
+async def test_a_label_that_leaves_no_room_for_the_primarys_is_refused(meshed: Member) -> None:
+    await meshed.delete("Deployment", "podinfo")
+    (body,) = given("canary", "Deployment")
+    long = {"app": "x" * 56}
+    body["spec"]["selector"]["matchLabels"] = body["spec"]["template"]["metadata"]["labels"] = long
+    await meshed.add(body)
+
+    assert "it may have 55 characters" in (await problem(meshed)).message
+
+
 async def test_an_update_strategy_that_does_not_update_is_refused(meshed: Member) -> None:
     (body,) = given("daemonset", "DaemonSet")
     body["spec"]["updateStrategy"] = {"type": "OnDelete"}

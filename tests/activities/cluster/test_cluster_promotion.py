@@ -10,8 +10,9 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import marks, records
 from activities.cluster.api import ClusterUnreachableError
 from activities.cluster.traffic import Written
+from canary.spec import TargetRef
 from canary.status import Outcome
-from tests.activities.cluster.member import WORKLOADS, Member, given
+from tests.activities.cluster.member import WORKLOADS, Member, given, spec
 from tests.activities.cluster.story import Story, config, using
 
 
@@ -372,3 +373,19 @@ async def test_a_config_that_a_promotion_brings_is_copied(member: Member) -> Non
     await story.roll()
 
     assert await story.color("b-primary") == "blue"
+
+
+async def test_a_target_with_a_long_name_is_promoted_as_any_other(member: Member) -> None:
+    name = "x" * 70
+    body = using("a")
+    body["metadata"]["name"] = name
+    await member.add(config("a"), body)
+    story = Story(member, spec(target=TargetRef(name=name)))
+    made = await story.create()
+    await member.change("ConfigMap", "a", {"data": {"color": "green"}})
+    await story.roll()
+    record = await records.last_promoted(member.api, story.spec)
+
+    assert await story.color("a-primary") == "green"
+    assert record is not None
+    assert record.revision == await story.revision() != made
