@@ -160,14 +160,18 @@ async def _restore(api: ClusterApi, request: PromoteRequest) -> Written:
         text = f"What {spec.primary} in namespace {spec.namespace} was promoted to is recorded nowhere."
         raise ApplicationError(text, type="NotFound", non_retryable=True)
     origin = await from_record(api, spec, record)
-    primary = await api.get(_path(spec))
+    primary = await api.find(_path(spec))
     if _is_superseded(origin, primary, request.decided_at):
         return Written.SUPERSEDED
-    marks.refuse_foreign(spec, str(spec.target.kind), primary)
+    if primary is not None:
+        marks.refuse_foreign(spec, str(spec.target.kind), primary)
     await CopyWriter(api, spec, request.decided_at).bring_back(origin.copies, origin.revision.configs)
     notes = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
+    if primary is None:
+        notes |= marks.promoted(origin.revision)
     # Never smaller: it may have been made larger since its record was written.
-    await _write(api, spec, _made_from(spec, origin, _size(primary)), notes, primary)
+    size = origin.size if primary is None else _size(primary)
+    await _write(api, spec, _made_from(spec, origin, size), notes, primary)
     return Written.DONE
 
 
@@ -177,8 +181,9 @@ async def _conclude(api: ClusterApi, request: ConcludeRequest) -> None:
     if primary is not None and _is_concluded_later(primary, request):
         return
     is_promoted = request.outcome is Outcome.PROMOTED
-    size = 1 if primary is None else _size(primary)
-    if is_promoted and not await records.mark_promoted(api, spec, revision, size):
+    if is_promoted and not await records.mark_promoted(
+        api, spec, revision, _size(primary) if primary else None
+    ):
         _warn_unrecorded(spec, revision)
     if primary is None:
         return
@@ -242,8 +247,10 @@ def _made_from(spec: CanarySpec, origin: Origin, replicas: int) -> Object:
     return body
 
 
-def _is_superseded(origin: Origin, primary: Object, decided_at: datetime) -> bool:
-    return marks.is_superseded(primary["metadata"], decided_at) or is_superseded(origin.copies, decided_at)
+def _is_superseded(origin: Origin, primary: Object | None, decided_at: datetime) -> bool:
+    if primary is not None and marks.is_superseded(primary["metadata"], decided_at):
+        return True
+    return is_superseded(origin.copies, decided_at)
 
 
 def _path(spec: CanarySpec) -> str:

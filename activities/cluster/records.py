@@ -51,8 +51,11 @@ async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
     return _read(spec, max(items, key=_number)) if items else None
 
 
-async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int) -> bool:
-    """Let the record of *revision* be the one that counts, then drop the others; whether there is one."""
+async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int | None) -> bool:
+    """Let the record of *revision* be the one that counts, then drop the others; whether there is one.
+
+    Without a *size* the primary is not there: it comes back as large as it was last.
+    """
     collection = paths.collection(KIND, spec.namespace)
     known = (await api.list(collection, labelSelector=f"{marks.CANARY}={marks.owner(spec.target.name)}"))[
         "items"
@@ -62,6 +65,7 @@ async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, s
     if own is None:
         return False
     others = [item for item in known if item is not own]
+    size = size or max((_size(item) for item in known), default=1)
     await api.patch(
         f"{collection}/{name}",
         {
@@ -90,12 +94,16 @@ def _name(spec: CanarySpec, revision: Revision) -> str:
     return f"{spec.primary}-{checksum(revision)}"
 
 
+def _size(item: Object) -> int:
+    text = (item["metadata"].get("annotations") or {}).get(marks.SIZE, "")
+    return int(text) if text.isdigit() else 1
+
+
 def _number(item: Object) -> int:
     return int(item.get("revision") or 0)
 
 
 def _read(spec: CanarySpec, item: Object) -> Record:
-    size = (item["metadata"].get("annotations") or {}).get(marks.SIZE, "")
     data = item["data"]
     workload = {
         "metadata": {"name": spec.target.name},
@@ -105,5 +113,5 @@ def _read(spec: CanarySpec, item: Object) -> Record:
         revision=Revision.model_validate(data["revision"]),
         template=data["template"],
         workload=workload,
-        size=int(size) if size.isdigit() else 1,
+        size=_size(item),
     )

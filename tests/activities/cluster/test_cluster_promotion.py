@@ -262,6 +262,19 @@ async def test_an_earlier_conclusion_changes_nothing(story: Story) -> None:
     assert (notes[marks.OUTCOME], bool(notes[marks.PROMOTING])) == ("Promoted", True)
 
 
+async def test_a_primary_that_is_gone_is_put_back_whole(story: Story) -> None:
+    made = await story.begin()
+    await story.release("podinfo:2")
+    await story.promote()
+    await story.member.delete("Deployment", "podinfo-primary")
+    await story.restore()
+    found = await story.primary()
+
+    assert await story.image() == "podinfo:1"
+    assert found["spec"]["replicas"] == 2
+    assert marks.read_promoted(found["metadata"]) == made
+
+
 async def test_a_primary_that_is_gone_has_its_promotion_recorded_all_the_same(story: Story) -> None:
     await story.begin()
     await story.release("podinfo:2")
@@ -271,6 +284,7 @@ async def test_a_primary_that_is_gone_has_its_promotion_recorded_all_the_same(st
     await story.create()
 
     assert await story.image() == "podinfo:2"
+    assert (await story.primary())["spec"]["replicas"] == 2
 
 
 async def test_a_deleted_primary_is_made_from_what_was_promoted_last(story: Story) -> None:
