@@ -12,8 +12,7 @@ from multidict import MultiDict
 
 from sandbox.metrics.labels import Labels
 from sandbox.metrics.promql import engine
-from sandbox.metrics.promql.aggregations import LABEL_NAME
-from sandbox.metrics.promql.selection import matchers_of, milliseconds
+from sandbox.metrics.promql.selection import milliseconds
 from sandbox.metrics.promql.values import (
     BadDataError,
     Dialect,
@@ -24,7 +23,7 @@ from sandbox.metrics.promql.values import (
     Vector,
     text_of_number,
 )
-from sandbox.metrics.tsdb import Series, Tsdb
+from sandbox.metrics.tsdb import Tsdb
 
 BUILD = {
     "version": "3.0.0",
@@ -51,12 +50,9 @@ class Api:
         for path, handler in {
             "/api/v1/query": self.query,
             "/api/v1/query_range": self.query_range,
-            "/api/v1/labels": self.labels,
-            "/api/v1/series": self.series,
         }.items():
             app.router.add_get(path, handler)
             app.router.add_post(path, handler)
-        app.router.add_get("/api/v1/label/{name}/values", self.label_values)
         app.router.add_get("/api/v1/status/buildinfo", _build)
         for path in ("/", "/-/ready", "/-/healthy"):
             app.router.add_get(path, _ready)
@@ -78,36 +74,6 @@ class Api:
         found = engine.over_range(parameters.get("query", ""), self._db, span, self._dialect)
         result = [_series(series.labels, series.points) for series in found]
         return _success({"resultType": "matrix", "result": result})
-
-    async def labels(self, request: web.Request) -> web.Response:
-        """List the names of labels."""
-        found = self._select(await _parameters(request))
-        return _success(sorted({name for series in found for name, _ in series.labels}))
-
-    async def label_values(self, request: web.Request) -> web.Response:
-        """List the values of a label."""
-        name = request.match_info["name"]
-        if not LABEL_NAME.fullmatch(name):
-            raise BadDataError(f'invalid label name: "{name}"')
-        found = self._select(await _parameters(request))
-        return _success(sorted({value for series in found for key, value in series.labels if key == name}))
-
-    async def series(self, request: web.Request) -> web.Response:
-        """List the series that selectors choose."""
-        parameters = await _parameters(request)
-        if "match[]" not in parameters:
-            raise BadDataError("no match[] parameter provided")
-        return _success([dict(series.labels) for series in self._select(parameters)])
-
-    def _select(self, parameters: Parameters) -> list[Series]:
-        """Return the series of any `match[]`, by default all, with a sample between `start` and `end`."""
-        after = _moment(parameters, "start", 0) - 1
-        until = _moment(parameters, "end", _now())
-        selectors = [matchers_of(engine.selector(text)) for text in parameters.getall("match[]", [])]
-        chosen = {
-            series.labels: series for matchers in selectors or [()] for series in self._db.select(matchers)
-        }
-        return [chosen[labels] for labels in sorted(chosen) if chosen[labels].between(after, until)[0]]
 
 
 @web.middleware

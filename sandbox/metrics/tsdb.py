@@ -31,13 +31,13 @@ class Series:
         self.times = array("q")
         self.values = array("d")
 
-    def latest(self, after: int, until: int) -> tuple[int, float] | None:
-        """Return the last sample in (after, until], if there is one and the series had not ended."""
+    def latest(self, after: int, until: int) -> float | None:
+        """Return the last value in (after, until], if there is one and the series had not ended."""
         index = bisect.bisect_right(self.times, until) - 1
         if index < 0 or self.times[index] <= after:
             return None
         value = self.values[index]
-        return None if is_stale(value) else (self.times[index], value)
+        return None if is_stale(value) else value
 
     def between(self, after: int, until: int) -> tuple[list[int], list[float]]:
         """Return the samples in (after, until], without marks of an end."""

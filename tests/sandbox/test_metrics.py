@@ -240,32 +240,10 @@ async def test_the_usual_client_library_works(pods: Pods, prom: Prom) -> None:
     def ask() -> tuple[Any, ...]:
         client = PrometheusConnect(url=prom.server.url)
         with client:
-            return (
-                client.check_prometheus_connection(),
-                client.all_metrics(),
-                client.custom_query("vector(1)")[0]["value"][1],
-                client.get_label_values("pod"),
-            )
+            found = client.custom_query("sum by (pod) (istio_requests_total)")
+            return client.check_prometheus_connection(), found[0]["metric"], found[0]["value"][1]
 
-    up, metrics, one, found = await asyncio.to_thread(ask)
-
-    assert (up, one, found) == (True, "1", ["backend-1"])
-    assert {"istio_requests_total", "up"} <= set(metrics)
-
-
-async def test_lists_labels_values_and_series(pods: Pods, prom: Prom) -> None:
-    await pods.run("backend-1", 'hits{path="/"} 1\nhits{path="/b"} 1\nmisses 1\n')
-    await prom.until("misses", any_result)
-
-    async def ask(path: str, **parameters: str) -> Any:
-        return (await prom.get(f"/api/v1/{path}", **parameters))[1]["data"]
-
-    assert await ask("labels", **{"match[]": "misses"}) == ["__name__", "instance", "job", "namespace", "pod"]
-    assert await ask("label/path/values") == ["/", "/b"]
-    assert await ask("label/path/values", **{"match[]": 'hits{path!="/"}'}) == ["/b"]
-    assert len(await ask("series", **{"match[]": "hits"})) == 2
-    assert await ask("series", **{"match[]": "hits", "end": "100"}) == []
-    assert "version" in await ask("status/buildinfo")
+    assert await asyncio.to_thread(ask) == (True, {"pod": "backend-1"}, "7")
 
 
 @pytest.mark.parametrize(
@@ -279,15 +257,6 @@ async def test_lists_labels_values_and_series(pods: Pods, prom: Prom) -> None:
             'invalid parameter "time": cannot parse "soon"',
         ),
         ("query", {"query": "up", "time": "NaN"}, 400, "to a valid timestamp"),
-        (
-            "query",
-            {"query": 'label_replace(vector(1), "-", "", "", "")'},
-            422,
-            "invalid destination label name",
-        ),
-        ("series", {}, 400, "no match[] parameter provided"),
-        ("series", {"match[]": "rate(up[1m])"}, 400, 'invalid parameter "match[]"'),
-        ("label/a-b/values", {}, 400, "invalid label name"),
     ],
 )
 async def test_a_bad_request_is_answered_with_its_reason(
@@ -296,7 +265,7 @@ async def test_a_bad_request_is_answered_with_its_reason(
     answered, body = await prom.get(f"/api/v1/{path}", **parameters)
 
     assert answered == status
-    assert body["errorType"] == {400: "bad_data", 422: "execution"}[status]
+    assert body["errorType"] == "bad_data"
     assert text in body["error"]
 
 
@@ -316,21 +285,21 @@ async def test_gone_is_answered_with_503_until_healed(prom: Prom) -> None:
 
 
 async def test_refused_closes_the_port_and_kept_connections_until_healed(prom: Prom) -> None:
-    assert (await prom.get("/api/v1/labels"))[0] == 200
+    assert (await prom.get("/api/v1/status/buildinfo"))[0] == 200
     await prom.switch(refused=True)
 
     with pytest.raises(aiohttp.ClientConnectionError):
-        await prom.get("/api/v1/labels")
+        await prom.get("/api/v1/status/buildinfo")
     with pytest.raises(aiohttp.ClientConnectionError):
-        await prom.get("/api/v1/labels")
+        await prom.get("/api/v1/status/buildinfo")
     await prom.heal()
-    assert (await prom.get("/api/v1/labels"))[0] == 200
+    assert (await prom.get("/api/v1/status/buildinfo"))[0] == 200
 
 
 async def test_latency_delays_the_answer(prom: Prom) -> None:
     await prom.switch(latency=0.3)
     began = asyncio.get_running_loop().time()
-    await prom.get("/api/v1/labels")
+    await prom.get("/api/v1/status/buildinfo")
 
     assert asyncio.get_running_loop().time() - began >= 0.3
 

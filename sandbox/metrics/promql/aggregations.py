@@ -1,26 +1,19 @@
-"""Aggregations: `sum by (…)`, `topk`, `quantile` and their like."""
+"""Aggregations: `sum by (…)`, `quantile` and their like."""
 
-import math
-import re
 from collections.abc import Callable, Iterable
 
 import promql_parser as ast
 
-from sandbox.metrics.labels import NAME, Labels, only, with_values, without
+from sandbox.metrics.labels import NAME, Labels, only, without
 from sandbox.metrics.promql.values import (
     BadDataError,
-    ExecutionError,
     Kind,
     Moment,
     Plan,
     Sample,
-    Value,
     Vector,
-    text_of_number,
 )
-from sandbox.metrics.promql.windows import highest, lowest, mean, quantile, total, variance
-
-LABEL_NAME = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*")
+from sandbox.metrics.promql.windows import highest, lowest, mean, quantile, total
 
 Grouping = Callable[[Labels], Labels]
 Groups = dict[Labels, Vector]
@@ -31,9 +24,6 @@ REDUCTIONS: dict[str, Callable[[list[float]], float]] = {
     "min": lowest,
     "max": highest,
     "count": lambda values: float(len(values)),
-    "group": lambda _: 1.0,
-    "stddev": lambda values: math.sqrt(variance(values)),
-    "stdvar": variance,
 }
 
 
@@ -50,10 +40,10 @@ def plan_aggregation(expr: ast.AggregateExpr, inner: Plan, parameter: Plan | Non
             return [Sample(labels, reduce(_values(group))) for labels, group in groups.items()]
 
         return Plan(Kind.VECTOR, run)
-    if parameter is None or name not in PARAMETRIC:
-        raise BadDataError(f'parse error: aggregation "{name}" is not enabled')
-    combine, value_of = PARAMETRIC[name], parameter.run
-    return Plan(Kind.VECTOR, lambda moment: combine(value_of(moment), _groups(evaluate(moment), grouping)))
+    if parameter is None or name != "quantile":
+        raise BadDataError(f'parse error: aggregation "{name}" is not supported by the sandbox')
+    q = parameter.scalar
+    return Plan(Kind.VECTOR, lambda moment: _quantiles(q(moment), _groups(evaluate(moment), grouping)))
 
 
 def _grouping(modifier: ast.AggModifier | None) -> Grouping:
@@ -77,42 +67,5 @@ def _values(group: Iterable[Sample]) -> list[float]:
     return [sample.value for sample in group]
 
 
-def _quantiles(q: Value, groups: Groups) -> Vector:
-    assert isinstance(q, float)
+def _quantiles(q: float, groups: Groups) -> Vector:
     return [Sample(labels, quantile(q, _values(group))) for labels, group in groups.items()]
-
-
-def _top(count: Value, groups: Groups) -> Vector:
-    return _first(count, groups, lambda sample: (math.isnan(sample.value), -sample.value))
-
-
-def _bottom(count: Value, groups: Groups) -> Vector:
-    return _first(count, groups, lambda sample: (math.isnan(sample.value), sample.value))
-
-
-def _first(count: Value, groups: Groups, order: Callable[[Sample], tuple[bool, float]]) -> Vector:
-    assert isinstance(count, float)
-    if math.isnan(count) or math.isinf(count):
-        raise ExecutionError(f"Scalar value {text_of_number(count)} overflows int64")
-    kept = max(int(count), 0)
-    return [sample for group in groups.values() for sample in sorted(group, key=order)[:kept]]
-
-
-def _count_values(label: Value, groups: Groups) -> Vector:
-    assert isinstance(label, str)
-    if not LABEL_NAME.fullmatch(label):
-        raise ExecutionError(f'invalid label name "{label}"')
-    counts: dict[Labels, float] = {}
-    for labels, group in groups.items():
-        for sample in group:
-            counted = with_values(labels, [(label, text_of_number(sample.value))])
-            counts[counted] = counts.get(counted, 0.0) + 1
-    return [Sample(labels, count) for labels, count in counts.items()]
-
-
-PARAMETRIC: dict[str, Callable[[Value, Groups], Vector]] = {
-    "quantile": _quantiles,
-    "topk": _top,
-    "bottomk": _bottom,
-    "count_values": _count_values,
-}

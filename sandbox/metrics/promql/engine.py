@@ -74,17 +74,6 @@ def _elements(value: Value) -> Vector:
     return cast("Vector", value) if isinstance(value, list) else [Sample((), cast("float", value))]
 
 
-def selector(text: str) -> ast.VectorSelector:
-    """Parse a series selector, as `match[]` takes it."""
-    try:
-        expr = _parse(text)
-    except BadDataError as exc:
-        raise BadDataError(f'invalid parameter "match[]": {exc}') from exc
-    if not isinstance(expr, ast.VectorSelector):
-        raise BadDataError('invalid parameter "match[]": parse error: expected a series selector')
-    return expr
-
-
 def _plan_query(text: str, dialect: Dialect) -> Plan:
     try:
         return _plan(_parse(text), dialect)

@@ -87,25 +87,15 @@ def shift_of(offset: timedelta | None, at: ast.AtModifier | None) -> Shift:
     return lambda _: fixed
 
 
-def latest_samples(selector: ast.VectorSelector) -> Callable[[Moment], list[tuple[Labels, int, float]]]:
-    """Plan a vector selector: labels, time and value of each series' last sample."""
+def plan_vector(selector: ast.VectorSelector) -> Plan:
+    """Plan an instant vector selector: the last sample of each series."""
     matchers, shift = matchers_of(selector), shift_of(selector.offset, selector.at)
 
-    def run(moment: Moment) -> list[tuple[Labels, int, float]]:
+    def run(moment: Moment) -> Vector:
         query, at = moment.query, shift(moment)
         after = at - query.lookback - query.slack
         found = [(series.labels, series.latest(after, at)) for series in query.select(matchers)]
-        return [(labels, *sample) for labels, sample in found if sample is not None]
-
-    return run
-
-
-def plan_vector(selector: ast.VectorSelector) -> Plan:
-    """Plan an instant vector selector."""
-    latest = latest_samples(selector)
-
-    def run(moment: Moment) -> Vector:
-        return [Sample(labels, value) for labels, _, value in latest(moment)]
+        return [Sample(labels, latest) for labels, latest in found if latest is not None]
 
     return Plan(Kind.VECTOR, run)
 

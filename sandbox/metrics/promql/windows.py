@@ -22,12 +22,6 @@ def mean(values: Sequence[float]) -> float:
     return total(values) / len(values)
 
 
-def variance(values: Sequence[float]) -> float:
-    """Return the population variance."""
-    center = mean(values)
-    return total([(value - center) ** 2 for value in values]) / len(values)
-
-
 def lowest(values: Sequence[float]) -> float:
     """Return the minimum; NaN only if there is nothing else."""
     return min((value for value in values if not math.isnan(value)), default=math.nan)
@@ -89,55 +83,12 @@ def _stretch(gap: float, between: float) -> float:
     return gap if gap < between * 1.1 else between / 2
 
 
-def instant_growth(*, is_rate: bool) -> RangeFunction:
-    """Make `irate` or `idelta`: the growth between the last two samples."""
-
-    def run(window: Window) -> float | None:
-        if len(window.times) < 2:  # noqa: PLR2004 — growth needs two samples
-            return None
-        (before, last), elapsed = window.values[-2:], window.times[-1] - window.times[-2]
-        if not is_rate:
-            return last - before
-        return (last if last < before else last - before) / (elapsed / 1000)
-
-    return run
-
-
-def _regression(window: Window, origin: int) -> tuple[float, float]:
-    """Return slope and intercept of the least-squares line, with time counted from `origin`."""
-    values = window.values
-    if all(value == values[0] for value in values):
-        return (math.nan, math.nan) if math.isinf(values[0]) else (0.0, values[0])
-    xs = [(at - origin) / 1000 for at in window.times]
-    count = len(xs)
-    sum_x, sum_y = total(xs), total(values)
-    covariance = total([x * y for x, y in zip(xs, values, strict=True)]) - sum_x * sum_y / count
-    slope = covariance / (total([x * x for x in xs]) - sum_x * sum_x / count)
-    return slope, sum_y / count - slope * sum_x / count
-
-
-def derivative(window: Window) -> float | None:
-    """Return the slope per second."""
-    return None if len(window.times) < 2 else _regression(window, window.times[0])[0]  # noqa: PLR2004 — as above
-
-
-def prediction(window: Window, at: int, ahead: float) -> float | None:
-    """Return where the regression line is `ahead` seconds after `at`."""
-    if len(window.times) < 2:  # noqa: PLR2004 — as above
+def instant_rate(window: Window) -> float | None:
+    """Return the growth per second between the last two samples of a counter."""
+    if len(window.times) < 2:  # noqa: PLR2004 — growth needs two samples
         return None
-    slope, intercept = _regression(window, at)
-    return slope * ahead + intercept
-
-
-def changes(window: Window) -> float:
-    """Count how often the value changed; from NaN to NaN is no change."""
-    pairs = itertools.pairwise(window.values)
-    return float(sum(a != b and not (math.isnan(a) and math.isnan(b)) for a, b in pairs))
-
-
-def resets(window: Window) -> float:
-    """Count how often a counter fell."""
-    return float(sum(after < before for before, after in itertools.pairwise(window.values)))
+    (before, last), elapsed = window.values[-2:], window.times[-1] - window.times[-2]
+    return (last if last < before else last - before) / (elapsed / 1000)
 
 
 OVER_TIME: dict[str, Callable[[Sequence[float]], float]] = {
@@ -146,14 +97,11 @@ OVER_TIME: dict[str, Callable[[Sequence[float]], float]] = {
     "min_over_time": lowest,
     "max_over_time": highest,
     "count_over_time": lambda values: float(len(values)),
-    "stddev_over_time": lambda values: math.sqrt(variance(values)),
-    "stdvar_over_time": variance,
     "present_over_time": lambda _: 1.0,
     "last_over_time": lambda values: values[-1],
-    "first_over_time": lambda values: values[0],
 }
-# These pick a sample, so that the metric keeps its name.
-KEEPS_NAME = {"last_over_time", "first_over_time"}
+# It picks a sample, so that the metric keeps its name.
+KEEPS_NAME = {"last_over_time"}
 
 
 def _on_values(reduce: Callable[[Sequence[float]], float]) -> RangeFunction:
@@ -166,11 +114,7 @@ def functions(dialect: Dialect) -> dict[str, RangeFunction]:
         "rate": extrapolated(is_counter=True, is_rate=True, dialect=dialect),
         "increase": extrapolated(is_counter=True, is_rate=False, dialect=dialect),
         "delta": extrapolated(is_counter=False, is_rate=False, dialect=dialect),
-        "irate": instant_growth(is_rate=True),
-        "idelta": instant_growth(is_rate=False),
-        "deriv": derivative,
-        "changes": changes,
-        "resets": resets,
+        "irate": instant_rate,
     }
 
 

@@ -127,7 +127,10 @@ def test_old_samples_and_empty_series_are_forgotten() -> None:
             'sort_by_label(x, "pod")',
             'invalid parameter "query": parse error: function "sort_by_label" is not enabled',
         ),
-        ("limitk(1, x)", 'invalid parameter "query": parse error: aggregation "limitk" is not enabled'),
+        (
+            "topk(1, x)",
+            'invalid parameter "query": parse error: aggregation "topk" is not supported by the sandbox',
+        ),
         ("x + fill(0) y", 'invalid parameter "query": parse error: binop fill modifiers are not enabled'),
         ('x{a="1" or a="2"}', 'invalid parameter "query": parse error: unexpected "or" in label matching'),
         (
@@ -137,7 +140,7 @@ def test_old_samples_and_empty_series_are_forgotten() -> None:
         ("", 'invalid parameter "query": parse error: no expression found in input'),
         ("rate(x)", "expected type matrix in call to function 'rate', got vector"),
         ('x{a=~"*"}', "parse error"),
-        ("histogram_count(x)", 'function "histogram_count" is not supported: it needs native histograms'),
+        ("deriv(x[1m])", 'function "deriv" is not supported by the sandbox'),
     ],
 )
 def test_a_query_that_cannot_be_understood_is_named(query: str, text: str) -> None:
@@ -157,11 +160,6 @@ def test_a_query_that_cannot_be_understood_is_named(query: str, text: str) -> No
         ("x + on (pod) group_left () y", None),
         ("y + on () x", "many-to-many matching not allowed: matching labels must be unique on one side"),
         ("x * on () y", "many-to-one matching must be explicit (group_left/group_right)"),
-        ('label_replace(x, "pod", "", "pod", ".*")', "vector cannot contain metrics with the same labelset"),
-        ('count_values("a b", x)', 'invalid label name "a b"'),
-        ("topk(NaN, x)", "Scalar value NaN overflows int64"),
-        ('label_replace(x, "1", "", "pod", "")', "invalid destination label name in label_replace(): 1"),
-        ('label_join(x, "a", "", "b c")', "invalid source label name in label_join(): b c"),
     ],
 )
 def test_a_query_that_the_data_contradict_is_an_execution_error(query: str, text: str | None) -> None:
@@ -189,14 +187,6 @@ def test_a_range_query_of_a_scalar_is_one_series_without_labels() -> None:
     [series] = engine.over_range("time() + 1", Tsdb(), range(1000, 3001, 1000))
 
     assert series == ((), [(1000, 2.0), (2000, 3.0), (3000, 4.0)])
-
-
-@pytest.mark.parametrize("value", ["NaN", "Inf", "1e20", "-1e20"])
-def test_a_date_beyond_the_calendar_is_no_number(value: str) -> None:
-    found = number(f"year(vector({value}))", {}, 0)
-
-    assert found is not None
-    assert math.isnan(found)
 
 
 def test_vector_of_one_is_answered_by_an_empty_store() -> None:
