@@ -282,15 +282,20 @@ async def lead(cluster: Member) -> str:
 
 
 @pytest.mark.parametrize("own", [[], [APEX]], ids=["ours", "adopted"])
-async def test_an_apex_that_somebody_led_elsewhere_is_led_back(cluster: Member, own: list[Object]) -> None:
+@pytest.mark.parametrize(
+    ("elsewhere", "by"), [({"app": "podinfo"}, "sandbox"), (None, "someone")], ids=["target", "nowhere"]
+)
+async def test_an_apex_that_somebody_led_elsewhere_is_led_back(
+    cluster: Member, own: list[Object], elsewhere: Object | None, by: str
+) -> None:
     await cluster.add(*own)
     await establish(cluster)
     before = await cluster.read("Service", "podinfo")
-    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+    await cluster.change("Service", "podinfo", {"spec": {"selector": elsewhere}})
     who = await lead(cluster)
     after = await cluster.read("Service", "podinfo")
 
-    assert who == "sandbox"
+    assert who == by
     assert after["spec"] == before["spec"]
     assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
 
