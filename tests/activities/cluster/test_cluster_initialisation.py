@@ -1,5 +1,6 @@
 """The objects around a primary: compared with Flagger's, and adopted where they were there before."""
 
+import asyncio
 import json
 from typing import Any
 
@@ -112,6 +113,20 @@ async def test_it_is_safe_to_repeat(cluster: Member) -> None:
     await establish(cluster, weight=20)
 
     assert [await cluster.all(kind) for kind in ("Service", "DestinationRule", "VirtualService")] == before
+
+
+async def test_two_workers_at_once_make_the_same(cluster: Member) -> None:
+    await cluster.add(APEX, virtual_service(STATIC, ROUTE))
+    await asyncio.gather(establish(cluster), establish(cluster), return_exceptions=True)
+    await establish(cluster)  # a conflict is tried again
+    apex, routes = await cluster.read("Service", "podinfo"), await cluster.read("VirtualService", "podinfo")
+    noted, kept = original(apex), original(routes)
+
+    assert noted is not None
+    assert kept is not None
+    assert noted["spec"]["selector"] == {"app": "podinfo"}
+    assert kept["spec"]["http"] == [STATIC, ROUTE]
+    assert len(weights(routes)) == 2
 
 
 async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:

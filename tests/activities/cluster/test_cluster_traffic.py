@@ -144,6 +144,17 @@ async def test_a_write_whose_client_has_gone_arrives_after_an_abort_in_vain(clus
     assert weights(await live(cluster)) == [split(0)]
 
 
+async def test_of_several_decisions_at_once_the_latest_stands(cluster: Member) -> None:
+    seen = await look(cluster)
+    moments = (3, 1, 4, 2)
+    answers = await asyncio.gather(
+        *(shift(cluster, moment * 10, moment, seen=seen if moment % 2 else None) for moment in moments)
+    )
+
+    assert answers[2] is Written.DONE
+    assert (await look(cluster)).canary == 40
+
+
 async def test_a_conflict_is_tried_again_on_the_newest(cluster: Member) -> None:
     await cluster.fault({**PATCHES, "do": "status", "status": 409, "times": CONFLICTS - 1})
 
