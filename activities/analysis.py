@@ -14,12 +14,23 @@ from canary.observation import Observation
 from canary.queries import render_query, render_sample_size
 from canary.spec import CanarySpec, HookType, MetricSpec, WebhookSpec
 from canary.status import Phase, Revision
+from canary.stored import Stored
 
 ANALYSIS_ATTEMPTS = 3
 """From this attempt on, a Prometheus or a hook that is away is evidence, and counted; before, it is retried.
 
 The retry policy itself has no last attempt: without a look at the cluster there is no check.
 """
+
+
+ONLINE = "vector(1)"
+"""What Flagger asks a Prometheus to see whether it is there."""
+
+
+class ProviderErrors(Stored):
+    """Which of a canary's metric providers do not answer, and why."""
+
+    errors: tuple[str, ...] = ()
 
 
 class Observer(Protocol):
@@ -73,6 +84,20 @@ class AnalysisActivities:
             if not request.has_metrics or not all(answer.passed for answer in hooks):
                 return found
             return found.model_copy(update={"measurements": await self._measure_all(request)})
+
+    @activity.defn
+    async def check_providers(self, spec: CanarySpec) -> ProviderErrors:
+        """Ask every metric's provider whether it is there; nothing waits for one that is not."""
+        async with heartbeating():
+            found = await asyncio.gather(*(self._is_online(spec, one) for one in spec.analysis.metrics))
+        return ProviderErrors(errors=tuple(dict.fromkeys(error for error in found if error)))
+
+    async def _is_online(self, spec: CanarySpec, metric: MetricSpec) -> str:
+        try:
+            value = await self._metrics.query(spec, metric, ONLINE)
+        except (NoAnswerError, MeasurementError) as error:
+            return str(error)
+        return "" if value == 1 else f"{metric.name}: {ONLINE} is answered with {value}"
 
     async def _call_rollback_hooks(self, request: AnalyseRequest) -> tuple[HookAnswer, ...]:
         """Ask whether somebody wants the rollout back; one that is away wants nothing."""

@@ -1,6 +1,6 @@
 """The analysis: gates in front of it, one check a tick, and the step that a passing check earns."""
 
-from canary.analysis import AnalysisResult, closed_gate, judge_check
+from canary.analysis import NO_VALUES, AnalysisResult, Verdict, closed_gate, judge_check
 from canary.checks import next_check, next_gates
 from canary.decision import Advance, Begin, Decision, Hold, Measure, Promote, Reinforce, Rollback, Wait
 from canary.retreat import threshold_reached
@@ -66,7 +66,7 @@ def _failed_check(case: Situation) -> Hold | Rollback | None:
     verdict = judge_check(case.spec, case.check, case.status.exposed_at)
     if verdict.result is AnalysisResult.SUCCESSFUL:
         return None
-    text = f"Halt {case.name} advancement {verdict.message}"
+    text = halted(case, verdict)
     if not verdict.is_counted:
         return Hold(message=text)
     failed = case.status.failed_checks + 1
@@ -74,6 +74,13 @@ def _failed_check(case: Situation) -> Hold | Rollback | None:
         return Hold(message=text, is_failed_check=True)
     text = f"{threshold_reached(case, failed)}: {verdict.message}"
     return Rollback(outcome=Outcome.ROLLED_BACK, message=text, is_failed_check=True)
+
+
+def halted(case: Situation, verdict: Verdict) -> str:
+    """Say why a check held the rollout, as Flagger says it: that there is no data names no canary."""
+    if verdict.message.startswith(NO_VALUES):
+        return f"Halt advancement {verdict.message}"
+    return f"Halt {case.name} advancement {verdict.message}"
 
 
 def _unready(case: Situation) -> str:

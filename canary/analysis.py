@@ -10,6 +10,7 @@ from canary.stored import Stored
 
 SUCCESS_RATE = "request-success-rate"
 DURATION = "request-duration"
+NO_VALUES = "no values found"
 BUILT_IN = (SUCCESS_RATE, DURATION)
 
 
@@ -190,10 +191,10 @@ def _within(metric: MetricSpec, measured: float) -> Verdict:
 def _no_values(spec: CanarySpec, metric: MetricSpec) -> str:
     if metric.template is None:
         return (
-            f"no values found for istio metric {metric.name} probably "
-            f"{spec.target.name}.{spec.namespace} is not receiving traffic"
+            f"{NO_VALUES} for istio metric {metric.name} probably {spec.target.name}.{spec.namespace} "
+            f"is not receiving traffic: running query failed: {NO_VALUES}"
         )
-    return f"no values found for custom metric: {metric.name}"
+    return f"{NO_VALUES} for custom metric: {metric.name}: {NO_VALUES}"
 
 
 def _words(metric: MetricSpec, value: float, relation: str, bound: float) -> str:

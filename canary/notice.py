@@ -31,6 +31,8 @@ class Notice(Stored):
     """Whether an alert of it tells the target, the threshold, the deadline and the routes as well."""
     alert: str = ""
     """What alerts say, where that differs from the message."""
+    phase: Phase | None = None
+    """The phase it is told with, where that is not the one before it happened."""
 
 
 class Announcement(Stored):

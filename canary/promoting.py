@@ -71,10 +71,12 @@ def shift_back(case: Situation) -> Decision:
     """One tick of the promotion: the traffic goes back to the promoted primary, once it is big enough."""
     if small := case.small_primary:
         return Hold(message=small)
-    weight = weight_back(case.spec.analysis.steps, case.status.traffic_weight)
-    if weight == 0:
-        return Finalise(message="Routing all traffic to primary")
-    return ShiftBack(weight=weight, message=f"Advance {case.name} primary weight {FULL - weight}")
+    plan = case.spec.analysis.steps
+    weight = weight_back(plan, case.status.traffic_weight)
+    stepwise = f"Advance {case.name} primary weight {FULL - weight}"
+    if weight:
+        return ShiftBack(weight=weight, message=stepwise)
+    return Finalise(message=stepwise if plan.is_stepwise_back else "Routing all traffic to primary")
 
 
 def finish(case: Situation) -> Decision:

@@ -189,6 +189,11 @@ class StepPlan(Stored):
     step_weights_promotion: tuple[Weight, ...] = ()
     """The primary's weights on the way back, one after the other; the step to 100 goes without saying."""
 
+    @property
+    def is_stepwise_back(self) -> bool:
+        """Whether promotion shifts the traffic back in steps."""
+        return bool(self.step_weight_promotion or self.step_weights_promotion)
+
 
 class Strategy(StrEnum):
     """How a canary is exposed while it is judged, in Flagger's words."""

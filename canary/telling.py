@@ -6,6 +6,7 @@ Each kind of thing has a reason of its own, so that Kubernetes does not take all
 from collections.abc import Iterator, Mapping
 
 from canary.alert import Severity
+from canary.analysing import halted
 from canary.analysis import HookAnswer, judge_check
 from canary.decision import (
     Advance,
@@ -31,7 +32,7 @@ from canary.decision import (
 from canary.notice import Notice, NoticeType
 from canary.situation import Situation
 from canary.spec import CanarySpec, HookType
-from canary.status import Outcome, RolloutStatus
+from canary.status import Outcome, Phase, RolloutStatus
 from canary.transition import is_to_be_told
 
 _NEW_REVISION = "New revision detected, progressing canary analysis."
@@ -59,7 +60,8 @@ def told_of(case: Situation, decision: Decision) -> tuple[Notice, ...]:
 def told_of_beginning(spec: CanarySpec) -> Notice:
     """A rollout has begun and its canary is scaled up."""
     text = f"New revision detected! Scaling up {spec.target.name}.{spec.namespace}"
-    return _normal("NewRevision", text, Severity.INFO, alert=_NEW_REVISION, is_detailed=True)
+    told = _normal("NewRevision", text, Severity.INFO, alert=_NEW_REVISION, is_detailed=True)
+    return told.model_copy(update={"phase": Phase.PROGRESSING})
 
 
 def told_of_promotion(status: RolloutStatus, *, is_skipped: bool) -> Notice:
@@ -83,6 +85,14 @@ def told_of_initialisation(spec: CanarySpec) -> Notice:
     text = f"Initialization done! {spec.target.name}.{spec.namespace}"
     alert = f"New {spec.target.kind} detected, initialization completed."
     return _normal("Initialized", text, Severity.INFO, alert=alert, is_detailed=True)
+
+
+def told_of_providers(errors: tuple[str, ...]) -> Notice:
+    """Whether every system that is to be asked for metrics answers."""
+    if errors:
+        text = f"Error checking metric providers: {'; '.join(errors)}"
+        return _warning("MetricsUnavailable", text)
+    return _normal("MetricsAvailable", "all the metrics providers are available!")
 
 
 def told_of_waiting(message: str, *, is_past_hope: bool) -> Notice:
@@ -183,7 +193,7 @@ def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
     text, severity, alert = decision.message, Severity.ERROR, decision.message
     if decision.is_failed_check and case.check is not None:
         verdict = judge_check(case.spec, case.check, case.status.exposed_at)
-        yield _warning("CheckFailed", f"Halt {case.name} advancement {verdict.message}")
+        yield _warning("CheckFailed", halted(case, verdict))
         text = text.removesuffix(f": {verdict.message}")
         alert = f"Failed checks threshold reached {case.status.failed_checks + 1}"
     if decision.outcome is Outcome.ABORTED:
@@ -193,7 +203,8 @@ def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
     if case.check is not None and any(answer.passed for answer in case.check.rollback):
         severity, alert = Severity.WARN, "Rolling back manual webhook invoked"
     yield _warning(str(decision.outcome), text, severity, alert)
-    yield _warning("ScalingDown", f"Canary failed! Scaling down {case.name}")
+    failed = _warning("ScalingDown", f"Canary failed! Scaling down {case.name}")
+    yield failed.model_copy(update={"phase": Phase.FAILED})
 
 
 def _passed(answer: HookAnswer) -> Notice:

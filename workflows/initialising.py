@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from temporalio import workflow
 
+from activities.analysis import AnalysisActivities
 from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.primary import PrimaryActivities
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
@@ -11,9 +12,9 @@ from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
-from canary.telling import told_of_initialisation, told_of_waiting
+from canary.telling import told_of_initialisation, told_of_providers, told_of_waiting
 from workflows.entity import RESYNC, CanaryEntity
-from workflows.options import TRAFFIC, WRITE
+from workflows.options import PROVIDERS, TRAFFIC, WRITE
 
 STARTING = timedelta(seconds=2)
 """Between two looks at a workload that is starting, where no doorbell rings before."""
@@ -32,13 +33,24 @@ class InitialisingCanary(CanaryEntity):
         if seen.primary is not None and (seen.primary.promoting or seen.primary.outcome == Outcome.HALTED):
             return self._adopt_halted(seen)
         text = f"New {self.spec.target.kind} detected, starting initialization."
-        self._become(phase=Phase.INITIALIZING, message=text)
+        if self._status.message != text:
+            self._become(phase=Phase.INITIALIZING, message=text)
+            await self._check_providers()
         await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
         promoted = await self._create_primary()
         await self._register(seen)
         if await self._primary_gets_ready():
             await self._route_to_primary(promoted)
         return None
+
+    async def _check_providers(self) -> None:
+        """Tell whether metrics can be had; without analysis nobody asks for them."""
+        if self.spec.skip_analysis:
+            return
+        found = await workflow.execute_activity_method(
+            AnalysisActivities.check_providers, self.spec, summary="are metrics to be had", **PROVIDERS
+        )
+        self._tell(told_of_providers(found.errors))
 
     async def _await_the_target(self, seen: Observation) -> None:
         target = self.spec.target

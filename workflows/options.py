@@ -69,6 +69,14 @@ CHECK = ActivityOptions(
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 """One check. From its third attempt on `analyse` answers a silent Prometheus as evidence."""
+PROVIDERS = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    start_to_close_timeout=timedelta(seconds=15),
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=SOON,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
+"""A look at metric providers: that one is away is its answer."""
 CALL = ActivityOptions(
     task_queue=CHECKS_QUEUE,
     heartbeat_timeout=HEARTBEAT_TIMEOUT,

@@ -124,7 +124,7 @@ class RolloutWorkflow(Commanded):
             needs_person = self._status.needs_person
             note_decision(self._spec, self._status, record, needs_person=needs_person)
             for notice in told_of(case, decision):
-                self._tell(notice)
+                self._tell(notice, case.status.phase)
             await self._rest_after(decision)
 
     async def _look(self) -> Situation:
@@ -403,11 +403,15 @@ class RolloutWorkflow(Commanded):
         display.show_rollout(self._spec, self._status, self._shown, self._checks)
         self._shown = self._status
 
-    def _tell(self, notice: Notice) -> None:
-        """Tell the outside; whoever is to be alerted is, and nothing waits for that."""
-        announce(self._spec, self._status.phase, self._status.revision, notice, self._uid)
+    def _tell(self, notice: Notice, before: Phase | None = None) -> None:
+        """Tell the outside; whoever is to be alerted is, and nothing waits for that.
+
+        What happens is told with the phase *before* it, as Flagger's event hooks have it.
+        """
+        phase = notice.phase or before or self._status.phase
+        announce(self._spec, phase, self._status.revision, notice, self._uid)
         if notice.severity is not None and self._spec.analysis.alerts:
-            alert = asyncio.create_task(self._acts.alert(self._status.phase, self._status.revision, notice))
+            alert = asyncio.create_task(self._acts.alert(phase, self._status.revision, notice))
             self._alerts[alert] = notice
             alert.add_done_callback(self._alerts.pop)
 

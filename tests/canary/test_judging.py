@@ -153,14 +153,14 @@ CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdR
             None,
             "Inconclusive",
             "no values found for istio metric request-success-rate "
-            "probably podinfo.test is not receiving traffic",
+            "probably podinfo.test is not receiving traffic: running query failed: no values found",
             id="no data",
         ),
         pytest.param(
             CUSTOM,
             None,
             "Inconclusive",
-            "no values found for custom metric: errors",
+            "no values found for custom metric: errors: no values found",
             id="no data of a template",
         ),
     ],

@@ -9,6 +9,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.alerts import AlertRequest
+from activities.analysis import ProviderErrors
 from activities.cluster.initialisation import EstablishRequest
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
@@ -212,6 +213,10 @@ class Cluster:
         @activity.defn
         async def store_report(report: StoredReport) -> None:
             self.reports.append(report)
+
+        @activity.defn
+        async def check_providers(_: CanarySpec) -> ProviderErrors:
+            return ProviderErrors()
 
         @activity.defn
         async def ask_gates(request: GateRequest) -> GateCheck:
