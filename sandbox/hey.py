@@ -9,18 +9,15 @@ import os
 import signal
 import sys
 import time
-import urllib.parse
 from typing import Any
 
 import uvloop
 
 from sandbox import children, heyoptions
-from sandbox.heyclient import Answer, ClosedError, Connection, RequestError, Target
+from sandbox.heyclient import Answer, ClosedError, Connection, RequestError
 from sandbox.heyoptions import Work
 from sandbox.heyreport import Report
 
-MAX_REDIRECTS = 10
-REDIRECTS = {301, 302, 303, 307, 308}
 REPEATABLE = {"GET", "HEAD", "OPTIONS", "PUT", "DELETE"}
 
 
@@ -30,7 +27,6 @@ class Hey:
     def __init__(self, work: Work) -> None:
         self.report = Report()
         self._work = work
-        self._first = work.request(work.url)
         self._stopped = asyncio.Event()
         self._started = 0.0
 
@@ -54,7 +50,7 @@ class Hey:
         self._stopped.set()
 
     async def _run_worker(self, share: float) -> None:
-        worker = _Worker(self._work, self._first)
+        worker = _Worker(self._work)
         sent = 0
         due = self._started
         while sent < share and not self._stopped.is_set():
@@ -86,12 +82,6 @@ class Hey:
         report.statuses[answer.status] += 1
         report.size += answer.size
         report.latencies.append(answer.finished - began)
-        report.dials.append(worker.dialled)
-        report.writes.append(max(answer.written - began - worker.dialled, 0.0))
-        report.waits.append(answer.first_byte - answer.written)
-        report.reads.append(answer.finished - answer.first_byte)
-        report.codes.append(answer.status)
-        report.offsets.append(began - self._started)
 
 
 def next_tick(last: float, now: float, period: float) -> float:
@@ -116,60 +106,42 @@ def main() -> None:
     if "HEY_PARENT" in os.environ:  # the shell of a load tester, which may be killed
         children.die_with(int(os.environ["HEY_PARENT"]))
     try:
-        work, output = heyoptions.parse(sys.argv[1:], os.environ)
+        work = heyoptions.parse(sys.argv[1:], os.environ)
     except heyoptions.UsageError as exc:
         sys.stderr.write(f"{exc}\n")
         sys.exit(exc.code)
-    report = uvloop.run(_run_until_interrupted(work))
-    sys.stdout.write(report.as_csv() if output == "csv" else report.as_text())
+    sys.stdout.write(uvloop.run(_run_until_interrupted(work)).as_text())
 
 
 class _Worker:
     """One worker: its connection, kept between requests."""
 
-    def __init__(self, work: Work, first: bytes) -> None:
-        self.dialled = 0.0
+    def __init__(self, work: Work) -> None:
         self._work = work
-        self._first = first
+        self._request = work.request
         self._connection: Connection | None = None
-        self._target: Target | None = None
 
     async def fetch(self) -> Answer:
-        """Send the request and follow its redirects."""
-        url = self._work.url
-        answer = await self._exchange(url, self._first)
-        for _ in range(MAX_REDIRECTS):
-            if answer.status not in REDIRECTS or not self._work.redirects or "location" not in answer.headers:
-                return answer
-            url = urllib.parse.urljoin(url, answer.headers["location"])
-            answer = await self._exchange(url, self._work.request(url))
-        raise RequestError(f"stopped after {MAX_REDIRECTS} redirects")
-
-    async def _exchange(self, url: str, request: bytes) -> Answer:
-        connection = await self._connect(self._work.target(url))
+        """Send the request and read its answer."""
+        connection = await self._connect()
         reused = connection.requests > 0
         try:
-            return await self._send(connection, request)
+            return await self._send(connection)
         except ClosedError:
             # A kept connection that the server closed meanwhile is no failure: Go's client sends again too.
             if not reused or self._work.method not in REPEATABLE:
                 raise
-        return await self._send(await self._connect(self._work.target(url)), request)
+        return await self._send(await self._connect())
 
-    async def _send(self, connection: Connection, request: bytes) -> Answer:
+    async def _send(self, connection: Connection) -> Answer:
         return await connection.send(
-            request, has_body=self._work.method != "HEAD", timeout=self._work.timeout
+            self._request, has_body=self._work.method != "HEAD", timeout=self._work.timeout
         )
 
-    async def _connect(self, target: Target) -> Connection:
-        self.dialled = 0.0
-        if self._connection is not None and self._connection.is_open and self._target == target:
-            return self._connection
-        self.close()
-        began = time.perf_counter()
-        self._connection = await Connection.open(target, self._work.timeout)
-        self._target = target
-        self.dialled = time.perf_counter() - began
+    async def _connect(self) -> Connection:
+        if self._connection is None or not self._connection.is_open:
+            self.close()
+            self._connection = await Connection.open(self._work.target, self._work.timeout)
         return self._connection
 
     def close(self) -> None:

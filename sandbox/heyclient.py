@@ -2,14 +2,11 @@
 
 import asyncio
 import dataclasses
-import ssl
 import time
 import urllib.parse
 from typing import cast
 
-DEFAULT_PORTS = {"http": 80, "https": 443}
-
-
+HTTP_PORT = 80
 TIMED_OUT = "context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
 
 
@@ -23,29 +20,27 @@ class ClosedError(RequestError):
 
 @dataclasses.dataclass(frozen=True)
 class Target:
-    """Where a connection goes: the host and port dialled, and whether by TLS."""
+    """Where a connection goes: the host and port dialled."""
 
     host: str
     port: int
-    tls: bool = False
 
     @classmethod
     def of(cls, url: str) -> "Target":
-        """Return the target of an absolute http or https URL."""
+        """Return the target of an absolute http URL; in a mesh, TLS is the sidecars' part."""
         parts = urllib.parse.urlsplit(url)
-        if parts.scheme not in DEFAULT_PORTS or not parts.hostname:
+        if parts.scheme != "http" or not parts.hostname:
             raise RequestError(f'unsupported protocol scheme "{parts.scheme}" in {url}')
-        return cls(parts.hostname, parts.port or DEFAULT_PORTS[parts.scheme], parts.scheme == "https")
+        return cls(parts.hostname, parts.port or HTTP_PORT)
 
 
 @dataclasses.dataclass
 class Answer:
-    """A response: its status, headers (lower-case names), body size, and when its parts came."""
+    """A response: its status, headers (lower-case names), body size, and when it began and ended."""
 
     status: int = 0
     headers: dict[str, str] = dataclasses.field(default_factory=dict)
     size: int = 0
-    written: float = 0.0
     first_byte: float = 0.0
     finished: float = 0.0
 
@@ -69,11 +64,10 @@ class Connection(asyncio.Protocol):
     @classmethod
     async def open(cls, target: Target, timeout: float | None) -> "Connection":  # noqa: ASYNC109 — as `send`
         """Dial the target."""
-        context = ssl._create_unverified_context() if target.tls else None  # noqa: SLF001 — hey never verifies
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(timeout):
-                _, connection = await loop.create_connection(cls, target.host, target.port, ssl=context)
+                _, connection = await loop.create_connection(cls, target.host, target.port)
         except TimeoutError as exc:
             raise RequestError(TIMED_OUT) from exc
         except OSError as exc:
@@ -87,7 +81,6 @@ class Connection(asyncio.Protocol):
         self._answer, self._has_body = Answer(), has_body
         self.requests += 1
         self._transport.write(request)
-        self._answer.written = time.perf_counter()
         expiry = self._loop.call_later(timeout, self._expire) if timeout else None
         try:
             return await self._waiter

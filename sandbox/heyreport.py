@@ -7,7 +7,6 @@ from array import array
 PERCENTILES = (10, 25, 50, 75, 90, 95, 99)
 BUCKETS = 10
 WIDEST_BAR = 40
-CSV_HEAD = "response-time,DNS+dialup,DNS,Request-write,Response-delay,Response-read,status-code,offset"
 
 
 def _seconds() -> "array[float]":
@@ -23,12 +22,6 @@ class Report:
     total: float = 0.0
     size: int = 0
     latencies: "array[float]" = dataclasses.field(default_factory=_seconds)
-    dials: "array[float]" = dataclasses.field(default_factory=_seconds)
-    writes: "array[float]" = dataclasses.field(default_factory=_seconds)
-    waits: "array[float]" = dataclasses.field(default_factory=_seconds)
-    reads: "array[float]" = dataclasses.field(default_factory=_seconds)
-    offsets: "array[float]" = dataclasses.field(default_factory=_seconds)
-    codes: "array[int]" = dataclasses.field(default_factory=lambda: array("i"))
 
     @property
     def requests(self) -> int:
@@ -45,15 +38,6 @@ class Report:
         """Requests per second."""
         return self.requests / self.total if self.total else 0.0
 
-    def as_csv(self) -> str:
-        """Return one line for each answered request."""
-        columns = (self.latencies, self.dials, self.writes, self.waits, self.reads, self.codes, self.offsets)
-        lines = [
-            f"{latency:.4f},{dial:.4f},{0:.4f},{write:.4f},{wait:.4f},{read:.4f},{code},{offset:.4f}"
-            for latency, dial, write, wait, read, code, offset in zip(*columns, strict=True)
-        ]
-        return "\n".join([CSV_HEAD, *lines]) + "\n"
-
     def as_text(self) -> str:
         """Return the summary for people."""
         latencies = sorted(self.latencies)
@@ -61,7 +45,6 @@ class Report:
             self._summary(latencies),
             "Response time histogram:\n" + _histogram(latencies),
             "\nLatency distribution:\n" + _distribution(latencies),
-            self._details(),
             "Status code distribution:\n"
             + "".join(f"  [{s}]\t{n} responses\n" for s, n in self.statuses.items()),
         ]
@@ -83,21 +66,6 @@ class Report:
                 f"  Total data:\t{self.size} bytes\n  Size/request:\t{self.size // len(latencies)} bytes\n"
             )
         return text
-
-    def _details(self) -> str:
-        rows = {
-            "DNS+dialup": self.dials,
-            "DNS-lookup": array("d", [0.0]),
-            "req write": self.writes,
-            "resp wait": self.waits,
-            "resp read": self.reads,
-        }
-        lines = [
-            f"  {name}:\t{_mean(row)} secs, {low:.4f} secs, {high:.4f} secs\n"
-            for name, row in rows.items()
-            for low, high in [(min(row, default=0), max(row, default=0))]
-        ]
-        return "Details (average, fastest, slowest):\n" + "".join(lines)
 
 
 def _mean(values: "array[float]") -> str:

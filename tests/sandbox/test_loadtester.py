@@ -140,7 +140,7 @@ async def test_hey_is_ours_and_needs_no_path(caller: Caller) -> None:
 
     assert status == 500
     assert "loadtester-" in text
-    assert "without it http_proxy" in text
+    assert "Requests go through http_proxy" in text
 
 
 @pytest.mark.parametrize("rest", ["wait", "exit"])
