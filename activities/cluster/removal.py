@@ -91,14 +91,26 @@ class RemovalActivities:
         kind = spec.target.kind
         if spec.test_loader is not None:
             for body in loadtester.objects(spec):
-                await api.delete(paths.one(body["kind"], spec.namespace, body["metadata"]["name"]))
+                await _delete_own(api, spec, body["kind"], body["metadata"]["name"])
         # What tells of a promotion goes first: a primary would be made anew from it.
         await _delete_labelled(api, spec, records.KIND)
-        await api.delete(paths.one(kind, spec.namespace, spec.primary))
+        await _delete_own(api, spec, str(kind), spec.primary)
         await asyncio.gather(*(_delete_labelled(api, spec, owned) for owned in OWNED))
         path = paths.one(kind, spec.namespace, spec.target.name)
-        if await api.find(path) is not None:
-            await api.patch(path, {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}})
+        target = await api.find(path)
+        if target is not None:
+            body = {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}}
+            if marks.PAUSED in (target["metadata"].get("annotations") or {}):
+                body["spec"] = {"paused": None}
+            await api.patch(path, body)
+
+
+async def _delete_own(api: ClusterApi, spec: CanarySpec, kind: str, name: str) -> None:
+    """Delete an object by its name if it is ours: it may be what the canary was refused for."""
+    path = paths.one(kind, spec.namespace, name)
+    found = await api.find(path)
+    if found is not None and marks.is_ours(spec, found["metadata"]):
+        await api.delete(path, uid=found["metadata"]["uid"])
 
 
 def _is_scaled_by_us(target: Object) -> bool:

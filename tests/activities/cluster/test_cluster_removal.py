@@ -336,3 +336,26 @@ async def test_a_service_as_the_target_is_left_as_it_is(cluster: Member) -> None
     await take_out(cluster, document)
 
     assert await picture(cluster) == before
+
+
+async def test_a_stranger_in_the_primarys_place_is_left_alone(cluster: Member) -> None:
+    """The canary was refused for it, and is deleted again."""
+    await cluster.add(deployment("podinfo-primary", "other"))
+    await take_out(cluster, spec())
+
+    assert await cluster.find("Deployment", "podinfo-primary") is not None
+
+
+async def test_a_pause_of_ours_ends_and_another_stays(cluster: Member) -> None:
+    document = spec().model_copy(update={"revert_on_deletion": False})
+    await initialise(cluster, document)
+    ours = {"metadata": {"annotations": {marks.PAUSED: "true"}}, "spec": {"paused": True}}
+    await cluster.change("Deployment", "podinfo", ours)
+    await take_out(cluster, document)
+    after = await cluster.read("Deployment", "podinfo")
+    await cluster.change("Deployment", "podinfo", {"spec": {"paused": True}})
+    await take_out(cluster, document)
+
+    assert "paused" not in after["spec"]
+    assert marks.PAUSED not in after["metadata"].get("annotations", {})
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["paused"] is True
