@@ -46,6 +46,7 @@ def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[
 
 def _compared(theirs: Story, ours: Story) -> Iterator[str]:
     yield from _diff("statuses", map(str, theirs.statuses), map(str, ours.statuses))
+    yield from _diff("condition", [theirs.condition], [ours.condition])
     yield from _diff("calls", settled(theirs.calls), settled(ours.calls))
     yield from _diff("events", theirs.events, ours.events)
     yield from _diff("event hooks", theirs.event_hooks, ours.event_hooks)

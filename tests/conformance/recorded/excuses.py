@@ -1,81 +1,42 @@
 """The differences on purpose that recordings meet, each by the rule that makes it."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from tests.conformance.recorded.comparing import Excused
-from tests.conformance.recorded.story import Object, Status, Story, deduplicated, each_text, settled
+from tests.conformance.recorded.edits import (
+    OWN,
+    each_object,
+    each_status,
+    in_calls,
+    rewrites,
+    without_calls,
+    without_notes,
+)
+from tests.conformance.recorded.essence import each_text
+from tests.conformance.recorded.story import Status, Story
 
-OWN = "durable-canary.dev/"
 _WINDOW = re.compile(r"\[\d+[sm]\]")
 _OUR_WINDOW = re.compile(r"\[[12]?\ds\]")
 """A window that does not reach back before its step: it is shorter than any that was recorded."""
 _SAMPLES = "query sum(increase("
 
 
-# What is changed in a story.
-
-
-def _each_object(story: Story, change: Callable[[Object], None]) -> None:
-    for name, contents in story.objects.items():
-        for found in filter(None, contents):
-            change(found)
-        story.objects[name] = deduplicated(contents)
-
-
-def _without_notes(*names: str) -> Callable[[Story], None]:
-    """Take labels and annotations of ours out."""
-
-    def drop(found: Object) -> None:
-        for place in ("labels", "annotations"):
-            kept = {
-                name: value for name, value in found["metadata"].get(place, {}).items() if name not in names
-            }
-            found["metadata"] = {**found["metadata"], place: kept}
-            if not kept:
-                del found["metadata"][place]
-
-    return lambda story: _each_object(story, drop)
-
-
-def _in_calls(pattern: re.Pattern[str], text: str) -> Callable[[Story], None]:
-    def replace(story: Story) -> None:
-        story.calls = settled(pattern.sub(text, call) for call in story.calls)
-
-    return replace
-
-
-def _without_calls(is_one: Callable[[str], bool]) -> Callable[[Story], None]:
-    def drop(story: Story) -> None:
-        story.calls = settled(call for call in story.calls if not is_one(call))
-
-    return drop
-
-
-def _each_status(change: Callable[[list[Status]], Iterator[Status]]) -> Callable[[Story], None]:
-    def replace(story: Story) -> None:
-        story.statuses = deduplicated(change(story.statuses))
-
-    return replace
-
-
-# The differences.
-
-LABELLED = Excused("D12", "what was created is owned by a label", ours=_without_notes(f"{OWN}canary"))
+LABELLED = Excused("D12", "what was created is owned by a label", ours=without_notes(f"{OWN}canary"))
 FENCED = Excused(
     "D8",
     "a write tells when it was decided, so that a late one does no harm after a restart",
-    ours=_without_notes(f"{OWN}decided-at"),
+    ours=without_notes(f"{OWN}decided-at"),
 )
 COMPARED = Excused(
     "T2",
     "routes tell what they were generated as, so that drift shows",
-    ours=_without_notes(f"{OWN}generated"),
+    ours=without_notes(f"{OWN}generated"),
 )
 WRITTEN_DOWN = Excused(
     "T14",
     "the primary tells what was promoted, so that it is never made from an unjudged template",
-    ours=_without_notes(
+    ours=without_notes(
         *(f"{OWN}{name}" for name in ("promoted", "configs", "promoting", "outcome", "last-applied"))
     ),
 )
@@ -91,18 +52,18 @@ COPIED_WHOLE = Excused("T9", "binaryData is copied as well", theirs=_copy_binary
 WINDOWS = Excused(
     "D11",
     "no window reaches back before the step it judges",
-    theirs=_in_calls(_WINDOW, "[window]"),
-    ours=_in_calls(_OUR_WINDOW, "[window]"),
+    theirs=in_calls(_WINDOW, "[window]"),
+    ours=in_calls(_OUR_WINDOW, "[window]"),
 )
 SAMPLES = Excused(
     "T21",
     "values are kept with the sample sizes they stand on",
-    ours=_without_calls(lambda call: call.startswith(_SAMPLES)),
+    ours=without_calls(lambda call: call.startswith(_SAMPLES)),
 )
 ALL_MEASURED = Excused(
     "T21",
     "metrics after one that is out of bounds are measured too, as evidence",
-    ours=_without_calls(lambda call: call.startswith("query ") and call.endswith("-> None")),
+    ours=without_calls(lambda call: call.startswith("query ") and call.endswith("-> None")),
 )
 
 
@@ -114,7 +75,7 @@ def _promoting_at_zero(statuses: list[Status]) -> Iterator[Status]:
 UNDER_ANALYSIS = Excused(
     "D3",
     "canaryWeight is the weight under analysis: none in promotion",
-    theirs=_each_status(_promoting_at_zero),
+    theirs=each_status(_promoting_at_zero),
 )
 
 
@@ -128,7 +89,7 @@ def _counters_kept(statuses: list[Status]) -> Iterator[Status]:
         iterations, failed_checks = status.iterations, status.failed_checks
 
 
-COUNTERS_KEPT = Excused("D4", "a rollback keeps the counters", theirs=_each_status(_counters_kept))
+COUNTERS_KEPT = Excused("D4", "a rollback keeps the counters", theirs=each_status(_counters_kept))
 
 
 def _judged_at_once(statuses: list[Status]) -> Iterator[Status]:
@@ -144,7 +105,7 @@ def _judged_at_once(statuses: list[Status]) -> Iterator[Status]:
 
 
 AT_THE_DECIDING_CHECK = Excused(
-    "D1", "rolls back at the check that decides it", theirs=_each_status(_judged_at_once)
+    "D1", "rolls back at the check that decides it", theirs=each_status(_judged_at_once)
 )
 
 
@@ -167,7 +128,7 @@ def _promoted_in_steps(statuses: list[Status]) -> Iterator[Status]:
 
 
 WAITS_FOR_PRIMARY = Excused(
-    "T16", "has succeeded only once the primary has rolled out", theirs=_each_status(_promoted_in_steps)
+    "T16", "has succeeded only once the primary has rolled out", theirs=each_status(_promoted_in_steps)
 )
 
 
@@ -178,6 +139,11 @@ def _apex_goes_on(story: Story) -> None:
     contents.insert(-1, {**last, "spec": {**last["spec"], "selector": {"app": "podinfo"}}})
 
 
+def _leaving_told(story: Story) -> None:
+    story.condition = "Promoted Unknown Terminating Bringing the Deployment back as it was."
+
+
+LEAVING_TOLD = Excused("D13", "the way out restores, and says so", theirs=_leaving_told)
 APEX_GOES_ON = Excused(
     "D13", "until the apex Service is deleted users are served by the target", theirs=_apex_goes_on
 )
@@ -221,7 +187,7 @@ def _waits_at_its_weight(statuses: list[Status]) -> Iterator[Status]:
 WAITS_AT_ITS_WEIGHT = Excused(
     "T7",
     "a closed promotion gate changes neither weight nor iterations",
-    theirs=_each_status(_waits_at_its_weight),
+    theirs=each_status(_waits_at_its_weight),
 )
 
 
@@ -247,23 +213,13 @@ CANCELLABLE = Excused("T6", "a rollback hook is heard while the rollout waits", 
 
 
 def _never_paused(story: Story) -> None:
-    _without_notes(f"{OWN}paused")(story)
-    _each_object(story, lambda found: found.get("spec", {}).pop("paused", None))
+    without_notes(f"{OWN}paused")(story)
+    each_object(story, lambda found: found.get("spec", {}).pop("paused", None))
 
 
 PAUSED = Excused(
     "T22", "no pod of a revision that is not judged: the target is paused meanwhile", ours=_never_paused
 )
-
-
-def _rewrites(old: str, new: str) -> Callable[[Story], None]:
-    """Word events otherwise."""
-    pattern = re.compile(old)
-
-    def replace(story: Story) -> None:
-        story.events = deduplicated(pattern.sub(new, event) for event in story.events)
-
-    return replace
 
 
 def _cause_told(story: Story) -> None:
@@ -275,7 +231,7 @@ CAUSE_TOLD = Excused("T5", "that a deadline has passed is told", theirs=_cause_t
 SUSPENDED_IS_CHECKED = Excused(
     "D7",
     "a suspended rollout keeps its weight and goes on being checked",
-    theirs=_rewrites(
+    theirs=rewrites(
         "Normal skipping canary run as object is suspended",
         "Warning podinfo.g-suspend is suspended: it keeps its weight and goes on being checked",
     ),
@@ -283,7 +239,7 @@ SUSPENDED_IS_CHECKED = Excused(
 ANSWER_TOLD = Excused(
     "T18",
     "the answer of a hook that failed is told, not how often it was called",
-    theirs=_rewrites(r" POST http://\S+ giving up after 1 attempt\(s\)", ""),
+    theirs=rewrites(r" POST http://\S+ giving up after 1 attempt\(s\)", ""),
 )
 
 
@@ -339,7 +295,7 @@ def _adopted(story: Story) -> None:
 
 def _noted_at_once(story: Story) -> None:
     """The note of the original, which is written before anything else of an adopted Service."""
-    _without_notes(f"{OWN}original")(story)
+    without_notes(f"{OWN}original")(story)
     service = story.objects["Service/podinfo"]
     _, noted, *_ = service
     service.remove(noted)

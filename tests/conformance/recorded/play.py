@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from temporalio.client import WorkflowFailureError
+from temporalio.client import WorkflowFailureError, WorkflowHandle
 
 from canary.documents.resolve import resolve
 from canary.spec import CanarySpec
@@ -14,13 +14,14 @@ from sandbox.client import KubeClient
 from starter import offer
 from starter.commands import command
 from tests.conformance import workload
+from tests.conformance.recorded.essence import Object
 from tests.conformance.recorded.recording import DELETE, DOCUMENTS, RESUME, STUB, SUSPEND, Action, Recording
-from tests.conformance.recorded.story import Object, Status, Story
+from tests.conformance.recorded.story import Status, Story
 from tests.conformance.recorded.stub import Stub
 from tests.conformance.recorded.witness import Witness, collection
 from tests.conformance.world import World, until
 from workflows.contract import DELETE as DELETE_UPDATE
-from workflows.contract import Answer, ApplyCanary, DeleteCommand, canary_id, rollout_id
+from workflows.contract import STATUS, Answer, ApplyCanary, CanaryView, DeleteCommand, canary_id, rollout_id
 
 CLUSTER = "kurator-member1"
 INTERVAL, RECORDED_INTERVAL = 2.0, 10.0
@@ -62,13 +63,17 @@ class _Player:
         """How many statuses there were when the last action was done."""
         self._spec: CanarySpec
 
+    @property
+    def _canary(self) -> WorkflowHandle[Any, Any]:
+        return self._client.get_workflow_handle(canary_id(self._spec.tail))
+
     async def begin(self, witness: Witness) -> None:
         """Create what was given and hand the documents over."""
         for obj in self._recording.given:
             path = collection(obj["kind"], self._recording.namespace, obj["apiVersion"])
             await self._api.create(path, obj)
         await self._apply()
-        witness.follow(self._client.get_workflow_handle(canary_id(self._spec.tail)))
+        witness.follow(self._canary)
 
     async def act(self, action: Action) -> None:
         """Do one action in the status it was done in."""
@@ -94,6 +99,9 @@ class _Player:
                 with suppress(WorkflowFailureError):  # of a rollback the story tells
                     await rollout.result()
         await until(self._is_quiet, WITHIN, f"nothing new happens in {self._recording.name}")
+        view: CanaryView = await self._canary.query(STATUS, result_type=CanaryView)
+        assert view.status.condition is not None, view.status
+        self._story.saw_condition(view.status.condition.model_dump())
 
     async def _is_quiet(self) -> bool:
         before = self._story.copy()
@@ -114,9 +122,8 @@ class _Player:
         assert result.accepted, result
 
     async def _delete(self) -> None:
-        canary = self._client.get_workflow_handle(canary_id(self._spec.tail))
         wish = DeleteCommand(command=command("test", "recorded"))
-        answer: Answer = await canary.execute_update(DELETE_UPDATE, wish, result_type=Answer)
+        answer: Answer = await self._canary.execute_update(DELETE_UPDATE, wish, result_type=Answer)
         assert "as it was" in answer.message, answer
 
     async def _reaches(self, action: Action) -> None:

@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from tests.conformance.recorded.story import Object, Status, Story, is_announcement
+from tests.conformance.recorded.essence import Object
+from tests.conformance.recorded.story import Status, Story, is_announcement
 
 FOLDER = Path(__file__).parents[2] / "recorded" / "flagger"
 STUB = "http://127.0.0.1:29191"
@@ -167,6 +168,7 @@ class _Teller:
             case "status":
                 counters = line.get("iterations", 0), line.get("failedChecks", 0)
                 story.saw_status(Status(line["phase"], line.get("canaryWeight", 0), *counters))
+                story.saw_condition(line["conditions"][0])
             case "event":
                 story.saw_event(line["type"], line["message"])
             case "query":

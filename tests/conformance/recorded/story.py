@@ -7,12 +7,13 @@ import copy
 import json
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import groupby
-from typing import Any, NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar
 
-Object = dict[str, Any]
+from tests.conformance.recorded.essence import Object, essence, unsigned, weights
+
 Item = TypeVar("Item")
 
 QUERY, ROUTES = "query ", "routes "
@@ -21,25 +22,6 @@ _WAITS = " not ready: waiting for rollout to finish: "
 """What is seen of workloads on their way to readiness depends on when one looks."""
 _COMBINED = "(combined from similar events): "
 """Kubernetes' own aggregation of Events; it says nothing of what happened."""
-_ASSIGNED = {
-    "Service": (
-        "clusterIP",
-        "clusterIPs",
-        "ipFamilies",
-        "ipFamilyPolicy",
-        "internalTrafficPolicy",
-        "sessionAffinity",
-    ),
-}
-"""What an API server fills in by itself, as the recordings leave it out."""
-_BOOKKEEPING = (
-    "kubectl.kubernetes.io/last-applied-configuration",
-    "deployment.kubernetes.io/revision",
-    "deprecated.daemonset.template.generation",
-)
-"""What kubectl and the controllers note down, as the recordings leave it out."""
-_RESTART_MARKS = ("flagger-id", "durable-canary.dev/revision")
-"""What makes the primary's pods new at a promotion: there a random id, here a hash of the revision."""
 
 
 class Status(NamedTuple):
@@ -63,6 +45,8 @@ class Story:
     events: list[str] = field(default_factory=list)
     event_hooks: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
+    condition: str = ""
+    """The last condition `Promoted`."""
 
     def leave_to_autoscalers(self) -> None:
         """Leave out how many pods a primary has whose autoscaler decides that: none ran at the recorder's."""
@@ -86,12 +70,16 @@ class Story:
 
     def saw_object(self, kind: str, name: str, found: Object | None) -> None:
         """An object appeared, changed, or went away."""
-        said = None if found is None else each_text(essence(kind, found), unnamed)
+        said = None if found is None else essence(kind, found)
         _add(self.objects[f"{kind}/{name}"], said)
         if kind == "VirtualService" and said is not None:
             told = f"{ROUTES}{weights(said)}"
             if told != self.routes:
                 self.calls.append(told)
+
+    def saw_condition(self, condition: Object) -> None:
+        """The condition changed."""
+        self.condition = " ".join(condition[key] for key in ("type", "status", "reason", "message"))
 
     def saw_status(self, status: Status) -> None:
         """The status changed."""
@@ -119,84 +107,9 @@ class Story:
         _add(self.alerts, f"{name} {json.dumps(unsigned(payload), sort_keys=True)}")
 
 
-_COOKIE = re.compile(r"([a-z]+-cookie)(=|\.\*)[A-Za-z]{10}\b")
-"""A session cookie, whose value is drawn."""
-_AGE = re.compile(r"(primary-cookie=<cookie>; Max-Age=)\d+")
-"""The primary's cookie lives for one interval, and intervals differ."""
-
-
-def unnamed(text: str) -> str:
-    """The same text with cookies' values left out."""
-    return _AGE.sub(r"\1<interval>", _COOKIE.sub(r"\1\2<cookie>", text))
-
-
-def each_text(found: Any, change: Callable[[str], str]) -> Any:
-    """The same with every text in it changed."""
-    match found:
-        case dict():
-            return {key: each_text(value, change) for key, value in found.items()}
-        case list():
-            return [each_text(value, change) for value in found]
-        case str():
-            return change(found)
-        case _:
-            return found
-
-
-def unsigned(alert: Object) -> Object:
-    """An alert without who sent it, and without the cluster, whose name the recorder did not give."""
-    return {key: _unsigned(value) for key, value in alert.items()}
-
-
-def _unsigned(found: Any) -> Any:
-    if isinstance(found, list):
-        return [_unsigned(item) for item in found if not _names_the_cluster(item)]
-    if not isinstance(found, dict):
-        return found
-    if found.get("title") in ("Flagger", "Durable Canary"):
-        return {key: value for key, value in found.items() if key not in ("title", "imageUrl")}
-    return {key: _unsigned(value) for key, value in found.items()}
-
-
-def _names_the_cluster(item: Any) -> bool:
-    match item:
-        case {"title": "Cluster"} | {"name": "Cluster"}:
-            return True
-        case {"widgets": [{"textParagraph": {"text": str(text)}}]}:
-            return text.startswith("Cluster<br>")
-        case _:
-            return False
-
-
 def is_announcement(payload: Object) -> bool:
     """Whether a webhook was called to tell it of an Event."""
     return "eventMessage" in payload.get("metadata", {})
-
-
-def essence(kind: str, found: Object) -> Object:
-    """What an object says, without what the API server, controllers and chance put into it."""
-    said = {key: value for key, value in found.items() if key not in ("apiVersion", "kind", "status")}
-    said["metadata"] = _metadata(found["metadata"])
-    if "spec" in said:
-        said["spec"] = {
-            key: value for key, value in said["spec"].items() if key not in _ASSIGNED.get(kind, ())
-        }
-        if kind == "Service" and "ports" in said["spec"]:
-            said["spec"]["ports"] = _sorted(said["spec"]["ports"])
-        if "template" in said["spec"]:
-            template = said["spec"]["template"]
-            said["spec"]["template"] = {**template, "metadata": _metadata(template["metadata"])}
-    return said
-
-
-def weights(virtual_service: Object) -> str:
-    """The weights of every rule of a VirtualService, and whether it mirrors: `90/10`, `0/100 | 0`."""
-    rules = virtual_service["spec"].get("http") or virtual_service["spec"].get("tcp") or []
-    return " | ".join(
-        "/".join(str(part.get("weight", "-")) for part in rule["route"])
-        + (" mirrored" if "mirror" in rule else "")
-        for rule in rules
-    )
 
 
 def settled(calls: Iterable[str]) -> list[str]:
@@ -220,24 +133,6 @@ def _add(items: list[Item], item: Item) -> None:
     """Append what differs from the last one: a repetition merely waits."""
     if items[-1:] != [item]:
         items.append(item)
-
-
-def _sorted(ports: list[Object]) -> list[Object]:
-    """The ports, those after the first by their names: Flagger finds them in no order."""
-    return [*ports[:1], *sorted(ports[1:], key=lambda port: str(port["name"]))]
-
-
-def _metadata(found: Object) -> Object:
-    said: Object = {}
-    for key in ("labels", "annotations"):
-        kept = {
-            "restart-mark" if name in _RESTART_MARKS else name: "<id>" if name in _RESTART_MARKS else value
-            for name, value in (found.get(key) or {}).items()
-            if name not in _BOOKKEEPING
-        }
-        if kept:
-            said[key] = kept
-    return said
 
 
 def _line(payload: Object) -> str:

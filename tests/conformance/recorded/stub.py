@@ -10,6 +10,8 @@ from aiohttp import web
 from tests.conformance.recorded.recording import Recording, which_query
 from tests.conformance.recorded.story import Story
 
+ONLINE = "vector(1)"
+"""Asks whether a Prometheus is there; the recordings leave it out."""
 _COUNTED = re.compile(r"\bincrease\(")
 
 
@@ -53,12 +55,13 @@ class Stub:
 
     async def _query(self, request: web.Request) -> web.Response:
         query = request.query["query"]
+        if query == ONLINE:
+            return _vector(1.0)
         is_count = bool(_COUNTED.search(query))
         key = which_query(query)
         answer = 1000.0 if is_count else self._next(key, None)
         self._story.saw_query(query, answer)
-        result = [] if answer is None else [{"metric": {}, "value": [0, str(answer)]}]
-        return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})
+        return _vector(answer)
 
     async def _hook(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -81,3 +84,8 @@ class Stub:
         before = [answer for stage in answers[: self._stage] for answer in stage.get(key, [])]
         after = [answer for stage in answers[self._stage + 1 :] for answer in stage.get(key, [])]
         return [*before[-1:], *after[:1], otherwise][0]
+
+
+def _vector(value: float | None) -> web.Response:
+    result = [] if value is None else [{"metric": {}, "value": [0, str(value)]}]
+    return web.json_response({"status": "success", "data": {"resultType": "vector", "result": result}})

@@ -16,6 +16,7 @@ from tests.conformance.recorded.excuses import (
     DRIFT_PUT_RIGHT,
     EVERYWHERE,
     GATE_TOLD_ONCE,
+    LEAVING_TOLD,
     ORIGINAL_KEPT,
     PAUSED,
     ROLLED_BACK,
@@ -83,5 +84,7 @@ test_delegation = told("delegation", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
 test_template_metric = told("template-metric", PAUSED, WINDOWS, *ROLLED_BACK)
 test_alerts = told("alerts", PAUSED, *WITH_METRICS, ALL_MEASURED, *ROLLED_BACK)
 
-test_adopt = told("adopt", ORIGINAL_KEPT)
-test_revert_on_deletion = told("revert-on-deletion", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, APEX_GOES_ON)
+test_adopt = told("adopt", ORIGINAL_KEPT, LEAVING_TOLD)
+test_revert_on_deletion = told(
+    "revert-on-deletion", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, APEX_GOES_ON, LEAVING_TOLD
+)

@@ -8,7 +8,8 @@ from temporalio.client import Client, WorkflowHandle
 
 from canary.status import ListRow
 from sandbox.client import KubeClient, Reflector
-from tests.conformance.recorded.story import Object, Status, Story
+from tests.conformance.recorded.essence import Object
+from tests.conformance.recorded.story import Status, Story
 from workflows.contract import ROW
 
 ENGINE = "durable-canary"
