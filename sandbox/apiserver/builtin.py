@@ -29,7 +29,6 @@ _ITEM_KEYS = {
     "ReplicaSetCondition": ("type",),
     "ResourceClaim": ("name",),
     "ServicePort": ("port", "protocol"),
-    "StatefulSetCondition": ("type",),
     "TopologySpreadConstraint": ("topologyKey", "whenUnsatisfiable"),
     "V2HorizontalPodAutoscalerCondition": ("type",),
     "Volume": ("name",),
@@ -41,7 +40,7 @@ _FIELD_KEYS = {
     "ServiceAccount.secrets": ("name",),
 }
 # Lists that a strategic merge patch merges although server-side apply replaces them.
-_PATCH_ONLY = {"JobStatus.conditions": "type", "ServiceAccount.imagePullSecrets": "name"}
+_PATCH_ONLY = {"ServiceAccount.imagePullSecrets": "name"}
 _SETS = {"ObjectMeta.finalizers", "NodeSpec.podCIDRs", "EndpointSlice.addresses"}
 _ATOMIC_FIELDS = {"ServiceSpec.selector", "PodSpec.nodeSelector"}
 _ATOMIC_TYPES = {
@@ -74,7 +73,6 @@ _BY_VALUE = {
         "spec",
         "status",
         "template",
-        "jobTemplate",
         "scaleTargetRef",
         "roleRef",
         "loadBalancer",
@@ -93,8 +91,6 @@ _BY_VALUE = {
     "NetworkPolicySpec": {"podSelector"},
     "NodeDaemonEndpoints": {"kubeletEndpoint"},
     "NodeStatus": {"daemonEndpoints", "nodeInfo"},
-    "PersistentVolumeClaimSpec": {"resources"},
-    "StatefulSetSpec": {"updateStrategy"},
     "V2ObjectMetricSource": {"describedObject", "metric", "target"},
     "V2PodsMetricSource": {"metric", "target"},
     "V2ExternalMetricSource": {"metric", "target"},
@@ -110,7 +106,6 @@ _ALWAYS = {
     "Event": ("firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent", "reportingInstance"),
     "EventsV1Event": ("eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"),
     "Role": ("rules",),
-    "StatefulSetStatus": ("availableReplicas",),
     "V2HorizontalPodAutoscalerStatus": ("currentMetrics", "desiredReplicas"),
 }
 # Numbers, booleans and strings behind pointers: their zero is a value like any other and is kept.
@@ -132,9 +127,7 @@ _POINTERS = {
     "DeploymentSpec": frozenset({"replicas"}),
     "DiscoveryV1EndpointPort": frozenset({"name", "port", "protocol"}),
     "EndpointConditions": frozenset({"ready", "serving", "terminating"}),
-    "HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
     "ReplicaSetSpec": frozenset({"replicas"}),
-    "StatefulSetSpec": frozenset({"replicas"}),
     "V2HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
 }
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "hard", "used", "min", "max", "overhead"}

@@ -292,6 +292,5 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         Column("Selector", _service_selector, "ServiceSpec.selector", priority=1),
     ),
-    "StatefulSet": (NAME, Column("Ready", _ready_of, _READY_TEXT), AGE, _CONTAINERS, _IMAGES),
 }
 DEFAULT = (NAME, AGE)

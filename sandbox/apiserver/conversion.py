@@ -40,36 +40,7 @@ def _to_core_event(obj: Object) -> Object:
     return {"reportingComponent": "", "reportingInstance": "", **found}
 
 
-def _to_old_autoscaler(obj: Object) -> Object:
-    spec, status = dict(obj["spec"]), dict(obj["status"])
-    for metric in spec.pop("metrics", None) or []:
-        if metric.get("type") == "Resource" and metric["resource"].get("name") == "cpu":
-            target = metric["resource"].get("target") or {}
-            if "averageUtilization" in target:
-                spec["targetCPUUtilizationPercentage"] = target["averageUtilization"]
-    for name in ("behavior",):
-        spec.pop(name, None)
-    for name in ("currentMetrics", "conditions"):
-        status.pop(name, None)
-    status.setdefault("currentReplicas", 0)
-    return {**obj, "spec": spec, "status": status}
-
-
-def _to_new_autoscaler(obj: Object) -> Object:
-    spec, status = dict(obj["spec"]), dict(obj["status"])
-    percentage = spec.pop("targetCPUUtilizationPercentage", None)
-    if percentage is not None:
-        target = {"type": "Utilization", "averageUtilization": percentage}
-        spec["metrics"] = [{"type": "Resource", "resource": {"name": "cpu", "target": target}}]
-    status.pop("currentCPUUtilizationPercentage", None)
-    status.setdefault("currentMetrics", None)
-    return {**obj, "spec": spec, "status": status}
-
-
-_AUTOSCALER = "HorizontalPodAutoscaler"
 _CONVERSIONS: dict[tuple[str, str, str], Callable[[Object], Object]] = {
     ("v1", "events.k8s.io/v1", "Event"): _to_new_event,
     ("events.k8s.io/v1", "v1", "Event"): _to_core_event,
-    ("autoscaling/v2", "autoscaling/v1", _AUTOSCALER): _to_old_autoscaler,
-    ("autoscaling/v1", "autoscaling/v2", _AUTOSCALER): _to_new_autoscaler,
 }

@@ -131,36 +131,6 @@ def _daemon_set(obj: Object) -> None:
     _template(obj)
 
 
-def _stateful_set(obj: Object) -> None:
-    spec = obj["spec"]
-    _set(spec, replicas=1, revisionHistoryLimit=10, podManagementPolicy="OrderedReady")
-    _set(spec, persistentVolumeClaimRetentionPolicy={})
-    _set(spec["persistentVolumeClaimRetentionPolicy"], whenDeleted="Retain", whenScaled="Retain")
-    _set(spec["updateStrategy"], type="RollingUpdate")
-    if spec["updateStrategy"]["type"] == "RollingUpdate":
-        _set(spec["updateStrategy"], rollingUpdate={})
-        _set(spec["updateStrategy"]["rollingUpdate"], partition=0)
-    for claim in spec.get("volumeClaimTemplates") or []:
-        _set(claim, apiVersion="v1", kind="PersistentVolumeClaim")
-        _set(claim["spec"], volumeMode="Filesystem")
-        _set(claim["status"], phase="Pending")
-    _template(obj)
-
-
-def _job_spec(spec: Object) -> None:
-    if "completions" not in spec and "parallelism" not in spec:
-        _set(spec, completions=1)
-    _set(
-        spec,
-        parallelism=1,
-        backoffLimit=6,
-        completionMode="NonIndexed",
-        suspend=False,
-        podReplacementPolicy="TerminatingOrFailed",
-    )
-    _pod_spec(spec["template"]["spec"])
-
-
 def _service(obj: Object) -> None:
     spec = obj["spec"]
     _set(spec, type="ClusterIP", sessionAffinity="None")
@@ -203,10 +173,6 @@ def _hpa(obj: Object) -> None:
         _set(spec["behavior"], scaleUp={}, scaleDown={})
         _set(spec["behavior"]["scaleUp"], **up)
         _set(spec["behavior"]["scaleDown"], **down)
-
-
-def _hpa_v1(obj: Object) -> None:
-    _set(obj["spec"], minReplicas=1)
 
 
 def _network_policy(obj: Object) -> None:
@@ -256,8 +222,6 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "Deployment": _deployment,
     "EndpointSlice": _endpoint_slice,
     "Endpoints": _endpoints,
-    "HorizontalPodAutoscaler": _hpa_v1,
-    "Job": lambda obj: _job_spec(obj["spec"]),
     "Namespace": _namespace,
     "NetworkPolicy": _network_policy,
     "Node": _node,
@@ -266,6 +230,5 @@ _DEFAULTS: dict[str, Callable[[Object], None]] = {
     "RoleBinding": _binding,
     "Secret": _secret,
     "Service": _service,
-    "StatefulSet": _stateful_set,
     "V2HorizontalPodAutoscaler": _hpa,
 }

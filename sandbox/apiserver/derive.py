@@ -14,7 +14,7 @@ from sandbox.apiserver.columns import COLUMNS
 TYPES_FILE = Path(__file__).with_name("builtin_types.txt")
 TEXTS_FILE = Path(__file__).with_name("builtin_texts.txt")
 ROOTS = (
-    *("CoreV1Event", "EventsV1Event", "V2HorizontalPodAutoscaler", "V1HorizontalPodAutoscaler", "V1Scale"),
+    *("CoreV1Event", "EventsV1Event", "V2HorizontalPodAutoscaler", "V1Scale"),
     *(
         "V1ConfigMap",
         "V1Endpoints",
@@ -30,8 +30,6 @@ ROOTS = (
         "V1DaemonSet",
         "V1Deployment",
         "V1ReplicaSet",
-        "V1StatefulSet",
-        "V1Job",
         "V1Lease",
     ),
     *(

@@ -10,13 +10,11 @@ Object = dict[str, Any]
 # The verbs of sub-resources, and the kind they speak where it is not the kind itself.
 _SUB_VERBS = {
     "binding": ("create",),
-    "eviction": ("create",),
     "finalize": ("update",),
     "proxy": ("create", "delete", "get", "patch", "update"),
 }
 _SUB_KINDS = {
     "binding": ("", "v1", "Binding"),
-    "eviction": ("policy", "v1", "Eviction"),
     "scale": ("autoscaling", "v1", "Scale"),
     "proxy": ("", "v1", ""),
 }

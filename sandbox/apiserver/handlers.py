@@ -49,8 +49,8 @@ class Handlers:
             ("POST", False): self._post,
             ("DELETE", False): self._delete_collection,
         }
-        if method == "POST" and target.subresource in _POSTED:
-            return self._post_part(target, query, body)
+        if (method, target.subresource) == ("POST", "binding"):
+            return self._bind(target, query, body)
         verb = verbs.get((method, bool(target.name)))
         if target.resource.answered:
             verb = self._review if (method, target.name) == ("POST", "") else None
@@ -142,35 +142,22 @@ class Handlers:
             deletion.delete(self.objects, place, wanted)
         return Reply(found)
 
-    def _post_part(self, target: Target, query: dict[str, str], body: Body) -> Reply:
-        """Evict a pod or bind it to a node."""
-        sent = _read_body(body, None)
-        if target.subresource == "eviction":
-            wanted = options.of_delete(query, sent.get("deleteOptions") or {})
-            deletion.delete(self.objects, _place(target), wanted)
-        else:
-            node = (sent.get("target") or {}).get("name", "")
-            place = _place(target)
+    def _bind(self, target: Target, query: dict[str, str], body: Body) -> Reply:
+        """Bind a pod to a node."""
+        sent, place = _read_body(body, None), _place(target)
+        node = (sent.get("target") or {}).get("name", "")
 
-            def bind(pod: Object) -> Object:
-                if pod["spec"].get("nodeName"):
-                    raise errors.modified(place.resource, place.name)
-                scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
-                status = {**pod["status"], "conditions": [scheduled]}
-                given = (sent.get("metadata") or {}).get("annotations") or {}
-                annotations = {**(pod["metadata"].get("annotations") or {}), **given}
-                metadata = {**pod["metadata"], "annotations": annotations} if given else pod["metadata"]
-                bound = {**pod["spec"], "nodeName": node}
-                return {**pod, "metadata": metadata, "spec": bound, "status": status}
+        def bind(pod: Object) -> Object:
+            if pod["spec"].get("nodeName"):
+                raise errors.modified(place.resource, place.name)
+            scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
+            status = {**pod["status"], "conditions": [scheduled]}
+            return {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status}
 
-            self.objects.patch(
-                place, bind, options.of_write("POST", query, body[2], subresource=target.subresource)
-            )
+        wanted = options.of_write("POST", query, body[2], subresource="binding")
+        self.objects.patch(place, bind, wanted)
         done = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201}
         return Reply(done, 201, is_object=False)
-
-
-_POSTED = ("eviction", "binding")
 
 
 def _place(target: Target) -> Place:

@@ -21,7 +21,7 @@ _PROTOCOLS = ("SCTP", "TCP", "UDP")
 
 
 def workload(obj: Object) -> Iterator[Cause]:
-    """Check what Deployments, ReplicaSets, DaemonSets and StatefulSets have in common."""
+    """Check what Deployments, ReplicaSets and DaemonSets have in common."""
     spec = obj["spec"]
     for name in ("replicas", "minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds"):
         yield from negative(spec, name, "spec")
@@ -57,16 +57,6 @@ def daemon_set(obj: Object) -> Iterator[Cause]:
 def pod(obj: Object) -> Iterator[Cause]:
     """Check a Pod."""
     yield from _pod_spec(obj["spec"], "spec")
-
-
-def job(obj: Object) -> Iterator[Cause]:
-    """Check a Job."""
-    spec = obj["spec"]
-    for name in ("parallelism", "completions", "backoffLimit", "activeDeadlineSeconds"):
-        yield from negative(spec, name, "spec")
-    yield from _pod_spec(spec["template"]["spec"], "spec.template.spec")
-    if (policy := spec["template"]["spec"].get("restartPolicy")) not in ("OnFailure", "Never"):
-        yield not_supported("spec.template.spec.restartPolicy", policy, ("OnFailure", "Never"))
 
 
 def _strategy(strategy: Object, choices: tuple[str, ...], path: str) -> Iterator[Cause]:

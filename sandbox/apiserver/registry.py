@@ -58,7 +58,7 @@ v1 endpoints Endpoints short=ep upserts
 v1 events Event short=ev upserts select=@event
 v1 namespaces Namespace short=ns cluster sub=status,finalize select=status.phase returns
 v1 nodes Node short=no cluster sub=status select=spec.unschedulable
-v1 pods Pod short=po all grows sub=status,eviction,binding,proxy select=@pod returns
+v1 pods Pod short=po all grows sub=status,binding,proxy select=@pod returns
 v1 secrets Secret select=type
 v1 serviceaccounts ServiceAccount short=sa returns locked
 v1 services Service short=svc all sub=status,proxy select=spec.clusterIP,spec.type returns upserts
@@ -66,11 +66,8 @@ apps/v1 controllerrevisions ControllerRevision
 apps/v1 daemonsets DaemonSet short=ds all grows sub=status
 apps/v1 deployments Deployment short=deploy all grows sub=status,scale
 apps/v1 replicasets ReplicaSet short=rs all grows sub=status,scale select=status.replicas
-apps/v1 statefulsets StatefulSet short=sts all grows sub=status,scale
 autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler type=V2HorizontalPodAutoscaler short=hpa all sub=status
-autoscaling/v1 horizontalpodautoscalers HorizontalPodAutoscaler short=hpa all sub=status other
 authorization.k8s.io/v1 selfsubjectaccessreviews SelfSubjectAccessReview cluster answered
-batch/v1 jobs Job all grows sub=status select=status.successful
 coordination.k8s.io/v1 leases Lease upserts locked
 discovery.k8s.io/v1 endpointslices EndpointSlice grows
 events.k8s.io/v1 events Event type=EventsV1Event short=ev upserts select=@regarding as=/events other

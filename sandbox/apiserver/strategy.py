@@ -175,17 +175,6 @@ def _count_template(obj: Object, old: Object) -> None:
     obj["metadata"].setdefault("annotations", {})[_TEMPLATE_GENERATION] = str(count)
 
 
-def _job(obj: Object) -> None:
-    if obj["spec"].get("manualSelector"):
-        return
-    uid, name = obj["metadata"]["uid"], obj["metadata"].get("name", "")
-    labels = obj["spec"]["template"]["metadata"].setdefault("labels", {})
-    for prefix in ("batch.kubernetes.io/", ""):
-        labels[f"{prefix}controller-uid"] = uid
-        labels[f"{prefix}job-name"] = name
-    obj["spec"]["selector"] = {"matchLabels": {"batch.kubernetes.io/controller-uid": uid}}
-
-
 def _definition(obj: Object) -> None:
     stored = [version["name"] for version in obj["spec"]["versions"] or [] if version.get("storage")]
     obj["status"]["storedVersions"] = stored
@@ -194,7 +183,6 @@ def _definition(obj: Object) -> None:
 _CREATE: dict[str, Callable[[Object], None]] = {
     "CustomResourceDefinition": _definition,
     "DaemonSet": _daemon_set,
-    "Job": _job,
     "Namespace": _namespace,
     "Pod": _pod,
     "Service": _service,

@@ -16,14 +16,12 @@ _KINDS: dict[str, Callable[[Object], Iterator[Cause]]] = {
     "Deployment": podrules.deployment,
     "Event": rules.event,
     "HorizontalPodAutoscaler": rules.autoscaler,
-    "Job": podrules.job,
     "Lease": rules.lease,
     "Pod": podrules.pod,
     "PodDisruptionBudget": rules.disruption_budget,
     "ReplicaSet": podrules.workload,
     "Secret": rules.secret,
     "Service": rules.service,
-    "StatefulSet": podrules.workload,
 }
 _CHANGES: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "ClusterRoleBinding": rules.keeps_role,
@@ -31,13 +29,11 @@ _CHANGES: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "ControllerRevision": rules.keeps_revision,
     "DaemonSet": rules.keeps_selector,
     "Deployment": rules.keeps_selector,
-    "Job": rules.keeps_selector,
     "Pod": podrules.keeps_spec,
     "ReplicaSet": rules.keeps_selector,
     "RoleBinding": rules.keeps_role,
     "Secret": rules.keeps_data,
     "Service": rules.keeps_address,
-    "StatefulSet": rules.keeps_selector,
 }
 
 

@@ -87,15 +87,6 @@ async def test_a_bound_pod_is_not_bound_again(client: KubeClient) -> None:
     assert error.status == 409
 
 
-async def test_an_evicted_pod_is_deleted(client: KubeClient) -> None:
-    await client.create(f"{CORE}/pods", pod("p"))
-    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": {"name": "p"}}
-    answer = await client.create(f"{CORE}/pods/p/eviction", eviction)
-
-    assert answer["status"] == "Success"
-    assert (await client.list(f"{CORE}/pods"))["items"] == []
-
-
 async def test_a_namespace_goes_when_it_is_finalized(client: KubeClient) -> None:
     await client.create("/api/v1/namespaces", {"metadata": {"name": "n"}})
     marked = await client.delete("/api/v1/namespaces/n")
@@ -115,21 +106,6 @@ async def test_the_same_event_in_both_apis(client: KubeClient) -> None:
     found = await client.get("/apis/events.k8s.io/v1/namespaces/default/events/e")
 
     assert (found["apiVersion"], found["note"], found["regarding"]["name"]) == ("events.k8s.io/v1", "m", "x")
-
-
-async def test_an_autoscaler_in_both_versions(client: KubeClient) -> None:
-    path = "/apis/autoscaling/{}/namespaces/default/horizontalpodautoscalers"
-    spec = {"scaleTargetRef": {"kind": "Deployment", "name": "web"}, "maxReplicas": 3}
-    body = {"metadata": {"name": "h"}, "spec": {**spec, "targetCPUUtilizationPercentage": 50}}
-    await client.create(path.format("v1"), body)
-    found = await client.get(f"{path.format('v2')}/h")
-    old = await client.get(f"{path.format('v1')}/h")
-
-    assert found["spec"]["metrics"][0]["resource"]["target"] == {
-        "type": "Utilization",
-        "averageUtilization": 50,
-    }
-    assert old["spec"]["targetCPUUtilizationPercentage"] == 50
 
 
 async def test_annotations_are_a_new_generation_of_a_deployment_only(client: KubeClient) -> None:

@@ -53,17 +53,6 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/namespaces/default/events": {"involvedObject": {"namespace": "default"}, "source": {}},
     "/apis/apps/v1/namespaces/default/deployments": {"spec": {**WORKLOAD, "strategy": STRATEGY}},
     "/apis/apps/v1/namespaces/default/daemonsets": {"spec": {**WORKLOAD, "updateStrategy": STRATEGY}},
-    "/apis/apps/v1/namespaces/default/statefulsets": {
-        "spec": {**WORKLOAD, "volumeClaimTemplates": [{"spec": {}}]}
-    },
-    "/apis/batch/v1/namespaces/default/jobs": {"spec": {"template": TEMPLATE}},
-    "/apis/autoscaling/v1/namespaces/default/horizontalpodautoscalers": {
-        "spec": {
-            "scaleTargetRef": {"kind": "D", "name": "d"},
-            "maxReplicas": 2,
-            "targetCPUUtilizationPercentage": 1,
-        }
-    },
     "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers": {
         "spec": {
             "scaleTargetRef": {"kind": "D", "name": "d"},
