@@ -10,7 +10,6 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from types import TracebackType
 from typing import Protocol, Self
 
 from canary.analysis import HookAnswer
@@ -78,9 +77,7 @@ class Herald(logging.Handler):
         self._loop = asyncio.get_running_loop()
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         await asyncio.sleep(0)  # what was handed over is taken first
         self._loop = None
         if self._tasks:
