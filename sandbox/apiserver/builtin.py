@@ -58,10 +58,7 @@ _ATOMIC_TYPES = {
     "OwnerReference",
     "ResourceFieldSelector",
     "RoleRef",
-    "ScopeSelector",
     "SecretKeySelector",
-    "SecretReference",
-    "TopologySelectorTerm",
     "TypedLocalObjectReference",
     "TypedObjectReference",
 }
@@ -111,16 +108,14 @@ _ALWAYS = {
 # Numbers, booleans and strings behind pointers: their zero is a value like any other and is kept.
 _POINTER_NAMES = """
 activeDeadlineSeconds allocateLoadBalancerNodePorts allowPrivilegeEscalation appProtocol
-automountServiceAccountToken averageUtilization backoffLimit blockOwnerDeletion collisionCount
-completionMode completions controller currentCPUUtilizationPercentage defaultMode
-deletionGracePeriodSeconds enableServiceLinks expirationSeconds fsGroup holderIdentity hostUsers
-immutable ingressClassName internalTrafficPolicy ipFamilyPolicy leaseDurationSeconds
-leaseTransitions loadBalancerClass localhostProfile manualSelector minReplicas mode optional
-parallelism partition preemptionPolicy priority privileged progressDeadlineSeconds
+automountServiceAccountToken averageUtilization blockOwnerDeletion collisionCount controller
+defaultMode deletionGracePeriodSeconds enableServiceLinks expirationSeconds fsGroup
+holderIdentity hostUsers immutable ingressClassName internalTrafficPolicy ipFamilyPolicy
+leaseDurationSeconds leaseTransitions loadBalancerClass localhostProfile minReplicas mode
+optional partition preemptionPolicy priority privileged progressDeadlineSeconds
 readOnlyRootFilesystem revisionHistoryLimit runAsGroup runAsNonRoot runAsUser runtimeClassName
 setHostnameAsFQDN shareProcessNamespace stabilizationWindowSeconds started storageClassName
-suspend targetCPUUtilizationPercentage terminatingReplicas terminationGracePeriodSeconds
-tolerationSeconds ttlSecondsAfterFinished volumeMode
+terminatingReplicas terminationGracePeriodSeconds tolerationSeconds volumeMode
 """
 _POINTERS = {
     "*": frozenset(_POINTER_NAMES.split()),
@@ -130,7 +125,7 @@ _POINTERS = {
     "ReplicaSetSpec": frozenset({"replicas"}),
     "V2HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
 }
-_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "hard", "used", "min", "max", "overhead"}
+_QUANTITIES = {"limits", "requests", "capacity", "allocatable", "overhead"}
 _MICRO_TIMES = {"acquireTime", "eventTime", "lastObservedTime", "renewTime"}
 _SCALARS = {"bytes", "string", "int", "bool", "float", "time", "intOrString", "quantity"}
 
