@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+from pydantic import Field
 from pydantic_core import to_json
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -44,6 +45,8 @@ class AlertRequest(Stored):
     revision: Revision
     phase: Phase
     notice: Notice
+    settled: dict[str, str] = Field(default_factory=dict)
+    """What another activity has settled already: the details of its `ApplicationError`."""
 
 
 class Proxy(Protocol):
@@ -110,12 +113,13 @@ class AlertActivities:
         """Send a notice to everybody it concerns, all at once; one that fails keeps no other from it.
 
         Raises:
-            ApplicationError: somebody was not told; not to be tried again where nothing would change.
+            ApplicationError: somebody was not told; not to be tried again where nothing would change. Its
+                details say what is settled, for a request that goes on with the rest.
         """
         severity = request.notice.severity
         if severity is None:
             return
-        settled = _settled_before()
+        settled = request.settled | _settled_before()
         alerts = enumerate(request.spec.analysis.alerts)
         wanted = [(at, one) for at, one in alerts if one.severity.takes(severity) and str(at) not in settled]
         async with heartbeating(lambda: [settled]):
@@ -127,7 +131,7 @@ class AlertActivities:
             for (_, one), result in zip(wanted, results, strict=True)
             if isinstance(result, BaseException)
         ]
-        _conclude(failures, [why for why in settled.values() if why])
+        _conclude(failures, settled)
 
     async def _attempt(
         self, request: AlertRequest, position: str, alert: AlertSpec, settled: dict[str, str]
@@ -201,11 +205,12 @@ def _settled_before() -> dict[str, str]:
     return dict(details[0]) if details else {}
 
 
-def _conclude(failures: list[str], refusals: list[str]) -> None:
+def _conclude(failures: list[str], settled: dict[str, str]) -> None:
+    refusals = [why for why in settled.values() if why]
     if failures:
-        raise ApplicationError(" ".join([*failures, *refusals]), type="AlertNotSent")
+        raise ApplicationError(" ".join([*failures, *refusals]), settled, type="AlertNotSent")
     if refusals:
-        raise ApplicationError(" ".join(refusals), type="AlertRefused", non_retryable=True)
+        raise ApplicationError(" ".join(refusals), settled, type="AlertRefused", non_retryable=True)
 
 
 def _worded(alert: AlertSpec, error: BaseException) -> str:

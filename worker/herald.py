@@ -81,7 +81,7 @@ class Herald(logging.Handler):
         await asyncio.sleep(0)  # what was handed over is taken first
         self._loop = None
         if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._grace)
+            late = (await asyncio.wait(self._tasks, timeout=self._grace))[1]
             for task in late:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
 from temporalio import workflow
-from temporalio.client import WorkflowFailureError
+from temporalio.client import Client, WorkflowFailureError
 from temporalio.common import RetryPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
@@ -222,6 +222,17 @@ async def test_another_attempt_tells_only_who_was_not_told(
     assert heartbeats == [[{"0": "", "1": ""}]]
 
 
+async def test_another_activity_goes_on_with_the_rest(
+    services: Services, activities: AlertActivities
+) -> None:
+    services.answers["away"] = [(503, ""), (200, "")]
+    request = request_of(alert_to(services.url("away")), alert_to(services.url("there")))
+    error = await failure(activities, request)
+    await attempt(activities, request.model_copy(update={"settled": error.details[0]}))
+
+    assert services.paths == ["away", "away", "there"]
+
+
 @pytest.mark.parametrize("status", [302, 400, 403, 404])
 async def test_a_plain_no_is_not_asked_again(
     services: Services, activities: AlertActivities, status: int
@@ -372,40 +383,73 @@ async def test_an_address_in_the_cluster_is_reached_through_it(client: httpx.Asy
     assert relay.sent == ["http://receiver.ops/"]
 
 
+PATIENT = RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3)
+"""The third attempt is the last."""
+HURRIED = RetryPolicy(initial_interval=timedelta(seconds=2))
+"""There is no time for a second attempt."""
+
+
 @workflow.defn(name="Alerting")
 class Alerting:
     @workflow.run
-    async def run(self, request: AlertRequest) -> None:
+    async def run(self, request: AlertRequest, is_hurried: bool) -> None:  # noqa: FBT001 — a workflow's argument
         await workflow.execute_activity_method(
             AlertActivities.alert,
             request,
-            start_to_close_timeout=timedelta(seconds=10),
+            schedule_to_close_timeout=timedelta(seconds=1 if is_hurried else 30),
             heartbeat_timeout=timedelta(seconds=2),
-            retry_policy=RetryPolicy(initial_interval=timedelta(milliseconds=100), maximum_attempts=3),
+            retry_policy=HURRIED if is_hurried else PATIENT,
         )
 
 
-async def test_temporal_remembers_who_was_told(services: Services, activities: AlertActivities) -> None:
-    services.answers["late"] = [(503, ""), (503, ""), (200, "")]
-    services.answers["refuses"] = [(410, "")]
-    wanted = [alert_to(services.url(path), name=path) for path in ("early", "late", "refuses")]
+@pytest.fixture(scope="module")
+async def temporal() -> AsyncIterator[Client]:
     environment = await WorkflowEnvironment.start_local(
         dev_server_existing_path=str(Path(sys.executable).with_name("temporal")),
         data_converter=pydantic_data_converter,
     )
     async with environment:
-        worker = Worker(
-            environment.client,
-            task_queue="alerts",
-            workflows=[Alerting],
-            activities=[activities.alert],
-            workflow_runner=UnsandboxedWorkflowRunner(),
-        )
-        async with worker:
-            with pytest.raises(WorkflowFailureError) as caught:
-                await environment.client.execute_workflow(
-                    Alerting.run, request_of(*wanted), id=str(uuid4()), task_queue="alerts"
-                )
+        yield environment.client
+
+
+async def failed(
+    temporal: Client, activities: AlertActivities, request: AlertRequest, *, is_hurried: bool
+) -> ApplicationError:
+    worker = Worker(
+        temporal,
+        task_queue="alerts",
+        workflows=[Alerting],
+        activities=[activities.alert],
+        workflow_runner=UnsandboxedWorkflowRunner(),
+    )
+    async with worker:
+        with pytest.raises(WorkflowFailureError) as caught:
+            await temporal.execute_workflow(
+                Alerting.run, args=[request, is_hurried], id=str(uuid4()), task_queue="alerts"
+            )
+    cause = caught.value.cause.__cause__
+    assert isinstance(cause, ApplicationError)
+    return cause
+
+
+async def test_temporal_remembers_who_was_told(
+    services: Services, activities: AlertActivities, temporal: Client
+) -> None:
+    services.answers["late"] = [(503, ""), (503, ""), (200, "")]
+    services.answers["refuses"] = [(410, "")]
+    wanted = [alert_to(services.url(path), name=path) for path in ("early", "late", "refuses")]
+    error = await failed(temporal, activities, request_of(*wanted), is_hurried=False)
 
     assert services.paths == ["early", "late", "late", "late", "refuses"]
-    assert "Alert refuses cannot be sent by ops/on-call: it answers 410." in str(caught.value.cause.__cause__)
+    assert "Alert refuses cannot be sent by ops/on-call: it answers 410." in str(error)
+
+
+async def test_a_workflow_without_time_hears_who_was_told(
+    services: Services, activities: AlertActivities, temporal: Client
+) -> None:
+    services.answers["away"] = [(503, "")]
+    wanted = [alert_to(services.url(path), name=path) for path in ("early", "away")]
+    error = await failed(temporal, activities, request_of(*wanted), is_hurried=True)
+
+    assert error.type == "AlertNotSent"
+    assert error.details == ({"0": ""},)
