@@ -223,6 +223,23 @@ async def test_a_conclusion_that_was_cut_off_is_completed(story: Story, deaths: 
     assert "podinfo-env-primary-last" not in await story.member.names("ConfigMap")
 
 
+async def test_of_two_records_the_later_promotion_counts(story: Story) -> None:
+    """The worker died before it dropped the earlier one."""
+    await story.begin()
+    for image in ("podinfo:2", "podinfo:1"):  # whichever way the names sort
+        await story.release(image)
+        await story.promote()
+        story.member.api.writes_left = 1
+        with contextlib.suppress(ClusterUnreachableError):
+            await story.conclude()
+        story.member.api.writes_left = None
+        record = await records.last_promoted(story.member.api, story.spec)
+
+        assert len(await story.member.all(records.KIND)) == 2
+        assert record is not None
+        assert record.revision == await story.revision()
+
+
 async def test_a_promotion_is_recorded_though_the_target_has_changed_again(story: Story) -> None:
     await story.begin()
     await story.release("podinfo:2")

@@ -193,9 +193,9 @@ async def test_a_pause_awaits_the_set_of_a_template_that_was_just_written(deploy
     await deployed.change("Deployment", "podinfo", {"spec": {"replicas": 0}})
     pausing = asyncio.ensure_future(scale(deployed, 2, is_paused=True))
     await deployed.until(lambda: has_asked_for_sets(deployed))
-    controllers = asyncio.ensure_future(manager.run(deployed.kube))
+    uid = (await deployed.read("Deployment", "podinfo"))["metadata"]["uid"]
+    await deployed.add(replica_set("own", uid, "podinfo:1"))
     await pausing
-    controllers.cancel()
 
     assert (await target(deployed))["paused"] is True
 

@@ -27,7 +27,11 @@ def service(name: str = "podinfo", **selector: str) -> Object:
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": name, "labels": {"team": "a"}},
-        "spec": {"type": "NodePort", "selector": selector, "ports": [{"port": 80, "targetPort": 9898}]},
+        "spec": {
+            "type": "NodePort",
+            "selector": selector,
+            "ports": [{"port": 80, "targetPort": 9898, "nodePort": 30080}],
+        },
     }
 
 
@@ -49,7 +53,9 @@ async def test_the_primary_leads_where_the_target_does(forwarded: Story) -> None
 
     assert found["spec"]["selector"] == {"app": "blue"}
     assert found["spec"]["type"] == "ClusterIP"
-    assert [(port["port"], port["targetPort"]) for port in found["spec"]["ports"]] == [(80, 9898)]
+    assert [(port["port"], port["targetPort"], port.get("nodePort")) for port in found["spec"]["ports"]] == [
+        (80, 9898, None)
+    ]
     assert (
         found["spec"]["clusterIP"] != (await forwarded.member.read("Service", "podinfo"))["spec"]["clusterIP"]
     )
@@ -108,7 +114,10 @@ async def test_it_is_ready_by_its_endpoints(forwarded: Story, count: int) -> Non
 
 async def test_brought_up_the_canary_leads_where_the_target_does(forwarded: Story) -> None:
     member = forwarded.member
-    await member.add(service("podinfo-canary", app="blue"))
+    await member.add(
+        service("podinfo-canary", app="blue")
+        | {"spec": {"selector": {"app": "blue"}, "ports": [{"port": 80}]}}
+    )
     await lead(forwarded, version="green")
     await scale(member, 0)
     before = (await member.read("Service", "podinfo-canary"))["spec"]["selector"]
