@@ -482,7 +482,7 @@ async def test_a_target_with_a_name_longer_than_a_label_has_a_canary_too(member:
 @pytest.mark.parametrize(
     ("method", "path", "status", "text"),
     [
-        ("GET", "deployments/podinfo", 403, "deployments/podinfo: 403"),
+        ("GET", "deployments/podinfo$", 403, "deployments/podinfo: 403"),
         ("GET", "services/podinfo", 403, "services/podinfo"),
         ("PATCH", "services/podinfo-primary", 422, "services/podinfo-primary: 422"),
         ("PATCH", "destinationrules/podinfo-canary", 403, "destinationrules/podinfo-canary: 403"),
