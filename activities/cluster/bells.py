@@ -13,13 +13,17 @@ _RETRY = 0.5
 
 
 class Bells:
-    """Rings workflows by their ids; one that is not there is left alone, a server that is away is awaited."""
+    """Rings workflows by their ids; one that is not there is left alone, a server that is away is awaited.
 
-    def __init__(self, client: Client, signal: str) -> None:
+    Whoever is still to be rung when `run` is cancelled stays in *waiting*, for other bells to ring.
+    """
+
+    def __init__(self, client: Client, signal: str, waiting: set[str]) -> None:
         self._client = client
         self._signal = signal
-        self._waiting: set[str] = set()
+        self._waiting = waiting
         self._has_waiting = asyncio.Event()
+        self.ring(())
 
     def ring(self, workflows: Iterable[str]) -> None:
         """Have workflows rung soon, each once however often it is asked for until then."""
@@ -32,12 +36,21 @@ class Bells:
         while True:
             await self._has_waiting.wait()
             await asyncio.sleep(_GATHER)
-            waiting, self._waiting = sorted(self._waiting), set()
             self._has_waiting.clear()
-            missed = [one for one in await asyncio.gather(*map(self._ring, waiting)) if one]
-            if missed:
+            if await self._ring_all():
                 await asyncio.sleep(_RETRY)
-                self.ring(missed)
+                self._has_waiting.set()
+
+    async def _ring_all(self) -> set[str]:
+        """Ring whoever is waiting now; returns who could not be rung and goes on waiting."""
+        missed = set(self._waiting)
+        self._waiting.clear()
+        try:
+            answers = await asyncio.gather(*map(self._ring, sorted(missed)))
+            missed = {one for one in answers if one}
+        finally:
+            self._waiting |= missed
+        return missed
 
     async def _ring(self, workflow: str) -> str | None:
         """Ring one workflow; returns its id if that is to be tried again."""

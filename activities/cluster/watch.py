@@ -51,6 +51,7 @@ class _Cluster:
     """What outlives a run of the watch in the same worker."""
 
     memory: Memory = field(default_factory=Memory)
+    unrung: set[str] = field(default_factory=set)
     greeted: dict[str, Interest] = field(default_factory=dict)
     watching: asyncio.Task[None] | None = None
 
@@ -85,7 +86,7 @@ class WatchActivities:
     async def _watch(self, request: WatchRequest, known: _Cluster, before: asyncio.Task[None] | None) -> None:
         await _end(before)
         api = await self._clusters.get(request.cluster)
-        bells = Bells(self._client, request.signal)
+        bells = Bells(self._client, request.signal, known.unrung)
 
         def ring(canaries: Iterable[str]) -> None:
             bells.ring(f"{prefix}{canary}" for canary in canaries for prefix in request.bells)

@@ -30,6 +30,7 @@ class Temporal:
     def __init__(self) -> None:
         self.rung: asyncio.Queue[str] = asyncio.Queue()
         self.failures: dict[str, list[RPCStatusCode]] = {}
+        self.has_failed = asyncio.Event()
 
     def get_workflow_handle(self, workflow: str) -> "Handle":
         return Handle(self, workflow)
@@ -52,6 +53,7 @@ class Handle:
     async def signal(self, name: str) -> None:
         assert name == "bell"
         if failures := self.temporal.failures.get(self.workflow):
+            self.temporal.has_failed.set()
             raise RPCError("no", failures.pop(0), b"")
         self.temporal.rung.put_nowait(self.workflow)
 
@@ -452,6 +454,16 @@ async def test_a_bell_is_tried_again_while_temporal_is_away(world: World) -> Non
         await change(world, "b", image("podinfo:2"))
         assert await world.temporal.next() == "canary/b"
         assert world.temporal.drain() == []
+
+
+async def test_a_bell_outlives_the_run_that_was_to_ring_it(world: World) -> None:
+    await add(world, "a")
+    async with world.watching(interest("a")):
+        world.temporal.failures = {"canary/a": [RPCStatusCode.UNAVAILABLE]}
+        await change(world, "a", image("podinfo:2"))
+        await asyncio.wait_for(world.temporal.has_failed.wait(), 5)
+    async with world.watching(interest("a"), greeted=False):
+        assert await world.temporal.next() == "canary/a"
 
 
 async def test_the_resync_rings_one_canary_after_the_other(
