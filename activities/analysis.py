@@ -40,6 +40,10 @@ class Observer(Protocol):
         """Return what is there; raises if the cluster cannot be asked."""
         ...
 
+    async def observe_workloads(self, spec: CanarySpec) -> Observation:
+        """Return what is there but for the routes."""
+        ...
+
 
 class Hooks(Protocol):
     """Calls webhooks."""
@@ -72,7 +76,8 @@ class AnalysisActivities:
     async def analyse(self, request: AnalyseRequest) -> Check:
         """Carry out one check: look, call the hooks, and if all pass measure every metric."""
         async with heartbeating():
-            observation = await self._observer.observe(request.spec)
+            look = self._observer.observe if request.has_routes else self._observer.observe_workloads
+            observation = await look(request.spec)
             if observation.target is None or observation.primary is None:
                 return Check(observation=observation)
             rollback = await self._call_rollback_hooks(request)

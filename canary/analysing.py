@@ -88,7 +88,7 @@ def _unready(case: Situation) -> str:
     if case.primary_has_traffic and not case.primary.is_ready:
         return f"{case.primary_name} not ready: {case.primary.message}"
     if not case.canary.is_ready:
-        return f"canary deployment {case.name} not ready: {case.canary.message}"
+        return f"{case.canary_name} not ready: {case.canary.message}"
     return "" if case.target_serves else f"{case.name} has no serving pod"
 
 

@@ -61,6 +61,8 @@ class AnalyseRequest(Stored):
     """
     has_metrics: bool = True
     """Whether metrics are measured once the hooks have passed."""
+    has_routes: bool = True
+    """Whether the routes are looked at as well: not where they have just been written and read back."""
     actuated_at: datetime
     exposed_at: datetime | None = None
     """When the revision first got traffic: who reads the history judges by it as it was judged then."""

@@ -75,3 +75,5 @@ class Observation(Stored):
     target: Workload | None = None
     primary: Workload | None = None
     routes: Routes | None = None
+    has_routes: bool = True
+    """Whether the routes were looked at."""

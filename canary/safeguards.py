@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from canary.decision import Approve, Correct, Decision, Restart, Retreat, Rollback, Wait
+from canary.observation import Routes
 from canary.retreat import ask, by, onto_the_primary, threshold_reached
 from canary.situation import Situation
 from canary.spec import CanarySpec
@@ -95,15 +96,7 @@ def drift(case: Situation) -> Decision | None:
     """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
     routes, status = case.seen.routes, case.status
     wanted = status.traffic_weight
-    if (
-        routes is not None
-        and routes.is_intact
-        and (routes.canary, routes.is_mirrored)
-        == (
-            wanted,
-            status.is_mirrored,
-        )
-    ):
+    if routes is not None and routes.is_intact and _are_as_wanted(routes, status):
         return None
     who = routes.manager if routes is not None and routes.manager else "someone"
     seen = "no routes" if routes is None else f"weight {routes.canary}"
@@ -118,11 +111,25 @@ def drift(case: Situation) -> Decision | None:
     return Correct(weight=wanted, message=text)
 
 
+def _are_as_wanted(routes: Routes, status: RolloutStatus) -> bool:
+    """Whether routes say what the rollout wants; whom they are for matters only where there are some."""
+    is_for_all = routes.is_for_all if routes.canary else status.is_for_all
+    return (routes.canary, routes.is_mirrored, is_for_all) == (
+        status.traffic_weight,
+        status.is_mirrored,
+        status.is_for_all,
+    )
+
+
 def past_the_deadline(case: Situation) -> Decision | None:
     """A workload that did not get ready in time ends the rollout."""
-    for verdict in (case.canary, *((case.primary,) if case.primary_has_traffic else ())):
+    sides = [(case.canary_name, case.canary)]
+    if case.primary_has_traffic:
+        sides.append((case.primary_name, case.primary))
+    for name, verdict in sides:
         if verdict.has_failed:
-            wanted = Rollback(outcome=Outcome.ROLLED_BACK, message=verdict.message)
+            text = f"{name} not ready: {verdict.message}"
+            wanted = Rollback(outcome=Outcome.ROLLED_BACK, message=text)
             return onto_the_primary(case, wanted)
     return None
 

@@ -31,6 +31,11 @@ class Situation:
         return f"{self.spec.target.name}.{self.spec.namespace}"
 
     @property
+    def canary_name(self) -> str:
+        """The canary as messages about its readiness name it."""
+        return f"canary {str(self.spec.target.kind).lower()} {self.name}"
+
+    @property
     def primary_name(self) -> str:
         """The primary as messages name it."""
         return f"{self.spec.primary}.{self.spec.namespace}"

@@ -10,7 +10,7 @@ from activities.analysis import AnalysisActivities
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
-from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
+from activities.cluster.traffic import Shifted, ShiftRequest, TrafficActivities, Written
 from activities.gates import CallAnswers, CallRequest, GateActivities
 from activities.reports import ReportActivities, StoredReport
 from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest
@@ -42,19 +42,22 @@ class Acts:
         self._spec_now = spec
         self.routes: Routes | None = None
         """As they were seen last."""
+        self._are_routes_known = False
+        """They have been written and read back in the last tick."""
 
     @property
     def spec(self) -> CanarySpec:
         """The document as it is by now."""
         return self._spec_now()
 
-    async def observe(self) -> Observation:
-        """Look at the canary."""
-        return await workflow.execute_activity_method(
-            ObservationActivities.observe, self.spec, summary="look", **READ
-        )
+    async def observe(self, *, is_rung: bool) -> Observation:
+        """Look at the canary, whole where a bell has rung."""
+        is_whole = is_rung or not self._are_routes_known
+        look = ObservationActivities.observe if is_whole else ObservationActivities.observe_workloads
+        seen = await workflow.execute_activity_method(look, self.spec, summary="look", **READ)
+        return self._completed(seen)
 
-    async def analyse(self, status: RolloutStatus, due: Measure) -> Check:
+    async def analyse(self, status: RolloutStatus, due: Measure, *, is_rung: bool) -> Check:
         """Carry out a check."""
         request = AnalyseRequest(
             spec=self.spec,
@@ -62,16 +65,18 @@ class Acts:
             revision=status.revision,
             hooks=due.hooks,
             has_metrics=due.has_metrics,
+            has_routes=is_rung or not self._are_routes_known,
             actuated_at=status.actuated_at,
             exposed_at=status.exposed_at,
             weight=status.traffic_weight,
         )
-        return await workflow.execute_activity_method(
+        check = await workflow.execute_activity_method(
             AnalysisActivities.analyse,
             request,
             summary=f"check {status.checks + 1} at weight {request.weight}",
             **self._as_long_as(CHECK, HookType.ROLLBACK, *due.hooks),
         )
+        return check.model_copy(update={"observation": self._completed(check.observation)})
 
     async def ask(self, status: RolloutStatus, wanted: Ask, phase: Phase) -> GateCheck:
         """Ask gates."""
@@ -101,11 +106,29 @@ class Acts:
             return CallAnswers()
 
     async def shift(self, routing: Routing) -> Written:
-        """Write the routes."""
+        """Write the routes, and read them back."""
         request = ShiftRequest(spec=self.spec, routing=routing, decided_at=workflow.now(), seen=self.routes)
-        return await workflow.execute_activity_method(
+        shifted: Shifted = await workflow.execute_activity_method(
             TrafficActivities.shift_traffic, request, summary=f"canary weight {routing.weight}", **TRAFFIC
         )
+        if shifted.routes is not None:
+            self.routes = shifted.routes
+            self._are_routes_known = bool(shifted.routes.version)
+        return shifted.written
+
+    def forget_routes(self) -> None:
+        """Have the routes read at the next look, whatever was written."""
+        self._are_routes_known = False
+
+    def _completed(self, seen: Observation) -> Observation:
+        """An observation without routes, with those that were read back from the last write.
+
+        A bell tells of whoever changes them, and the next write is bound to their version: for one interval
+        they need not be read again.
+        """
+        if not seen.has_routes:
+            return seen.model_copy(update={"routes": self.routes, "has_routes": True})
+        return seen
 
     async def scale(self, replicas: int | None, *, is_paused: bool | None = None) -> Written:
         """Bring the canary to a size; None: as many pods as the primary has.

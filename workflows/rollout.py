@@ -139,9 +139,9 @@ class RolloutWorkflow(Commanded):
                 self._job = None
                 return self._situation(self._take(await job))
         await self._lull()
-        self._has_news = False
+        is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()
-        return self._situation(await self._acts.observe())
+        return self._situation(await self._acts.observe(is_rung=is_rung))
 
     async def _lull(self) -> None:
         """Let a burst of bells become one look."""
@@ -156,7 +156,8 @@ class RolloutWorkflow(Commanded):
             return
         if isinstance(decision, Measure):
             self._gates = None
-            self._job = asyncio.create_task(self._acts.analyse(self._status, decision))
+            check = self._acts.analyse(self._status, decision, is_rung=self._has_news)
+            self._job = asyncio.create_task(check)
         else:
             self._job = asyncio.create_task(self._acts.ask(self._status, decision, self._phase_for_gates()))
 
@@ -179,6 +180,7 @@ class RolloutWorkflow(Commanded):
     def _end_tick(self) -> None:
         """Forget what this tick found out, and end what is still under way."""
         self._check = self._gates = None
+        self._acts.forget_routes()
         if self._job is not None:
             self._job.cancel()
             self._job = None

@@ -26,20 +26,32 @@ class ObservationActivities:
     @guarded
     async def observe(self, spec: CanarySpec) -> Observation:
         """Read the target with its configs, the primary, and the VirtualService."""
+        return await self._read(spec, has_routes=True)
+
+    @activity.defn
+    @guarded
+    async def observe_workloads(self, spec: CanarySpec) -> Observation:
+        """Read all but the VirtualService, for whoever has just written it and would hear of a change."""
+        return await self._read(spec, has_routes=False)
+
+    async def _read(self, spec: CanarySpec, *, has_routes: bool) -> Observation:
         api = await self._clusters.get(spec.cluster)
         kind = spec.target.kind
+        routed = paths.one("VirtualService", spec.namespace, spec.service.name)
         target, primary, routes = await asyncio.gather(
             api.find(paths.one(kind, spec.namespace, spec.target.name)),
             api.find(paths.one(kind, spec.namespace, spec.primary)),
-            api.find(paths.one("VirtualService", spec.namespace, spec.service.name)),
+            api.find(routed) if has_routes else asyncio.sleep(0),
         )
         if kind is WorkloadKind.SERVICE:
-            return await _observe_services(api, spec, target, primary, routes)
+            seen = await _observe_services(api, spec, target, primary, routes)
+            return seen.model_copy(update={"has_routes": has_routes})
         return Observation(
             at=datetime.now(UTC),  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
             target=None if target is None else await _read_target(api, spec, target),
             primary=None if primary is None else read_primary(kind, primary),
             routes=None if routes is None else read_routes(spec, routes),
+            has_routes=has_routes,
         )
 
 

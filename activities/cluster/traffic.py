@@ -24,6 +24,14 @@ class Written(StrEnum):
     """A later decision had already been written; nothing was changed."""
 
 
+class Shifted(Stored):
+    """What became of a write of routes, and the routes as they were read back from it."""
+
+    written: Written
+    routes: Routes | None = None
+    """None where a later decision stands."""
+
+
 class ShiftRequest(Stored):
     """What the routes shall say, and when that was decided."""
 
@@ -42,8 +50,8 @@ class TrafficActivities:
 
     @activity.defn
     @guarded
-    async def shift_traffic(self, request: ShiftRequest) -> Written:
-        """Write the routes as they are wanted.
+    async def shift_traffic(self, request: ShiftRequest) -> Shifted:
+        """Write the routes as they are wanted, and read back what stands.
 
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
@@ -51,29 +59,33 @@ class TrafficActivities:
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
         path = paths.one("VirtualService", spec.namespace, spec.service.name)
-        if await _write_unread(api, path, request):
-            return Written.DONE
+        if stored := await _write_unread(api, path, request):
+            return _done(spec, stored)
         for _ in range(CONFLICTS):
             found = await api.find(path)
             if found is None:
-                if await _create(api, request):
-                    return Written.DONE
+                if stored := await _create(api, request):
+                    return _done(spec, stored)
                 continue
             if marks.is_superseded(found["metadata"], request.decided_at):
-                return Written.SUPERSEDED
-            if await _write(api, path, _shift(request, found)):
-                return Written.DONE
+                return Shifted(written=Written.SUPERSEDED)
+            if stored := await _write(api, path, _shift(request, found)):
+                return _done(spec, stored)
         text = (
             f"VirtualService {spec.service.name} in namespace {spec.namespace} is being changed all the time."
         )
         raise ApplicationError(text, type="Conflict")
 
 
-async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> bool:
-    """Write onto the object that the decision saw, if nobody has written it since; whether that was so."""
+def _done(spec: CanarySpec, stored: Object) -> Shifted:
+    return Shifted(written=Written.DONE, routes=routes.read_routes(spec, stored))
+
+
+async def _write_unread(api: ClusterApi, path: str, request: ShiftRequest) -> Object | None:
+    """Write onto the object that the decision saw; None if somebody has written it since."""
     seen = request.seen
     if seen is None or not seen.version or (seen.decided_at and seen.decided_at > request.decided_at):
-        return False
+        return None
     changes = routes.changes(request.spec, request.routing, None)
     metadata = {"resourceVersion": seen.version, "annotations": _fence(request)}
     return await _write(api, path, {"metadata": metadata, "spec": changes})
@@ -94,28 +106,26 @@ def _fence(request: ShiftRequest) -> dict[str, str]:
     }
 
 
-async def _create(api: ClusterApi, request: ShiftRequest) -> bool:
-    """Bring back a VirtualService that somebody deleted; whether nobody else did so first."""
+async def _create(api: ClusterApi, request: ShiftRequest) -> Object | None:
+    """Bring back a VirtualService that somebody deleted; None if somebody else did so first."""
     spec = request.spec
     target = await api.find(paths.one(spec.target.kind, spec.namespace, spec.target.name))
     labels = services.own_labels(spec, target) if target else {}
     body = virtualservice.virtual_service(spec, request.routing, labels)
     body["metadata"]["annotations"] |= _fence(request)
     try:
-        await api.create(paths.collection("VirtualService", spec.namespace), body)
+        return await api.create(paths.collection("VirtualService", spec.namespace), body)
     except ApiError as error:
         if error.status == HTTPStatus.CONFLICT:
-            return False
+            return None
         raise
-    return True
 
 
-async def _write(api: ClusterApi, path: str, body: Object) -> bool:
-    """Patch the object of the version in *body*; whether it was still there and the newest."""
+async def _write(api: ClusterApi, path: str, body: Object) -> Object | None:
+    """Patch the object of the version in *body*; None if it is gone or no longer the newest."""
     try:
-        await api.patch(path, body)
+        return await api.patch(path, body)
     except ApiError as error:
         if error.status in (HTTPStatus.CONFLICT, HTTPStatus.NOT_FOUND):
-            return False
+            return None
         raise
-    return True

@@ -193,7 +193,12 @@ def test_tells(case: Situation, expected: list[str]) -> None:
         ),
         pytest.param(
             a_case(target=a_workload(has_exceeded_deadline=True)),
-            [(Severity.ERROR, "podinfo exceeded its progress deadline")],
+            [
+                (
+                    Severity.ERROR,
+                    "canary deployment podinfo.test not ready: podinfo exceeded its progress deadline",
+                )
+            ],
             id="deadline",
         ),
         pytest.param(

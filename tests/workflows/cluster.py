@@ -15,7 +15,7 @@ from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
 from activities.cluster.removal import RemovalRequest
 from activities.cluster.scaling import ScaleRequest
-from activities.cluster.traffic import ShiftRequest, Written
+from activities.cluster.traffic import Shifted, ShiftRequest, Written
 from activities.gates import CallAnswers, CallRequest
 from activities.heartbeat import heartbeating
 from activities.reports import StoredReport
@@ -110,7 +110,9 @@ class Cluster:
                 ready=up,
                 promoting=self.promoting,
             )
-        routes = Routes(primary=100 - self.weight, canary=self.weight, is_mirrored=self.is_mirrored)
+        routes = Routes(
+            primary=100 - self.weight, canary=self.weight, is_mirrored=self.is_mirrored, version="1"
+        )
         return Observation(at=EPOCH, target=target, primary=primary, routes=routes)
 
     def _answer(self, hook: WebhookSpec) -> HookAnswer:
@@ -132,6 +134,11 @@ class Cluster:
             return self.seen()
 
         @activity.defn
+        async def observe_workloads(_: CanarySpec) -> Observation:
+            await self._enter("observe")
+            return self.seen().model_copy(update={"routes": None, "has_routes": False})
+
+        @activity.defn
         async def analyse(request: AnalyseRequest) -> Check:
             await self._enter("analyse")
             analysis = request.spec.analysis
@@ -149,11 +156,11 @@ class Cluster:
             return found.model_copy(update={"measurements": measurements})
 
         @activity.defn
-        async def shift_traffic(request: ShiftRequest) -> Written:
+        async def shift_traffic(request: ShiftRequest) -> Shifted:
             await self._enter("shift_traffic")
             self.weight, self.is_mirrored = request.routing.weight, request.routing.is_mirrored
             self.log.append(f"weight {self.weight}{' mirrored' if self.is_mirrored else ''}")
-            return Written.DONE
+            return Shifted(written=Written.DONE, routes=self.seen().routes)
 
         @activity.defn
         async def scale_target(request: ScaleRequest) -> Written:

@@ -12,7 +12,7 @@ from activities.cluster.api import ApiError, ClusterUnreachableError
 from activities.cluster.guard import CONFLICTS
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.routes import read_routes
-from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
+from activities.cluster.traffic import Shifted, ShiftRequest, TrafficActivities, Written
 from canary.observation import Routes
 from canary.routing import Routing
 from canary.spec import CanarySpec
@@ -50,8 +50,8 @@ async def shift(
     request = ShiftRequest(
         spec=document or spec(), routing=Routing(weight=weight), decided_at=at(seconds), seen=seen
     )
-    written: Written = await cluster.run(TrafficActivities(cluster).shift_traffic, request)
-    return written
+    shifted: Shifted = await cluster.run(TrafficActivities(cluster).shift_traffic, request)
+    return shifted.written
 
 
 async def live(cluster: Member) -> Object:
