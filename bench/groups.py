@@ -2,11 +2,12 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench import demo, events, fleet, kills, latency, requests, startup, users
+from bench import decide, demo, events, fleet, kills, latency, requests, startup, users
 from bench.figure import Figure
 from bench.stage import Options
 
 GROUPS: Mapping[str, Callable[[Options], Awaitable[list[Figure]]]] = {
+    "decide": decide.measure,
     "latency": latency.measure,
     "requests": requests.measure,
     "events": events.measure,

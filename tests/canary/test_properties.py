@@ -1,122 +1,332 @@
-"""What holds for every rollout, whatever is seen and whoever speaks."""
+"""What holds for every rollout, whatever its document says, whatever is seen, answered and said."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from canary.decision import Advance, Correct, Finish, Measure, Promote, Reinforce, Restart, Rollback, Wait
+from activities.cluster.virtualservice import routes
+from canary.analysis import AnalysisResult, judge_check
+from canary.decision import (
+    Advance,
+    Begin,
+    Correct,
+    Finalise,
+    HandOver,
+    Promote,
+    Reinforce,
+    Restart,
+    Rollback,
+    ShiftBack,
+    Wait,
+)
 from canary.ladder import decide
-from canary.observation import Observation, Routes, Workload
+from canary.observation import Observation, Workload
+from canary.routing import Routing, routing_of
 from canary.situation import Situation
-from canary.spec import StepPlan
-from canary.status import Person, Phase, Wishes
-from canary.transition import after, begin, noticed
-from tests.canary.rollouts import NEW, NEWER, NOW, OLD, a_check, a_primary, a_spec, a_workload
+from canary.spec import (
+    AnalysisSpec,
+    CanarySpec,
+    HookType,
+    MetricSpec,
+    NoData,
+    ServiceSpec,
+    SessionAffinity,
+    StepPlan,
+    Strategy,
+    ThresholdRange,
+)
+from canary.status import Outcome, Phase, RolloutStatus, Wishes
+from tests.canary.rollouts import NEW, NEWER, OLD, a_primary, a_spec, a_workload, hook
+from tests.canary.simulation import SIZE, Look, Play, Turn, at_revision
 
-PLANS = st.one_of(
-    st.builds(StepPlan, step_weight=st.integers(1, 100), max_weight=st.integers(1, 100)),
+INTERVAL = timedelta(minutes=1)
+MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
+GROWTHS = st.one_of(
+    st.builds(StepPlan, step_weight=st.integers(5, 100), max_weight=st.integers(1, 100)),
     st.lists(st.integers(1, 100), min_size=1, max_size=5, unique=True).map(
         lambda weights: StepPlan(step_weights=tuple(sorted(weights)))
     ),
 )
-SIZES = st.integers(0, 3)
+PROMOTIONS = st.one_of(
+    st.just({}),
+    st.fixed_dictionaries({"step_weight_promotion": st.integers(5, 100)}),
+    st.fixed_dictionaries(
+        {
+            "step_weights_promotion": st.lists(st.integers(1, 99), max_size=3, unique=True)
+            .map(sorted)
+            .map(tuple)
+        }
+    ),
+)
+PLANS = st.builds(lambda plan, back: plan.model_copy(update=back), GROWTHS, PROMOTIONS)
+METRICS = st.builds(
+    MetricSpec,
+    name=st.sampled_from(["request-success-rate", "request-duration"]),
+    threshold_range=st.sampled_from([ThresholdRange(min=99), ThresholdRange(min=1, max=200)]),
+    no_data=st.sampled_from(NoData),
+    min_samples=st.sampled_from([None, None, 100.0]),
+    warm_up=st.sampled_from([timedelta(0), timedelta(0), timedelta(minutes=3)]),
+)
+HOOKS = st.sets(st.sampled_from([type_ for type_ in HookType if type_ is not HookType.EVENT]))
+ANALYSES = {
+    "interval": st.just(INTERVAL),
+    "threshold": st.integers(1, 4),
+    "steps": PLANS,
+    "iterations": st.sampled_from([0, 0, 0, 1, 3]),
+    "match": st.sampled_from([(), (), MATCH]),
+    "mirror": st.booleans(),
+    "mirror_weight": st.integers(0, 100),
+    "session_affinity": st.sampled_from([None, SessionAffinity(cookie_name="c", primary_cookie_name="p")]),
+    "metrics": st.lists(METRICS, max_size=2).map(tuple),
+    "webhooks": HOOKS.map(lambda types: tuple(hook(type_) for type_ in HookType if type_ in types)),
+    "primary_ready_threshold": st.sampled_from([100, 50]),
+    "canary_ready_threshold": st.sampled_from([100, 50]),
+}
+SPECS = st.builds(
+    lambda analysis, **own: a_spec().model_copy(update={"analysis": analysis, **own}),
+    st.builds(AnalysisSpec, **ANALYSES),
+    skip_analysis=st.sampled_from([False, False, False, True]),
+    suspend=st.sampled_from([False, False, False, True]),
+)
+PLAYS = st.one_of(
+    SPECS.map(Play.begun),
+    SPECS.map(Play.begun),
+    st.builds(Play.resumed, SPECS, st.sampled_from([0, 30, 100])),
+)
 
 
-@st.composite
-def workloads(draw: st.DrawFn, healthy: Workload) -> Workload | None:
-    if draw(st.booleans()):
-        return healthy
-    ready = draw(SIZES)
-    return draw(
-        st.sampled_from(
-            [
-                None,
-                healthy.model_copy(update={"ready": ready, "available": ready}),
-                healthy.model_copy(update={"updated": 1}),
-                healthy.model_copy(update={"has_exceeded_deadline": True}),
-            ]
-        )
+def rarely(strategy: st.SearchStrategy[Look | dict]) -> st.SearchStrategy[dict]:
+    """Nothing three times of four."""
+    return st.one_of(st.just({}), st.just({}), st.just({}), strategy)
+
+
+def lamed(healthy: Workload) -> st.SearchStrategy[Workload | None]:
+    """A workload with whatever can be wrong with one."""
+    ready = st.integers(0, SIZE).map(lambda up: {"ready": up, "available": up})
+    wrong = st.sampled_from([{"updated": 1}, {"has_exceeded_deadline": True}, {"is_observed": False}])
+    return st.one_of(st.none(), st.one_of(ready, wrong).map(lambda it: healthy.model_copy(update=it)))
+
+
+TARGETS = st.one_of(
+    st.sampled_from([NEWER, OLD, NEW]).map(at_revision),
+    lamed(a_workload(size=SIZE)),
+    st.just(a_workload(size=SIZE + 2, available=SIZE)),
+)
+LOOKS = st.builds(
+    lambda *wrong: Look(**{name: value for one in wrong for name, value in one.items()}),
+    rarely(st.fixed_dictionaries({"target": TARGETS})),
+    rarely(st.fixed_dictionaries({"primary": lamed(a_primary(size=SIZE))})),
+    rarely(st.fixed_dictionaries({"value": st.sampled_from([98.0, 500.0, None])})),
+    rarely(st.just({"samples": 5.0})),
+    rarely(st.just({"is_hook_failing": True})),
+    st.booleans().map(lambda closed: {"is_gate_closed": closed}),
+    rarely(rarely(st.just({"is_wanted_back": True}))),
+    rarely(st.fixed_dictionaries({"wish": st.sampled_from(["abort", "restart", "approve", "approve"])})),
+    rarely(st.fixed_dictionaries({"drift": st.integers(0, 100)})),
+    st.integers(0, 90).map(lambda seconds: {"gap": timedelta(seconds=seconds)}),
+)
+STORIES = st.lists(LOOKS, max_size=30)
+
+
+def turns(play: Play, looks: list[Look]) -> Iterator[tuple[Play, Turn]]:
+    """Every decision of a story, until the rollout has ended or the story has."""
+    for look in looks:
+        play, turn = play.turn(look)
+        if turn is not None:
+            yield play, turn
+        if play.status.phase.is_final:
+            return
+
+
+def told(play: Play, looks: list[Look]) -> Play:
+    """The rollout as it stands at the end of a story."""
+    for stands, _ in turns(play, looks):
+        play = stands
+    return play
+
+
+def grows(turn: Turn) -> bool:
+    """Whether a step exposed the canary to more than it had."""
+    before, status = turn.before, turn.status
+    return isinstance(turn.decision, Advance) and (
+        status.traffic_weight > before.traffic_weight
+        or status.iterations > before.iterations
+        or (status.is_mirrored and not before.is_mirrored)
     )
 
 
-@st.composite
-def looks(draw: st.DrawFn) -> tuple[Observation, float | None, Wishes, bool]:
-    """What is seen, what a check would measure, what persons wish, and whether routes drifted."""
-    revision = draw(st.sampled_from([NEW, NEW, NEW, NEW, NEWER, OLD]))
-    target = draw(workloads(a_workload(revision=revision)))
-    primary = draw(workloads(a_primary()))
-    value = draw(st.sampled_from([100.0, 100.0, 98.0, None]))
-    person = Person(who="ada", at=NOW)
-    wishes = draw(st.sampled_from([Wishes()] * 8 + [Wishes(abort=person), Wishes(restart=person)]))
-    drifted = draw(st.sampled_from([False, False, False, True]))
-    return Observation(at=NOW, target=target, primary=primary), value, wishes, drifted
+def assert_weights_are_sound(spec: CanarySpec, status: RolloutStatus) -> None:
+    assert 0 <= status.canary_weight <= 100
+    assert 0 <= status.traffic_weight <= 100
+    assert 0 <= status.exposure <= 100
+    assert routing_of(spec, status, status.traffic_weight).weight == status.traffic_weight
+
+
+def assert_growth_is_earned(turn: Turn) -> None:
+    """A check that passed, workloads that are ready, an interval that is over."""
+    case, before = turn.case, turn.before
+    assert case.canary.is_ready
+    assert case.primary.is_ready or not case.primary_has_traffic
+    assert case.target_serves
+    assert case.now >= before.due
+    assert not case.spec.suspend
+    assert turn.status.failed_checks == before.failed_checks
+    if before.has_begun and not before.is_retreated:
+        assert case.check is not None
+        assert judge_check(case.spec, case.check, before.exposed_at).result is AnalysisResult.SUCCESSFUL
+
+
+def assert_gates_are_open(turn: Turn) -> None:
+    """Nobody passes a gate that neither answered for itself nor was answered for by a person."""
+    case, decision, before = turn.case, turn.decision, turn.before
+    analysis = case.spec.analysis
+    open_ = {
+        *before.approved,
+        *(one.type for one in (case.gates.answers if case.gates else ()) if one.passed),
+    }
+    wanted = {type_ for type_ in HookType if type_.is_gate and analysis.hooks(type_)} - open_
+    if isinstance(decision, Begin):
+        assert HookType.CONFIRM_ROLLOUT not in wanted
+    if isinstance(decision, Promote) and not case.spec.skip_analysis:
+        assert HookType.CONFIRM_PROMOTION not in wanted
+    is_weighed = analysis.strategy is Strategy.CANARY and not before.is_mirrored
+    if is_weighed and turn.status.exposure > before.exposure and isinstance(decision, Advance):
+        assert HookType.CONFIRM_TRAFFIC_INCREASE not in wanted
+
+
+def assert_retreats_are_safe(turn: Turn) -> None:
+    """Traffic goes to whom serves, and to a promoted primary only if it is as big as it was."""
+    case, decision = turn.case, turn.decision
+    if turn.status.traffic_weight < turn.before.traffic_weight:
+        assert case.primary_serves
+    if turn.status.traffic_weight > turn.before.traffic_weight or isinstance(decision, Reinforce):
+        assert case.target_serves
+    if isinstance(decision, ShiftBack | Finalise):
+        assert case.primary.is_ready
+        assert case.seen.primary is not None
+        assert case.seen.primary.available >= turn.before.primary_size
+    if isinstance(decision, HandOver):
+        assert case.seen.target is not None
+        assert case.seen.target.available >= turn.before.primary_size
+
+
+@settings(max_examples=400, deadline=None)
+@given(play=PLAYS, looks=STORIES)
+def test_every_rollout_keeps_the_rules(play: Play, looks: list[Look]) -> None:
+    for _, turn in turns(play, looks):
+        assert_weights_are_sound(play.spec, turn.status)
+        assert_gates_are_open(turn)
+        assert_retreats_are_safe(turn)
+        if grows(turn):
+            assert_growth_is_earned(turn)
+        if not isinstance(turn.decision, Restart):
+            assert turn.status.failed_checks >= turn.before.failed_checks
+        if isinstance(turn.decision, Wait):
+            assert turn.decision.until > turn.case.now
+        if isinstance(turn.decision, Correct):
+            assert turn.decision.weight == turn.before.traffic_weight
+
+
+@settings(max_examples=250, deadline=None)
+@given(play=PLAYS, looks=STORIES)
+def test_no_two_increases_are_closer_than_the_interval(play: Play, looks: list[Look]) -> None:
+    last = None if play.status.has_begun else play.status.started_at
+    for _, turn in turns(play, looks):
+        if grows(turn):
+            assert last is None or turn.case.now - last >= INTERVAL
+            last = turn.case.now
 
 
 @settings(max_examples=300, deadline=None)
-@given(plan=PLANS, seen=st.lists(looks(), max_size=40), gaps=st.lists(st.integers(0, 90), max_size=40))
-def test_every_rollout_keeps_the_rules(plan, seen, gaps) -> None:  # noqa: ANN001, C901, PLR0912, PLR0915 — the rules, one by one
-    spec = a_spec(steps=plan)
-    status, now, last_growth = begin(spec, NEW, OLD, 2, NOW), NOW, None
-    for (look, value, wishes, drifted), gap in zip(seen, gaps, strict=False):
-        now += timedelta(seconds=gap)
-        weight = (status.traffic_weight + 7) % 101 if drifted else status.traffic_weight
-        observation = look.model_copy(update={"routes": Routes(primary=100 - weight, canary=weight)})
-        case = Situation(
-            spec, noticed(Situation(spec, status, observation, now)), observation, now, None, wishes
+@given(play=PLAYS, looks=STORIES, primary=st.sampled_from([a_primary(), a_primary(ready=1)]), look=LOOKS)
+def test_an_abort_takes_all_traffic_in_one_decision(
+    play: Play, looks: list[Look], primary: Workload, look: Look
+) -> None:
+    play = told(play, looks)
+    if play.status.phase.is_final or play.status.phase in (Phase.PROMOTING, Phase.FINALISING):
+        return
+    if play.is_half_promoted:
+        return
+    aborted, turn = play.turn(replace(look, primary=primary, wish="abort"))
+
+    assert turn is not None
+    assert isinstance(turn.decision, Rollback)
+    assert (aborted.status.outcome, aborted.status.traffic_weight) == (Outcome.ABORTED, 0)
+
+
+@settings(max_examples=150, deadline=None)
+@given(play=PLAYS, looks=STORIES)
+def test_equal_observations_give_equal_decisions(play: Play, looks: list[Look]) -> None:
+    for _, turn in turns(play, looks):
+        case = turn.case
+        stored = Situation(
+            CanarySpec.model_validate_json(case.spec.model_dump_json()),
+            RolloutStatus.model_validate_json(case.status.model_dump_json()),
+            Observation.model_validate_json(case.seen.model_dump_json()),
+            case.now,
+            case.check and type(case.check).model_validate_json(case.check.model_dump_json()),
+            Wishes.model_validate_json(case.wishes.model_dump_json()),
+            case.gates and type(case.gates).model_validate_json(case.gates.model_dump_json()),
         )
-        decision = decide(case)
-        if isinstance(decision, Measure):
-            case = Situation(spec, case.status, observation, now, a_check(value), wishes)
-            decision = decide(case)
-        before, status = status, after(case, decision, now)
 
-        assert 0 <= status.traffic_weight <= 100
-        if isinstance(decision, Advance):
-            assert case.canary.is_ready
-            assert case.primary.is_ready
-            assert now >= before.due
-            assert last_growth is None or now - last_growth >= spec.analysis.interval
-            assert case.check is not None or before.traffic_weight == 0
-            last_growth = now
-        if status.traffic_weight < before.traffic_weight:
-            assert case.primary_serves
-        if status.traffic_weight > before.traffic_weight:
-            assert case.target_serves
-        if isinstance(decision, Promote | Finish):
-            assert case.primary.is_ready or isinstance(decision, Promote)
-        if wishes.abort and before.phase is Phase.PROGRESSING and case.primary_serves:
-            assert isinstance(decision, Rollback)
-            assert status.traffic_weight == 0
-        if not isinstance(decision, Restart):
-            assert status.failed_checks >= before.failed_checks
-        if isinstance(decision, Wait):
-            assert decision.until > now
-        if isinstance(decision, Correct):
-            assert decision.weight == before.traffic_weight
-        if isinstance(decision, Reinforce):
-            assert case.target_serves
-        if status.phase.is_final:
+        assert decide(stored) == decide(case) == turn.decision
+
+
+@settings(max_examples=400, deadline=None)
+@given(play=PLAYS, looks=STORIES)
+def test_every_rollout_ends_once_gates_answer_and_workloads_settle(play: Play, looks: list[Look]) -> None:
+    """Where a person is called for, one comes."""
+    play = told(play, looks)
+    settled = replace(play, spec=play.spec.model_copy(update={"suspend": False}))
+    calm = Look(target=at_revision(play.status.revision), gap=INTERVAL)
+    for _ in range(150):
+        if settled.status.phase.is_final:
+            break
+        settled, _ = settled.turn(replace(calm, wish="abort" if settled.status.needs_person else ""))
+
+    assert settled.status.phase.is_final
+
+
+@settings(max_examples=250, deadline=None)
+@given(spec=SPECS)
+def test_every_healthy_rollout_is_promoted(spec: CanarySpec) -> None:
+    types = tuple(one for one in spec.analysis.webhooks if one.type is not HookType.ROLLBACK)
+    analysis = spec.analysis.model_copy(update={"webhooks": types})
+    play = Play.begun(spec.model_copy(update={"suspend": False, "analysis": analysis}))
+    for _ in range(150):
+        play, _ = play.turn(Look())
+        if play.status.phase.is_final:
             break
 
+    assert play.status.outcome is Outcome.PROMOTED
+    assert play.status.traffic_weight == 0
 
-@settings(max_examples=100, deadline=None)
-@given(plan=PLANS)
-def test_every_healthy_rollout_is_promoted(plan: StepPlan) -> None:
-    spec = a_spec(steps=plan)
-    status, now = begin(spec, NEW, OLD, 2, NOW), NOW
-    for _ in range(300):
-        routes = Routes(primary=100 - status.traffic_weight, canary=status.traffic_weight)
-        observation = Observation(at=now, target=a_workload(), primary=a_primary(), routes=routes)
-        case = Situation(spec, status, observation, now)
-        decision = decide(case)
-        if isinstance(decision, Measure):
-            case = Situation(spec, status, observation, now, a_check())
-            decision = decide(case)
-        if isinstance(decision, Wait):
-            now = decision.until
-        status = after(case, decision, now)
-        if status.phase.is_final:
-            break
 
-    assert status.phase is Phase.SUCCEEDED
+@settings(max_examples=250, deadline=None)
+@given(spec=SPECS, weight=st.integers(0, 100), is_mirrored=st.booleans(), is_tcp=st.booleans())
+def test_the_weights_of_every_route_come_to_100(
+    spec: CanarySpec, weight: int, *, is_mirrored: bool, is_tcp: bool
+) -> None:
+    service = ServiceSpec(name="podinfo", port=9898, app_protocol="tcp" if is_tcp else None)
+    routing = Routing(
+        weight=weight, is_mirrored=is_mirrored, cookie="abc", primary_cookie="def", expired_cookie="ghi"
+    )
+
+    for route in routes(spec.model_copy(update={"service": service}), routing):
+        weights = [part["weight"] for part in route["route"]]
+        assert all(0 <= one <= 100 for one in weights)
+        assert sum(weights) == 100 or len(weights) == 1  # the mesh takes no notice of a single one
+
+
+@pytest.mark.parametrize("wish", ["abort", "restart"])
+def test_a_story_can_be_told(wish: str) -> None:
+    """The stories above end otherwise than by chance only if commands are heard at all."""
+    play, turn = Play.begun(a_spec()).turn(Look(wish=wish))
+
+    assert turn is not None
+    assert isinstance(turn.decision, Rollback if wish == "abort" else Restart)
+    assert play.wishes.restart is None
