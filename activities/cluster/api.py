@@ -195,7 +195,8 @@ class ClusterApi:
 
     async def list_metadata(self, path: str, **query: str) -> Object:
         """Read a list with the objects' metadata alone."""
-        return await self._json("GET", path, query, accept=_accept(metadata_only=True, listed=True))
+        found = await self._json("GET", path, query, accept=_accept(metadata_only=True, listed=True))
+        return found | {"items": found["items"] or []}  # of nothing the API server makes null
 
     async def call(
         self,

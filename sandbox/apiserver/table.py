@@ -33,7 +33,8 @@ def render(obj: Object, resource: Resource, shape: str, *, header: bool = True, 
         return _table(obj, resource, header=header, include=include)
     if shape == "PartialObjectMetadataList" and is_list:
         items = [_partial(item, named=False) for item in obj["items"]]
-        return {"kind": shape, "apiVersion": _META, "metadata": obj["metadata"], "items": items}
+        # Where there is none, Go has made no list yet: the real one answers null.
+        return {"kind": shape, "apiVersion": _META, "metadata": obj["metadata"], "items": items or None}
     if shape == "PartialObjectMetadata" and is_list:
         raise _not_acceptable(f"{shape}, but the requested object is a list ({_go_type(resource, 'List')})")
     if shape == "PartialObjectMetadataList":

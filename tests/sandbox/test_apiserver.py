@@ -2,6 +2,7 @@ import os
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -414,3 +415,13 @@ async def test_an_event_is_counted_up_by_a_patch(client: KubeClient) -> None:
     found = await client.list(f"{CORE}/events", fieldSelector="involvedObject.name=web")
 
     assert [(one["reason"], one["count"]) for one in found["items"]] == [("Synced", 2)]
+
+
+async def test_the_metadata_of_nothing_are_null(client: KubeClient) -> None:
+    wanted = {"Accept": "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"}
+    async with aiohttp.ClientSession(headers=wanted) as session:
+        async with session.get(f"{client.url}{CORE}/secrets") as answer:
+            assert (await answer.json())["items"] is None
+        await client.create(f"{CORE}/secrets", {"metadata": {"name": "a"}})
+        async with session.get(f"{client.url}{CORE}/secrets") as answer:
+            assert [one["metadata"]["name"] for one in (await answer.json())["items"]] == ["a"]
