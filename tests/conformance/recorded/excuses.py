@@ -222,12 +222,11 @@ PAUSED = Excused(
 )
 
 
-def _cause_told(story: Story) -> None:
-    cause = "waiting for rollout to finish: 0 of 2 (readyThreshold 100%) updated replicas are available"
-    story.events.insert(-1, f"Warning {cause}; not ready for 20 s")
-
-
-CAUSE_TOLD = Excused("T5", "that a deadline has passed is told", theirs=_cause_told)
+CAUSE_TOLD = Excused(
+    "T5",
+    "that a deadline has passed is told",
+    theirs=rewrites(r"(updated replicas are available)$", r"\1; not ready for 20 s"),
+)
 SUSPENDED_IS_CHECKED = Excused(
     "D7",
     "a suspended rollout keeps its weight and goes on being checked",

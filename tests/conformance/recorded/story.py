@@ -19,7 +19,8 @@ Item = TypeVar("Item")
 QUERY, ROUTES = "query ", "routes "
 _SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _WAITS = " not ready: waiting for rollout to finish: "
-"""What is seen of workloads on their way to readiness depends on when one looks."""
+"""What is seen of workloads on their way to readiness depends on when one looks, but for the last of it."""
+_FAILED = "Canary failed!"
 _COMBINED = "(combined from similar events): "
 """Kubernetes' own aggregation of Events; it says nothing of what happened."""
 
@@ -45,6 +46,8 @@ class Story:
     events: list[str] = field(default_factory=list)
     event_hooks: list[str] = field(default_factory=list)
     alerts: list[str] = field(default_factory=list)
+    unready: str = ""
+    """What was told last of a workload that is not ready, until something else is told."""
     condition: str = ""
     """The last condition `Promoted`."""
 
@@ -99,8 +102,14 @@ class Story:
 
     def saw_event(self, kind: str, message: str) -> None:
         """A Kubernetes Event was written, or counted once more."""
-        if _WAITS not in message:
-            _add(self.events, f"{kind} {message.removeprefix(_COMBINED)}")
+        told = f"{kind} {message.removeprefix(_COMBINED)}"
+        if _WAITS in message:
+            self.unready = told
+            return
+        if self.unready and _FAILED in message:
+            self.events.append(self.unready)
+        self.unready = ""
+        _add(self.events, told)
 
     def saw_alert(self, name: str, payload: Object) -> None:
         """An alert was sent."""
