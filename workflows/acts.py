@@ -130,14 +130,20 @@ class Acts:
             return seen.model_copy(update={"routes": self.routes, "has_routes": True})
         return seen
 
-    async def scale(self, replicas: int | None, *, is_paused: bool | None = None) -> Written:
+    async def scale(
+        self, replicas: int | None, *, primary_size: int = 0, is_paused: bool | None = None
+    ) -> Written:
         """Bring the canary to a size; None: as many pods as the primary has.
 
         While it is paused a newer template gets no pods: no revision that was not judged meets users, not
         even with this engine dead.
         """
         request = ScaleRequest(
-            spec=self.spec, replicas=replicas, decided_at=workflow.now(), is_paused=is_paused
+            spec=self.spec,
+            replicas=replicas,
+            decided_at=workflow.now(),
+            primary_size=primary_size,
+            is_paused=is_paused,
         )
         size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
         return await workflow.execute_activity_method(
@@ -166,7 +172,9 @@ class Acts:
 
     async def conclude(self, revision: Revision, outcome: Outcome) -> None:
         """Let the primary remember how the rollout ended."""
-        request = ConcludeRequest(spec=self.spec, revision=revision, outcome=outcome)
+        request = ConcludeRequest(
+            spec=self.spec, revision=revision, outcome=outcome, decided_at=workflow.now()
+        )
         await workflow.execute_activity_method(
             PrimaryActivities.conclude, request, summary=f"remember: {outcome}", **WRITE
         )

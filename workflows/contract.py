@@ -163,6 +163,8 @@ class RolloutStart(Stored):
     revision: Revision
     promoted: Revision
     primary_size: int = 1
+    primary_desired: int = 0
+    """How many pods the primary was seen to want; 0: not known."""
     scale_down_delay: timedelta = timedelta(seconds=30)
     status: RolloutStatus | None = None
     wishes: Wishes = Wishes()

@@ -34,6 +34,7 @@ class RollingCanary(InitialisingCanary):
             revision=revision,
             promoted=self._status.last_promoted or revision,
             primary_size=seen.primary.available if seen.primary else 1,
+            primary_desired=seen.primary.desired if seen.primary else 0,
             scale_down_delay=self._delay,
             phase_before=self._status.phase,
             expired_cookie=self._status.expired_cookie,

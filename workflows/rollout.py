@@ -105,7 +105,8 @@ class RolloutWorkflow(Commanded):
 
     async def _begin(self) -> None:
         """Scale the canary up; no gate stands before it."""
-        if await self._scale(None, is_paused=True):
+        size = self._start.primary_desired
+        if await self._is_done(await self._acts.scale(None, primary_size=size, is_paused=True)):
             self._tell(told_of_beginning(self._spec))
 
     async def _step(self) -> None:

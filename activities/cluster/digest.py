@@ -1,7 +1,7 @@
 """What a watch compares of an object, so that neither our own writes nor mere counters ring a bell."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any
@@ -33,6 +33,8 @@ class Digest:
     is_at_zero: bool = False
     """Of a workload: no pods are wanted, so that it is no news how those that are left do."""
     is_ready: bool = True
+    is_rising: bool = False
+    """Of a workload: scaled up from zero, and not ready since."""
     is_settled: bool = True
     """Whether a workload's controller has seen its spec: before, unready says only that it was written."""
 
@@ -72,8 +74,27 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
     return before.wanted != after.wanted and before.fence == after.fence
 
 
+def carried(before: Digest | None, after: Digest | None) -> Digest | None:
+    """What is to be remembered of a change.
+
+    A workload that was written is as ready as it was until its controller has seen that; one that was scaled
+    up from zero is awaited by whoever did so.
+    """
+    if before is None or after is None:
+        return after
+    is_ready = after.is_ready if after.is_settled else before.is_ready and not before.is_at_zero
+    is_rising = (before.is_at_zero or before.is_rising) and not after.is_at_zero and not is_ready
+    return replace(after, is_ready=is_ready, is_rising=is_rising)
+
+
 def _has_turned(before: Digest, after: Digest) -> bool:
-    return before.health != after.health or (before.is_ready != after.is_ready and after.is_settled)
+    """Whether a workload does better or worse by itself, rather than for having been written."""
+    is_getting_up = before.is_rising and before.health <= after.health and not after.health[1]
+    if before.health != after.health and not is_getting_up:
+        return True
+    if after.is_ready:
+        return not before.is_ready and not before.is_rising
+    return before.is_ready and before.is_settled and after.is_settled
 
 
 def _wanted(spec: dict[str, Any]) -> str:

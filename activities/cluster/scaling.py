@@ -29,6 +29,8 @@ class ScaleRequest(Stored):
     replicas: int | None
     """None: as many as the primary has, or its autoscaler's minimum."""
     decided_at: datetime
+    primary_size: int = 0
+    """How many pods the primary was seen to want; 0: it has to be asked."""
     is_paused: bool | None = None
     """Whether a newer template shall wait while these pods are judged; None: as it is.
 
@@ -105,7 +107,7 @@ async def _sized(api: ClusterApi, request: ScaleRequest, found: Object, notes: d
     present = found["spec"].get("replicas", 1)
     replicas = request.replicas
     if replicas is None:
-        replicas = present or await _size_from_zero(api, request.spec)
+        replicas = present or await _size_from_zero(api, request)
     is_growing_from_zero = replicas > 0 and present == 0
     wanted: Object = {"replicas": replicas}
     is_paused, is_ours = bool(found["spec"].get("paused")), marks.PAUSED in _notes(found)
@@ -147,11 +149,13 @@ def _notes(found: Object) -> dict[str, str]:
     return found["metadata"].get("annotations") or {}
 
 
-async def _size_from_zero(api: ClusterApi, spec: CanarySpec) -> int:
+async def _size_from_zero(api: ClusterApi, request: ScaleRequest) -> int:
     """Flagger's size of a canary that is scaled up (dossier §1.6, ScaleFromZero)."""
-    primary, autoscaler = await asyncio.gather(
-        api.find(paths.one(spec.target.kind, spec.namespace, spec.primary)), find_autoscaler(api, spec)
-    )
+    spec = request.spec
+    autoscaler = await find_autoscaler(api, spec)
     if autoscaler is not None:
         return max(int(autoscaler["spec"].get("minReplicas", 1)), 1)
+    if request.primary_size:
+        return request.primary_size
+    primary = await api.find(paths.one(spec.target.kind, spec.namespace, spec.primary))
     return max(int((primary or {"spec": {}})["spec"].get("replicas", 1)), 1)

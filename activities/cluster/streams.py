@@ -10,7 +10,7 @@ from typing import NamedTuple
 from temporalio import activity
 
 from activities.cluster.api import ApiError, ClusterApi, ClusterUnreachableError, Object
-from activities.cluster.digest import METADATA_ONLY, Digest, concerns, digest
+from activities.cluster.digest import METADATA_ONLY, Digest, carried, concerns, digest
 from activities.cluster.paths import collection
 
 NAMESPACED_STREAMS = 5
@@ -161,6 +161,7 @@ class Streams:
         """Remember an object as it is now; what cannot be compared counts as changed."""
         is_new = key not in self._memory.digests
         before = self._memory.digests.get(key)
+        after = carried(before, after)
         self._memory.digests[key] = after
         if is_new or concerns(before, after):
             self._ring(self._canaries[key] - self._newcomers)
