@@ -24,7 +24,7 @@ from workflows.contract import DELETE as DELETE_UPDATE
 from workflows.contract import STATUS, Answer, ApplyCanary, CanaryView, DeleteCommand, canary_id, rollout_id
 
 CLUSTER = "kurator-member1"
-INTERVAL, RECORDED_INTERVAL = 2.0, 10.0
+INTERVAL, RECORDED_INTERVAL = 3.0, 10.0
 """Seconds between two checks: ours, and the recorded one."""
 SPEED = INTERVAL / RECORDED_INTERVAL
 WITHIN = 60.0
