@@ -89,6 +89,11 @@ def _unready(case: Situation) -> str:
         return f"{case.primary_name} not ready: {case.primary.message}"
     if not case.canary.is_ready:
         return f"{case.canary_name} not ready: {case.canary.message}"
+    if case.seen.target is not None and case.seen.target.is_paused:
+        return (
+            f"{case.canary_name} is paused by somebody else and may not run its template: "
+            f"kubectl rollout resume deployment/{case.spec.target.name} -n {case.spec.namespace}"
+        )
     return "" if case.target_serves else f"{case.name} has no serving pod"
 
 

@@ -125,6 +125,12 @@ class RestorePrimary(Stored):
     by: Person | None = None
 
 
+class RecreatePrimary(Stored):
+    """Make the primary anew from what was promoted last: somebody deleted it (T14)."""
+
+    message: str
+
+
 class Reinforce(Stored):
     """Bring the canary to the size the primary had, before it gets all the traffic."""
 
@@ -155,6 +161,7 @@ Decision = (
     | Finish
     | Rollback
     | RestorePrimary
+    | RecreatePrimary
     | Reinforce
     | HandOver
 )

@@ -15,6 +15,7 @@ from canary.safeguards import (
     drift,
     hooked_back,
     lost_canary,
+    lost_primary,
     lost_target,
     new_revision,
     past_the_deadline,
@@ -30,6 +31,7 @@ Rung = Callable[[Situation], Decision | None]
 """One rule a user could read: a decision, or None where it has nothing to say."""
 
 _WAITING: tuple[Rung, ...] = (
+    lost_primary,
     abort,
     lost_target,
     reverted,
@@ -40,6 +42,7 @@ _WAITING: tuple[Rung, ...] = (
     drift,
 )
 _ANALYSING: tuple[Rung, ...] = (
+    lost_primary,
     abort,
     lost_target,
     reverted,

@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from canary.decision import Approve, Correct, Decision, Restart, Retreat, Rollback, Wait
+from canary.decision import Approve, Correct, Decision, RecreatePrimary, Restart, Retreat, Rollback, Wait
 from canary.observation import Routes
 from canary.retreat import ask, by, onto_the_primary, threshold_reached
 from canary.situation import Situation
@@ -47,6 +47,15 @@ def reverted(case: Situation) -> Decision | None:
         return None
     text = f"{case.name} is back at the promoted revision"
     return onto_the_primary(case, Rollback(outcome=Outcome.REVERTED, message=text))
+
+
+def lost_primary(case: Situation) -> Decision | None:
+    """Whoever is not with the canary has nowhere to go: the primary comes back before anything else."""
+    if case.seen.primary is not None:
+        return None
+    return RecreatePrimary(
+        message=f"{case.primary_name} is gone: it is made anew from what was promoted last"
+    )
 
 
 def too_many_failures(case: Situation) -> Decision | None:

@@ -21,6 +21,7 @@ from canary.decision import (
     Hold,
     Measure,
     Promote,
+    RecreatePrimary,
     Reinforce,
     Restart,
     RestorePrimary,
@@ -150,6 +151,7 @@ _PLAIN: Mapping[type, tuple[NoticeType, str]] = {
     ShiftBack: (NoticeType.NORMAL, "PromotionAdvanced"),
     Finalise: (NoticeType.NORMAL, "Finalising"),
     RestorePrimary: (NoticeType.WARNING, "PrimaryRestored"),
+    RecreatePrimary: (NoticeType.WARNING, "PrimaryRecreated"),
     Reinforce: (NoticeType.NORMAL, "CanaryReinforced"),
 }
 """Decisions whose message is all there is to tell."""

@@ -17,6 +17,7 @@ from canary.decision import (
     Hold,
     Measure,
     Promote,
+    RecreatePrimary,
     Reinforce,
     Restart,
     RestorePrimary,
@@ -137,6 +138,8 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
     match decision:
         case Wait() | Measure() | Ask() | Reinforce():
             return {}
+        case RecreatePrimary():
+            return {"primary_unready_since": done_at}
         case Begin():
             return {"phase": Phase.PROGRESSING, "waiting_for": None, "canary_unready_since": done_at}
         case Approve():

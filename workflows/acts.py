@@ -21,7 +21,7 @@ from canary.observation import Observation, Routes
 from canary.routing import Routing
 from canary.spec import CanarySpec, HookType
 from canary.status import Outcome, Phase, Revision, RolloutStatus
-from workflows.contract import ALERTS, UnsentAlerts, canary_id
+from workflows.contract import ALERTS, Alerts, canary_id
 from workflows.options import (
     ALERT,
     CALL,
@@ -160,6 +160,12 @@ class Acts:
             **TRAFFIC,
         )
 
+    async def recreate_primary(self) -> None:
+        """Make a primary that is gone from what was promoted last."""
+        await workflow.execute_activity_method(
+            PrimaryActivities.create_primary, self.spec, summary="make the primary anew", **WRITE
+        )
+
     async def restore(self, revision: Revision) -> Written:
         """Put the last promoted template back into the primary."""
         request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now())
@@ -180,6 +186,14 @@ class Acts:
         )
 
     async def alert(self, phase: Phase, revision: Revision, notice: Notice) -> None:
+        """Have the canary alert whoever is to be; it lives on while an address is away. Alone, do it here."""
+        left = Alerts(phase=phase, revision=revision, notices=(notice,))
+        try:
+            await workflow.get_external_workflow_handle(canary_id(self.spec.tail)).signal(ALERTS, left)
+        except ApplicationError:
+            await self._alert(phase, revision, notice)
+
+    async def _alert(self, phase: Phase, revision: Revision, notice: Notice) -> None:
         """Tell whoever is to be alerted; an address that is away is given up in the end."""
         request = AlertRequest(spec=self.spec, phase=phase, revision=revision, notice=notice)
         try:
@@ -190,15 +204,6 @@ class Acts:
             workflow.logger.error(
                 "alert not sent", extra={"notice": notice.message, "cause": str(error.cause)}
             )
-
-    async def leave_alerts(self, status: RolloutStatus, notices: tuple[Notice, ...]) -> None:
-        """Leave alerts to the canary, which goes on trying; without one they are lost, and that is logged."""
-        unsent = UnsentAlerts(phase=status.phase, revision=status.revision, notices=notices)
-        canary = workflow.get_external_workflow_handle(canary_id(self.spec.tail))
-        try:
-            await canary.signal(ALERTS, unsent)
-        except ApplicationError as error:
-            workflow.logger.error("alerts lost", extra={"count": len(notices), "cause": str(error)})
 
     async def store(self, report: StoredReport) -> None:
         """Keep a report; the history holds the same."""

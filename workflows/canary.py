@@ -21,6 +21,7 @@ from workflows.contract import (
     CANARY_WORKFLOW,
     DELETE,
     STATUS,
+    Alerts,
     Answer,
     ApplyCanary,
     ApplyResult,
@@ -28,12 +29,11 @@ from workflows.contract import (
     CanaryView,
     Command,
     DeleteCommand,
-    UnsentAlerts,
     Verb,
 )
 from workflows.entity import RESYNC
 from workflows.leaving import LeavingCanary
-from workflows.options import READ
+from workflows.options import READ, WRITE
 from workflows.rolling import RollingCanary
 from workflows.wishes import as_command, as_person
 
@@ -65,7 +65,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
 
     async def _turn(self) -> None:
         """One look at the target, and what follows from it."""
-        await self._lull()
+        is_rung = await self._lull()
         if not self._is_initialised:
             return await self._initialise()
         if self._has_new_spec and self._status.outcome is not Outcome.HALTED:
@@ -73,7 +73,10 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         seen = await self._observe()
         await self._register(seen)
         self._status = noticed_idle(self._status, seen)
-        await self._carry_out(decide_idle(self.spec, self._status, seen, self._wishes), seen)
+        decision = decide_idle(self.spec, self._status, seen, self._wishes)
+        if is_rung and isinstance(decision, Rest) and self._status.outcome is not Outcome.HALTED:
+            await self._lead_apex()
+        await self._carry_out(decision, seen)
         return None
 
     async def _carry_out(self, decision: IdleDecision, seen: Observation) -> None:
@@ -94,6 +97,15 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
                 await self._establish("put the routes back")
             case _:
                 assert_never(decision)
+
+    async def _lead_apex(self) -> None:
+        """A manifest of the apex Service that is applied again leads it to the target, which has no pods."""
+        who: str = await workflow.execute_activity_method(
+            InitialisationActivities.lead_apex, self.spec, summary="is the apex led to the primary", **WRITE
+        )
+        if who:
+            apex = f"{self.spec.service.name}.{self.spec.namespace}"
+            self._tell(told_of_repair(f"{who} led Service {apex} elsewhere: it leads to the primary again"))
 
     async def _come_to_rest(self, decision: Rest) -> None:
         self._wishes = Wishes()
@@ -143,10 +155,10 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         self._has_news = True
 
     @workflow.signal(name=ALERTS)
-    def alert_late(self, unsent: UnsentAlerts) -> None:
-        """Go on trying to deliver what a rollout that has ended could not."""
-        for notice in unsent.notices:
-            self._alert(unsent.phase, unsent.revision, notice)
+    def alert(self, alerts: Alerts) -> None:
+        """Alert of what happens in a rollout."""
+        for notice in alerts.notices:
+            self._alert(alerts.phase, alerts.revision, notice)
 
     @workflow.update(name=APPLY)
     async def apply(self, argument: dict[str, Any]) -> ApplyResult:

@@ -52,7 +52,7 @@ UPDATE_SPEC = "update_spec"
 
 
 ALERTS = "alerts"
-"""A rollout that has ended leaves the alerts that could not be delivered to its canary."""
+"""A rollout has its canary alert: that one lives on while an address is away."""
 
 
 class Verb(StrEnum):
@@ -176,8 +176,8 @@ class RolloutStart(Stored):
     """The session cookie of the rollout before: browsers are still told to forget it."""
 
 
-class UnsentAlerts(Stored):
-    """Alerts of a rollout that has ended."""
+class Alerts(Stored):
+    """What a rollout has to alert of."""
 
     phase: Phase
     revision: Revision

@@ -55,13 +55,14 @@ class CanaryEntity:
             raise AssertionError("a canary is applied before it does anything")
         return self._spec
 
-    async def _lull(self) -> None:
-        """Let a burst of bells become one look."""
+    async def _lull(self) -> bool:
+        """Let a burst of bells become one look; whether one has rung."""
         rest = self._looked_at + LULL - workflow.now()
         if rest > timedelta(0) and not self._is_leaving:
             await workflow.sleep(rest, summary="bells come in bursts")
-        self._has_news = False
+        is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()
+        return is_rung
 
     async def _rest(self, pause: timedelta, summary: str) -> None:
         try:

@@ -26,6 +26,7 @@ from canary.decision import (
     Hold,
     Measure,
     Promote,
+    RecreatePrimary,
     Reinforce,
     Restart,
     RestorePrimary,
@@ -119,13 +120,14 @@ class RolloutWorkflow(Commanded):
             self._set_about(decision)
             return
         self._end_tick()
+        before = self._phase_before()
         if await self._unless_aborted(decision):
             self._become(after(case, decision, workflow.now()))
             record = self._checks[-1] if case.check is not None else None
             needs_person = self._status.needs_person
             note_decision(self._spec, self._status, record, needs_person=needs_person)
             for notice in told_of(case, decision):
-                self._tell(notice, case.status.phase)
+                self._tell(notice, before)
             await self._rest_after(decision)
 
     async def _look(self) -> Situation:
@@ -160,14 +162,15 @@ class RolloutWorkflow(Commanded):
             check = self._acts.analyse(self._status, decision, is_rung=self._has_news)
             self._job = asyncio.create_task(check)
         else:
-            self._job = asyncio.create_task(self._acts.ask(self._status, decision, self._phase_for_gates()))
+            is_waiting = self._status.phase is Phase.WAITING
+            phase = self._phase_before() if is_waiting else Phase.PROGRESSING
+            self._job = asyncio.create_task(self._acts.ask(self._status, decision, phase))
 
-    def _phase_for_gates(self) -> Phase:
-        """What gates are told, as Flagger tells them: the one in front of a rollout what was before it."""
-        if self._status.phase is not Phase.WAITING:
-            return Phase.PROGRESSING
+    def _phase_before(self) -> Phase:
+        """What the canary was in, as Flagger has it: waiting once a gate in front of its rollout is closed."""
         is_first = self._status.waiting_for is None and not self._status.restarts
-        return self._start.phase_before if is_first else Phase.WAITING
+        is_asked_first = self._status.phase is Phase.WAITING and is_first
+        return self._start.phase_before if is_asked_first else self._status.phase
 
     def _take(self, found: Check | GateCheck) -> Observation:
         """Keep what a check or gates came to for the rest of the tick."""
@@ -234,6 +237,9 @@ class RolloutWorkflow(Commanded):
                 return await self._is_done(await self._acts.promote(self._status.revision))
             case RestorePrimary():
                 return await self._is_done(await self._acts.restore(self._status.revision))
+            case RecreatePrimary():
+                await self._acts.recreate_primary()
+                return True
             case Reinforce():
                 return await self._scale(decision.replicas)
             case _:
@@ -333,16 +339,13 @@ class RolloutWorkflow(Commanded):
                 self._tell(notice)
 
     async def _settle_alerts(self) -> None:
-        """Give alerts a moment, and leave those that are not delivered by then to the canary."""
+        """Wait until alerts are with the canary; a rollout that has none gives their addresses a moment."""
         if not self._alerts:
             return
         try:
             await workflow.wait_condition(lambda: not self._alerts, timeout=ALERT_PATIENCE)
         except TimeoutError:
-            unsent = tuple(self._alerts.values())
-            for alert in list(self._alerts):
-                alert.cancel()
-            await self._acts.leave_alerts(self._status, unsent)
+            workflow.logger.error("alerts lost", extra={"count": len(self._alerts)})
 
     async def _wait_for_the_mesh(self) -> None:
         changed = self._status.traffic_changed_at

@@ -95,6 +95,16 @@ def last_led_by(apex: Object | None) -> str:
     return ""
 
 
+def is_led_by_us(apex: Object | None) -> bool:
+    """Whether nobody has written the selector of the apex since we did."""
+    owners = [
+        entry.get("manager")
+        for entry in (apex or {"metadata": {}})["metadata"].get("managedFields") or []
+        if "f:selector" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
+    ]
+    return owners == [ROLLOUT_MANAGER]
+
+
 def with_target_port(spec: CanarySpec, apex: Object | None) -> CanarySpec:
     """Where the document names no target port it is the live Service's, as Kurator reads it."""
     live = _port_of(spec, apex)

@@ -14,6 +14,7 @@ from canary.decision import (
     Hold,
     Measure,
     Promote,
+    RecreatePrimary,
     Reinforce,
     Restart,
     RestorePrimary,
@@ -185,7 +186,17 @@ ANALYSIS = [
     pytest.param(
         a_case(primary=a_primary(ready=1)), (Hold, False), id="exposure grows beside a ready primary only"
     ),
-    pytest.param(a_case(primary=None), (Hold, False), id="no primary, no exposure"),
+    pytest.param(a_case(primary=None), RecreatePrimary, id="a primary that somebody deleted comes back"),
+    pytest.param(
+        a_case(status=at_weight(10), primary=None, wishes=ABORT),
+        RecreatePrimary,
+        id="also before an abort, which needs it",
+    ),
+    pytest.param(
+        a_case(target=a_workload(is_paused=True)),
+        (Hold, False),
+        id="no exposure for pods of a template that somebody paused",
+    ),
     pytest.param(
         a_case(target=a_workload(size=0)), (Hold, False), id="no exposure for a canary without pods"
     ),

@@ -202,6 +202,10 @@ class Cluster:
             self.log.append("routes")
 
         @activity.defn
+        async def lead_apex(_: CanarySpec) -> str:
+            return ""
+
+        @activity.defn
         async def restore_target(_: RemovalRequest) -> None:
             self.log.append("restore target")
 
