@@ -112,11 +112,11 @@ def lamed(healthy: Workload) -> st.SearchStrategy[Workload | None]:
 
 
 TARGETS = st.one_of(
-    st.sampled_from([NEWER, OLD, NEW]).map(at_revision),
+    st.sampled_from([NEW, NEW, NEWER, OLD]).map(at_revision),
     lamed(a_workload(size=SIZE)),
     st.just(a_workload(size=SIZE + 2, available=SIZE)),
 )
-LOOKS = st.builds(
+TROUBLED = st.builds(
     lambda *wrong: Look(**{name: value for one in wrong for name, value in one.items()}),
     rarely(st.fixed_dictionaries({"target": TARGETS})),
     rarely(st.fixed_dictionaries({"primary": lamed(a_primary(size=SIZE))})),
@@ -125,11 +125,13 @@ LOOKS = st.builds(
     rarely(st.just({"is_hook_failing": True})),
     st.booleans().map(lambda closed: {"is_gate_closed": closed}),
     rarely(rarely(st.just({"is_wanted_back": True}))),
-    rarely(st.fixed_dictionaries({"wish": st.sampled_from(["abort", "restart", "approve", "approve"])})),
+    rarely(st.fixed_dictionaries({"wish": st.sampled_from(["approve", "approve", "restart", "abort"])})),
     rarely(st.fixed_dictionaries({"drift": st.integers(0, 100)})),
     st.integers(0, 90).map(lambda seconds: {"gap": timedelta(seconds=seconds)}),
 )
-STORIES = st.lists(LOOKS, max_size=30)
+LOOKS = st.one_of(st.just(Look()), st.just(Look()), TROUBLED)
+STORIES = st.lists(LOOKS, min_size=12, max_size=24)
+BEGINNINGS = st.lists(LOOKS, max_size=8)
 
 
 def turns(play: Play, looks: list[Look]) -> Iterator[tuple[Play, Turn]]:
@@ -242,7 +244,9 @@ def test_no_two_increases_are_closer_than_the_interval(play: Play, looks: list[L
 
 
 @settings(max_examples=300, deadline=None)
-@given(play=PLAYS, looks=STORIES, primary=st.sampled_from([a_primary(), a_primary(ready=1)]), look=LOOKS)
+@given(
+    play=PLAYS, looks=BEGINNINGS, primary=st.sampled_from([a_primary(), a_primary(ready=1)]), look=TROUBLED
+)
 def test_an_abort_takes_all_traffic_in_one_decision(
     play: Play, looks: list[Look], primary: Workload, look: Look
 ) -> None:
@@ -258,7 +262,7 @@ def test_an_abort_takes_all_traffic_in_one_decision(
     assert (aborted.status.outcome, aborted.status.traffic_weight) == (Outcome.ABORTED, 0)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(play=PLAYS, looks=STORIES)
 def test_equal_observations_give_equal_decisions(play: Play, looks: list[Look]) -> None:
     for _, turn in turns(play, looks):
@@ -276,8 +280,8 @@ def test_equal_observations_give_equal_decisions(play: Play, looks: list[Look]) 
         assert decide(stored) == decide(case) == turn.decision
 
 
-@settings(max_examples=400, deadline=None)
-@given(play=PLAYS, looks=STORIES)
+@settings(max_examples=250, deadline=None)
+@given(play=PLAYS, looks=BEGINNINGS)
 def test_every_rollout_ends_once_gates_answer_and_workloads_settle(play: Play, looks: list[Look]) -> None:
     """Where a person is called for, one comes."""
     play = told(play, looks)
@@ -291,7 +295,7 @@ def test_every_rollout_ends_once_gates_answer_and_workloads_settle(play: Play, l
     assert settled.status.phase.is_final
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(spec=SPECS)
 def test_every_healthy_rollout_is_promoted(spec: CanarySpec) -> None:
     types = tuple(one for one in spec.analysis.webhooks if one.type is not HookType.ROLLBACK)
@@ -299,6 +303,7 @@ def test_every_healthy_rollout_is_promoted(spec: CanarySpec) -> None:
     play = Play.begun(spec.model_copy(update={"suspend": False, "analysis": analysis}))
     for _ in range(150):
         play, _ = play.turn(Look())
+        assert_weights_are_sound(play.spec, play.status)
         if play.status.phase.is_final:
             break
 
@@ -306,7 +311,7 @@ def test_every_healthy_rollout_is_promoted(spec: CanarySpec) -> None:
     assert play.status.traffic_weight == 0
 
 
-@settings(max_examples=250, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(spec=SPECS, weight=st.integers(0, 100), is_mirrored=st.booleans(), is_tcp=st.booleans())
 def test_the_weights_of_every_route_come_to_100(
     spec: CanarySpec, weight: int, *, is_mirrored: bool, is_tcp: bool

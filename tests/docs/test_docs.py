@@ -15,6 +15,7 @@ from canary.analysis import AnalysisResult
 from canary.decision import Decision
 from canary.delivery import ApplicationPhase
 from canary.idle import IdleDecision
+from canary.spec import HookType
 from canary.status import Outcome, Phase
 from sandbox.__main__ import _parser as sandbox_parser
 from sandbox.apiserver.faults import Deed
@@ -125,6 +126,10 @@ def test_every_word_is_defined_once() -> None:
     assert {one.__name__ for one in (*get_args(Decision), *get_args(IdleDecision))} <= set(words)
 
 
+def test_every_type_of_hook_is_told() -> None:
+    assert set(column(CONCEPTS, "hook")) == set(map(str, HookType))
+
+
 def test_every_setting_is_told_with_its_default() -> None:
     table = dict(re.findall(r"^\| `(CANARY_[A-Z_]+)` \| (.+?) \|", OPERATIONS.read_text(), re.MULTILINE))
     defaults = {
@@ -233,6 +238,10 @@ def test_the_document_of_the_readme_has_no_mistake(tmp_path: Path) -> None:
     [
         pytest.param(["canary.yaml", "fleet.yaml"], None, id="application"),
         pytest.param(["flagger-canary.yaml", "metric-template.yaml"], "kurator-member1", id="flagger"),
+        pytest.param(["ab-testing.yaml", "fleet.yaml"], None, id="A/B"),
+        pytest.param(["blue-green.yaml"], "kurator-member1", id="blue/green"),
+        pytest.param(["session-affinity.yaml"], "kurator-member1", id="session affinity"),
+        pytest.param(["gates-and-alerts.yaml"], "kurator-member1", id="gates and alerts"),
     ],
 )
 def test_the_examples_have_no_mistake(files: list[str], cluster: str | None) -> None:
