@@ -167,7 +167,7 @@ class RolloutWorkflow(Commanded):
             self._job = asyncio.create_task(self._acts.ask(self._status, decision, phase))
 
     def _phase_before(self) -> Phase:
-        """What the canary was in, as Flagger has it: waiting once a gate in front of its rollout is closed."""
+        """What the canary was in, as Flagger has it: waiting once its first gate is found closed."""
         is_first = self._status.waiting_for is None and not self._status.restarts
         is_asked_first = self._status.phase is Phase.WAITING and is_first
         return self._start.phase_before if is_asked_first else self._status.phase
