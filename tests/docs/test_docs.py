@@ -183,6 +183,7 @@ def test_every_workflow_queue_and_attribute_is_told() -> None:
         contract.canary_id("<cluster>/<namespace>/<kind>/<target>"),
         contract.rollout_id("<same tail>"),
         contract.watch_id("<cluster>"),
+        contract.doctor_id("<who>"),
     ]
 
     assert [name for name in ids if f"`{name}`" not in text] == []
