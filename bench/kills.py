@@ -140,4 +140,4 @@ def _judge(book: Book, shifts: Sequence[Shift], ended: Ended) -> None:
     book.steps += len(STEPS) - 2
     book.skipped += len(set(STEPS) - set(weights)) + (weights != STEPS)
     book.unchecked += len(set(STEPS) - {0} - checked)
-    book.gaps += [two.at - one.at for one, two in pairwise(shifts) if two.weight > one.weight]
+    book.gaps += [two.decided - one.decided for one, two in pairwise(shifts) if two.weight > one.weight]

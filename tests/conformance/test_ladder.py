@@ -11,6 +11,7 @@ from tests.conformance.world import World, until
 from workflows.contract import Verb
 
 
+@pytest.mark.proves("D10", "D3")
 @together
 async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_again(world: World) -> None:
     case = Case(world, "kurator-member1", "lost-canary")
@@ -35,6 +36,7 @@ async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_
     assert case.weights == [0, 50, 0, 50, 0]
 
 
+@pytest.mark.proves("C35")
 @pytest.mark.conformance
 @together
 async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canary(world: World) -> None:
@@ -63,6 +65,7 @@ async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canar
     assert users.failures == {}
 
 
+@pytest.mark.proves("C28")
 @pytest.mark.conformance
 @together
 async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: World) -> None:
@@ -72,12 +75,13 @@ async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: 
     ended = await case.roll_out(f"{BETTER}-slow60")
 
     assert ended.outcome == "RolledBack"
-    assert ended.message.startswith("waiting for rollout to finish: 0 ")
+    assert "not ready: waiting for rollout to finish: 0 " in ended.message
     assert ended.message.endswith("not ready for 3 s")
     assert case.weights == [0]
     assert await case.replicas() == 0
 
 
+@pytest.mark.proves("T2")
 @pytest.mark.conformance
 @together
 async def test_puts_foreign_weights_right_three_times_and_then_stands_back(world: World) -> None:
@@ -118,6 +122,7 @@ async def test_a_terminated_rollout_leaves_no_traffic_on_the_canary(world: World
     assert await case.replicas() == 0
 
 
+@pytest.mark.proves("T4")
 @pytest.mark.conformance
 @together
 async def test_a_rollout_that_is_terminated_in_promotion_holds_and_asks(world: World) -> None:

@@ -5,10 +5,12 @@ import contextlib
 import time
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Self
 
 from sandbox.client import KubeClient, Reflector
 
+DECIDED_AT = "durable-canary.dev/decided-at"
 ROUTES = "/apis/networking.istio.io/v1beta1/virtualservices"
 
 
@@ -18,6 +20,8 @@ class Shift:
 
     at: float
     weight: int
+    decided: float = 0.0
+    """When the engine decided it: what is read here late on a busy machine was not."""
 
 
 class Trail:
@@ -51,7 +55,12 @@ class Trail:
         shifts = self._shifts[obj["metadata"]["namespace"]]
         weight = _canary_weight(obj)
         if weight is not None and (not shifts or shifts[-1].weight != weight):
-            shifts.append(Shift(time.time(), weight))
+            shifts.append(Shift(time.time(), weight, _decided(obj)))
+
+
+def _decided(virtual_service: dict[str, Any]) -> float:
+    text = (virtual_service["metadata"].get("annotations") or {}).get(DECIDED_AT)
+    return datetime.fromisoformat(text).timestamp() if text else 0.0
 
 
 def _canary_weight(virtual_service: dict[str, Any]) -> int | None:
