@@ -180,6 +180,7 @@ async def failure(activities: AlertActivities, request: AlertRequest) -> Applica
     return caught.value
 
 
+@pytest.mark.proves("C38")
 async def test_tells_whom_it_concerns(services: Services, activities: AlertActivities) -> None:
     wanted = [alert_to(services.url(severity), severity=severity) for severity in Severity]
     for severity in Severity:

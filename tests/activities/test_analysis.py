@@ -149,6 +149,7 @@ async def test_measures_nothing_unless_asked(systems: Systems) -> None:
     assert check.measurements == ()
 
 
+@pytest.mark.proves("T21")
 async def test_a_built_in_metric_comes_with_its_sample_size_and_window(systems: Systems) -> None:
     systems.value = lambda query: 12.0 if "increase" in query else None
     check = await analyse(systems, request(RATE))
@@ -210,6 +211,7 @@ async def test_a_cluster_that_cannot_be_asked_is_never_counted(systems: Systems,
         await analyse(systems, request(RATE), attempt)
 
 
+@pytest.mark.proves("T21")
 async def test_an_error_of_one_metric_is_evidence_beside_the_others(systems: Systems) -> None:
     systems.failing["request-success-rate"] = MeasurementError("Prometheus answered 400 parse error")
     check = await analyse(systems, request(RATE, UNKNOWN, LATENCY))

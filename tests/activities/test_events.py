@@ -84,6 +84,7 @@ async def fault(kube: KubeClient, status: int, path: str) -> None:
     await kube.replace("/_sandbox/faults", cast("Any", rules))
 
 
+@pytest.mark.proves("T21")
 async def test_writes_an_event_about_the_target(kube: KubeClient, events: Events) -> None:
     await events.tell(announcement(type=NoticeType.WARNING))
     target = await kube.get(f"{DEPLOYMENTS}/backend")

@@ -166,6 +166,7 @@ async def change(world: World, name: str, body: dict[str, Any], sub: str = "") -
     await world.kube.patch(path, body, kind="merge" if sub else "strategic")
 
 
+@pytest.mark.proves("D9")
 async def test_a_new_template_rings_the_canary_and_its_rollout_within_a_second(world: World) -> None:
     await add(world, "a", "b")
     async with world.watching(interest("a"), interest("b"), bells=("canary/", "rollout/"), greeted=False):

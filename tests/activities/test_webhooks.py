@@ -171,6 +171,7 @@ async def test_passes_from_200_to_204(server: Server, hooks: Webhooks, status: i
 
 
 @pytest.mark.parametrize("type_", list(HookType))
+@pytest.mark.proves("T18")
 async def test_a_hook_of_any_type_that_answers_204_has_passed(  # T18
     server: Server, hooks: Webhooks, type_: HookType
 ) -> None:
@@ -300,6 +301,7 @@ async def test_does_not_retry_a_plain_no(server: Server, hooks: Webhooks, status
     assert len(server.bodies) == 1
 
 
+@pytest.mark.proves("T18")
 async def test_keeps_the_text_of_the_last_failure(server: Server, hooks: Webhooks) -> None:
     server.answers(500, text="command bats failed")
     answer = await hooks.call(SPEC, hook(server.url, retries=1), Phase.PROGRESSING, REVISION)

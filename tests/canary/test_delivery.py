@@ -81,6 +81,7 @@ def test_a_changed_policy_is_stale_and_tried_at_once() -> None:
     assert changed.is_due("r2", LATER)
 
 
+@pytest.mark.proves("K3")
 def test_what_is_gone_is_retired() -> None:
     turned = revised((DONE,), spec(policy("extra", clusters=(ONE,))), LATER)
 
@@ -183,6 +184,7 @@ def test_no_canary_is_never_too_many() -> None:
     assert not delivery(policy=policy()).has_canary_too_many
 
 
+@pytest.mark.proves("K5")
 def test_an_unreachable_cluster_is_given_up_after_a_while() -> None:
     retired = revised((DONE,), None, NOW)[0]
 

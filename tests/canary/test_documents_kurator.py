@@ -99,6 +99,7 @@ def test_reads_how_a_folder_is_applied(application: Object, fleet: list[Object])
     assert (second.target_namespace, second.interval) == ("default", timedelta(minutes=5))
 
 
+@pytest.mark.proves("K1")
 def test_makes_one_canary_for_each_cluster_named_after_the_workload(
     application: Object, fleet: list[Object]
 ) -> None:
@@ -152,6 +153,7 @@ def test_passes_istios_structures_on_as_written(
     assert service.cors_policy == routing["corsPolicy"]
 
 
+@pytest.mark.proves("K4")
 def test_sets_no_timeout_where_none_is_given(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
@@ -173,6 +175,7 @@ def test_calls_each_command_through_the_private_load_tester(
     ]
 
 
+@pytest.mark.proves("K2")
 def test_names_the_load_tester_after_the_workload_also_where_the_service_differs(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
@@ -199,6 +202,7 @@ def test_calls_the_public_load_tester_of_each_cluster_otherwise(
     assert canaries[0].test_loader is None
 
 
+@pytest.mark.proves("K4")
 def test_an_interval_that_is_left_out_is_a_minute(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
@@ -219,6 +223,7 @@ def test_holds_a_custom_metric_by_value(application: Object, fleet: list[Object]
     assert "shop_busy_workers" in template.query
 
 
+@pytest.mark.proves("K9")
 def test_two_applications_may_have_custom_metrics_of_one_name(
     application: Object, fleet: list[Object]
 ) -> None:

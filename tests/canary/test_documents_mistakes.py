@@ -759,6 +759,7 @@ def test_what_is_not_done_is_not_missing_as_well(place: str, wanted: str, instea
     assert lines(documents) == [f"{place}.{instead}: not supported yet"]
 
 
+@pytest.mark.proves("K7")
 def test_names_a_fleet_that_was_not_given() -> None:
     assert lines(read("canary.yaml")) == [
         "spec.syncPolicies[0].destination.fleet: Fleet default/quickstart not found; pass it with -f"
@@ -819,6 +820,7 @@ def test_a_metric_template_that_cannot_be_read_is_not_missing() -> None:
     assert lines(changed(documents, "spec", [])) == ["spec: must be a mapping, is a list"]
 
 
+@pytest.mark.proves("D2")
 def test_short_intervals_are_warned_of() -> None:
     documents = changed(read("canary.yaml", "fleet.yaml"), f"{ANALYSIS}.checkIntervalSeconds", 5)
     for metric in documents[0]["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]["trafficAnalysis"][

@@ -173,6 +173,7 @@ def test_finds_alert_providers_among_the_documents() -> None:
 @pytest.mark.parametrize(
     ("said", "meant"), [("", "info"), ("info", "info"), ("warn", "warn"), ("error", "error")]
 )
+@pytest.mark.proves("T10")
 def test_a_severity_that_is_left_out_is_info(said: str, meant: str) -> None:
     documents = read("gates-and-alerts.yaml")
     documents[0]["spec"]["analysis"]["alerts"][0]["severity"] = said
@@ -217,10 +218,12 @@ def test_a_query_in_place_is_asked_of_the_metrics_server() -> None:
         pytest.param({"name": "request-duration"}, ThresholdRange(), id="none never means zero"),
     ],
 )
+@pytest.mark.proves("T12")
 def test_a_threshold_is_a_bound(metric: dict[str, Any], meant: ThresholdRange) -> None:
     assert flagger(metrics=[metric]).analysis.metrics[0].threshold_range == meant
 
 
+@pytest.mark.proves("T12")
 def test_a_metric_without_interval_has_a_minute() -> None:
     metrics = flagger(metrics=[{"name": "x", "query": "up[{{ interval }}]"}]).analysis.metrics
 
@@ -298,6 +301,7 @@ def test_reads_the_limits_of_the_primarys_autoscaler() -> None:
         pytest.param({"revertOnDeletion": False}, False, id="left at zero"),
     ],
 )
+@pytest.mark.proves("D13")
 def test_says_what_becomes_of_the_workload_at_the_end(said: dict[str, Any], *, meant: bool) -> None:
     [document] = read("blue-green.yaml")
     document["spec"] |= said

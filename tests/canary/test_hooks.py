@@ -25,6 +25,7 @@ def hook(**fields: object) -> WebhookSpec:
     return WebhookSpec.model_validate({"name": "load", "url": "http://a/", **fields})
 
 
+@pytest.mark.proves("C24")
 def test_the_payload_is_flaggers() -> None:
     known = {
         "name": "backend",
@@ -58,6 +59,7 @@ def announcement_of(recorded: dict[str, object]) -> Announcement:
 
 
 @pytest.mark.parametrize("recorded", recorded_events())
+@pytest.mark.proves("C24")
 def test_event_hooks_are_told_what_flagger_tells(recorded: dict[str, object]) -> None:
     body = event_payload(hook(metadata={"k": "v"}), announcement_of(recorded))
 

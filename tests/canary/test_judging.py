@@ -37,10 +37,25 @@ TEMPLATE = MetricTemplate(
     ("plan", "weights"),
     [
         pytest.param(StepPlan(step_weight=10, max_weight=30), [10, 20, 30], id="steps"),
-        pytest.param(StepPlan(step_weight=20, max_weight=50), [20, 40, 60], id="overshoot"),
+        pytest.param(
+            StepPlan(step_weight=20, max_weight=50),
+            [20, 40, 60],
+            id="overshoot",
+            marks=pytest.mark.proves("C04"),
+        ),
         pytest.param(StepPlan(step_weight=60, max_weight=100), [60, 100], id="never above 100"),
-        pytest.param(StepPlan(step_weights=(1, 2, 10, 80)), [1, 2, 10, 80], id="a list"),
-        pytest.param(StepPlan(step_weights=(50, 150)), [50, 100], id="a list that overflows"),
+        pytest.param(
+            StepPlan(step_weights=(1, 2, 10, 80)),
+            [1, 2, 10, 80],
+            id="a list",
+            marks=pytest.mark.proves("C05"),
+        ),
+        pytest.param(
+            StepPlan(step_weights=(50, 150)),
+            [50, 100],
+            id="a list that overflows",
+            marks=pytest.mark.proves("C05"),
+        ),
     ],
 )
 def test_weights_grow(plan: StepPlan, weights: list[int]) -> None:
@@ -52,12 +67,14 @@ def test_weights_grow(plan: StepPlan, weights: list[int]) -> None:
     assert seen == weights
 
 
+@pytest.mark.proves("T11")
 def test_a_list_edited_in_mid_run_goes_on_with_the_next_greater_weight() -> None:
     assert next_weight(StepPlan(step_weights=(10, 30, 60)), 20) == 30
     assert next_weight(StepPlan(step_weights=(10, 30)), 40) == 30
 
 
 @pytest.mark.parametrize(("promotion", "expected"), [(0, 0), (20, 30), (50, 0), (80, 0)])
+@pytest.mark.proves("C34")
 def test_weight_goes_back(promotion: int, expected: int) -> None:
     assert weight_back(StepPlan(step_weight_promotion=promotion), 50) == expected
 
@@ -94,6 +111,7 @@ def test_weight_goes_back(promotion: int, expected: int) -> None:
             Readiness.WAITING,
             "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available",
             id="not available",
+            marks=pytest.mark.proves("C27"),
         ),
         pytest.param(
             a_workload(ready=1),
@@ -102,6 +120,7 @@ def test_weight_goes_back(promotion: int, expected: int) -> None:
             "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available; "
             "not ready for 60 s",
             id="deadline",
+            marks=pytest.mark.proves("C28"),
         ),
         pytest.param(
             a_workload(has_exceeded_deadline=True),
@@ -109,6 +128,7 @@ def test_weight_goes_back(promotion: int, expected: int) -> None:
             Readiness.FAILED,
             "podinfo exceeded its progress deadline",
             id="its own deadline",
+            marks=pytest.mark.proves("C28"),
         ),
     ],
 )
@@ -155,6 +175,7 @@ CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdR
             "no values found for istio metric request-success-rate "
             "probably podinfo.test is not receiving traffic: running query failed: no values found",
             id="no data",
+            marks=pytest.mark.proves("C26"),
         ),
         pytest.param(
             CUSTOM,
@@ -169,6 +190,7 @@ def test_judges_a_metric(metric, value, result, message) -> None:  # noqa: ANN00
     assert measured(metric, value) == (result, message)
 
 
+@pytest.mark.proves("C26")
 def test_a_metric_without_an_answer_is_an_error() -> None:
     assert measured(SUCCESS, None, "timed out") == (
         "Error",
@@ -185,6 +207,7 @@ def test_a_hook_that_fails_comes_before_any_metric() -> None:
 
 
 @pytest.mark.parametrize(("ago", "expected"), [(600, 60), (30, 30), (0, 1)])
+@pytest.mark.proves("D11")
 def test_a_window_never_reaches_back_before_the_step(ago: int, expected: int) -> None:
     assert window(SUCCESS, NOW - timedelta(seconds=ago), NOW) == timedelta(seconds=expected)
 
@@ -247,15 +270,45 @@ def changed(**parts: Any) -> Observation:
 @pytest.mark.parametrize(
     ("status", "seen", "wishes", "expected"),
     [
-        pytest.param(SETTLED, look(), Wishes(), Roll(revision=NEW), id="a new revision"),
-        pytest.param(SETTLED, look(OLD), Wishes(), Rest(), id="the promoted revision"),
+        pytest.param(
+            SETTLED,
+            look(),
+            Wishes(),
+            Roll(revision=NEW),
+            id="a new revision",
+            marks=pytest.mark.proves("C03"),
+        ),
+        pytest.param(
+            SETTLED, look(OLD), Wishes(), Rest(), id="the promoted revision", marks=pytest.mark.proves("C30")
+        ),
         pytest.param(FAILED, look(), Wishes(), Rest(message="failed"), id="what failed is not tried again"),
         pytest.param(FAILED, look(), RESTART, Roll(revision=NEW), id="unless a person asks"),
+        pytest.param(
+            FAILED,
+            look(NEWER),
+            Wishes(),
+            Roll(revision=NEWER),
+            id="what comes after a failure",
+            marks=pytest.mark.proves("T3"),
+        ),
+        pytest.param(
+            HALTED,
+            look(NEWER),
+            Wishes(),
+            Rest(message="failed", needs_person=True),
+            id="halted: nor is a newer revision taken up",
+            marks=pytest.mark.proves("T4"),
+        ),
         pytest.param(
             SETTLED, look(None), Wishes(), Rest(message="Deployment podinfo is not there"), id="gone"
         ),
         pytest.param(
-            HALTED, look(), Wishes(), Rest(message="failed", needs_person=True), id="halted: a person decides"
+            HALTED,
+            look(),
+            Wishes(),
+            Rest(message="failed", needs_person=True),
+            id="halted: a person decides",
+            marks=pytest.mark.proves("T4"),
         ),
         pytest.param(HALTED, look(), RESTART, Resume(revision=NEW), id="halted: promote again"),
         pytest.param(HALTED, look(), ABORT, Resume(revision=NEW, abort=ADA), id="halted: give it up"),
@@ -279,6 +332,7 @@ def changed(**parts: Any) -> Observation:
             Wishes(),
             Recreate(message="podinfo-primary.test is gone: it is made anew from what was promoted last"),
             id="a primary that somebody deleted",
+            marks=pytest.mark.proves("T14"),
         ),
         pytest.param(
             HALTED,
@@ -293,6 +347,7 @@ def changed(**parts: Any) -> Observation:
             Wishes(),
             Mend(message="argocd changed the routes while no rollout runs: they are put back"),
             id="changed routes",
+            marks=pytest.mark.proves("T2"),
         ),
         pytest.param(
             FAILED,
@@ -300,6 +355,7 @@ def changed(**parts: Any) -> Observation:
             Wishes(),
             Mend(message="someone took the routes away while no rollout runs: they are put back"),
             id="lost routes",
+            marks=pytest.mark.proves("T2"),
         ),
         pytest.param(
             SETTLED.model_copy(update={"mendings": MENDINGS}),
@@ -338,6 +394,7 @@ def test_what_failed_is_still_not_what_was_promoted() -> None:
     assert (known.last_applied, known.last_promoted) == (NEWER, OLD)
 
 
+@pytest.mark.proves("C33")
 def test_a_suspended_canary_starts_nothing() -> None:
     decision = decide_idle(a_spec(suspend=True), SETTLED, look(), Wishes())
 
@@ -378,5 +435,6 @@ def test_a_metric_that_warms_up_holds_whatever_its_value() -> None:
 
 
 @pytest.mark.parametrize(("weight", "expected"), [(50, 40), (40, 10), (10, 0), (5, 0)], ids=str)
+@pytest.mark.proves("C34")
 def test_the_primary_goes_through_its_own_steps(weight: int, expected: int) -> None:
     assert weight_back(StepPlan(step_weights_promotion=(60, 90)), weight) == expected

@@ -68,23 +68,53 @@ def shape(decision: Decision) -> object:
 ASKS = (Wait, MINUTE, True)
 ANALYSIS = [
     pytest.param(a_case(), (Advance, 10), id="the first step needs no check"),
-    pytest.param(a_case(status=at_weight(10)), Measure, id="every further step needs a check"),
-    pytest.param(a_case(status=at_weight(10), check=a_check()), (Advance, 20), id="a passing check advances"),
-    pytest.param(a_case(status=at_weight(30), check=a_check()), Promote, id="the last step promotes"),
     pytest.param(
-        a_case(status=at_weight(10, due=NOW + MINUTE)), (Wait, MINUTE, False), id="no step before it is due"
+        a_case(status=at_weight(10)),
+        Measure,
+        id="every further step needs a check",
+        marks=pytest.mark.proves("C03"),
     ),
     pytest.param(
-        a_case(status=at_weight(10), check=a_check(98.0)), (Hold, True), id="a value out of bounds counts"
+        a_case(status=at_weight(10), check=a_check()),
+        (Advance, 20),
+        id="a passing check advances",
+        marks=pytest.mark.proves("C03"),
     ),
-    pytest.param(a_case(status=at_weight(10), check=a_check(None)), (Hold, True), id="no data counts"),
     pytest.param(
-        a_case(status=at_weight(10), check=a_check(error="timeout")), (Hold, True), id="an error counts"
+        a_case(status=at_weight(30), check=a_check()),
+        Promote,
+        id="the last step promotes",
+        marks=pytest.mark.proves("C03"),
+    ),
+    pytest.param(
+        a_case(status=at_weight(10, due=NOW + MINUTE)),
+        (Wait, MINUTE, False),
+        id="no step before it is due",
+        marks=pytest.mark.proves("C39", "D8", "T1"),
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), check=a_check(98.0)),
+        (Hold, True),
+        id="a value out of bounds counts",
+        marks=pytest.mark.proves("C25"),
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), check=a_check(None)),
+        (Hold, True),
+        id="no data counts",
+        marks=pytest.mark.proves("C26"),
+    ),
+    pytest.param(
+        a_case(status=at_weight(10), check=a_check(error="timeout")),
+        (Hold, True),
+        id="an error counts",
+        marks=pytest.mark.proves("C26"),
     ),
     pytest.param(
         a_case(status=at_weight(10, failed_checks=1), check=a_check(98.0)),
         (Rollback, Outcome.ROLLED_BACK),
         id="the last failed check allowed ends it at that very check",
+        marks=pytest.mark.proves("D1", "C25"),
     ),
     pytest.param(
         a_case(status=at_weight(10, failed_checks=1), check=a_check(98.0), primary=DOWN),
@@ -122,11 +152,13 @@ ANALYSIS = [
         a_case(status=at_weight(10), target=a_workload(revision=OLD)),
         (Rollback, Outcome.REVERTED),
         id="back at the promoted revision",
+        marks=pytest.mark.proves("D6"),
     ),
     pytest.param(
         a_case(status=at_weight(10, due=NOW + MINUTE), target=a_workload(revision=NEWER)),
         Restart,
         id="a new revision loses the weight at once",
+        marks=pytest.mark.proves("C29", "T22"),
     ),
     pytest.param(
         a_case(status=at_weight(10), target=a_workload(revision=NEWER), primary=DOWN),
@@ -138,13 +170,20 @@ ANALYSIS = [
         a_case(status=at_weight(20), routes=Routes(primary=90, canary=10)),
         (Correct, 20),
         id="foreign weights are put right",
+        marks=pytest.mark.proves("T2"),
     ),
     pytest.param(
         a_case(status=at_weight(20), routes=Routes(primary=50, canary=50)),
         (Correct, 20),
         id="too much on the canary is put right",
+        marks=pytest.mark.proves("T2"),
     ),
-    pytest.param(a_case(status=at_weight(20), routes=None), (Correct, 20), id="lost routes are brought back"),
+    pytest.param(
+        a_case(status=at_weight(20), routes=None),
+        (Correct, 20),
+        id="lost routes are brought back",
+        marks=pytest.mark.proves("T2"),
+    ),
     pytest.param(
         a_case(status=at_weight(20), routes=Routes(primary=90, canary=10), target=a_workload(ready=0)),
         ASKS,
@@ -164,6 +203,7 @@ ANALYSIS = [
         a_case(status=at_weight(20, due=NOW + MINUTE), target=a_workload(ready=0)),
         Retreat,
         id="a canary without pods loses its traffic at once",
+        marks=pytest.mark.proves("D10"),
     ),
     pytest.param(
         a_case(status=at_weight(20), target=a_workload(ready=0), primary=DOWN),
@@ -171,22 +211,35 @@ ANALYSIS = [
         id="neither side serves",
     ),
     pytest.param(
-        a_case(target=a_workload(ready=1)), (Hold, False), id="exposure grows on a ready canary only"
+        a_case(target=a_workload(ready=1)),
+        (Hold, False),
+        id="exposure grows on a ready canary only",
+        marks=pytest.mark.proves("C27"),
     ),
     pytest.param(
         a_case(status=at_weight(10), target=a_workload(ready=1)),
         Measure,
         id="a canary partly ready goes on being checked",
+        marks=pytest.mark.proves("D10"),
     ),
     pytest.param(
         a_case(status=at_weight(10), target=a_workload(ready=1), check=a_check()),
         (Hold, False),
         id="a canary partly ready holds its weight",
+        marks=pytest.mark.proves("C27"),
     ),
     pytest.param(
-        a_case(primary=a_primary(ready=1)), (Hold, False), id="exposure grows beside a ready primary only"
+        a_case(primary=a_primary(ready=1)),
+        (Hold, False),
+        id="exposure grows beside a ready primary only",
+        marks=pytest.mark.proves("C27"),
     ),
-    pytest.param(a_case(primary=None), RecreatePrimary, id="a primary that somebody deleted comes back"),
+    pytest.param(
+        a_case(primary=None),
+        RecreatePrimary,
+        id="a primary that somebody deleted comes back",
+        marks=pytest.mark.proves("T14"),
+    ),
     pytest.param(
         a_case(status=at_weight(10), primary=None, wishes=ABORT),
         RecreatePrimary,
@@ -196,6 +249,7 @@ ANALYSIS = [
         a_case(target=a_workload(is_paused=True)),
         (Hold, False),
         id="no exposure for pods of a template that somebody paused",
+        marks=pytest.mark.proves("T22"),
     ),
     pytest.param(
         a_case(target=a_workload(size=0)), (Hold, False), id="no exposure for a canary without pods"
@@ -211,16 +265,19 @@ ANALYSIS = [
         a_case(status=a_status(canary_unready_since=LONG_AGO, due=NOW + MINUTE), target=a_workload(ready=1)),
         (Rollback, Outcome.ROLLED_BACK),
         id="the canary's deadline",
+        marks=pytest.mark.proves("C28"),
     ),
     pytest.param(
         a_case(target=a_workload(has_exceeded_deadline=True)),
         (Rollback, Outcome.ROLLED_BACK),
         id="the Deployment's own deadline",
+        marks=pytest.mark.proves("C28"),
     ),
     pytest.param(
         a_case(status=a_status(primary_unready_since=LONG_AGO), primary=a_primary(ready=1)),
         (Rollback, Outcome.ROLLED_BACK),
         id="the primary's deadline",
+        marks=pytest.mark.proves("C28"),
     ),
     pytest.param(
         a_case(
@@ -236,16 +293,35 @@ ANALYSIS = [
         id="a canary that is ready again returns to its weight",
     ),
     pytest.param(
-        a_case(a_spec(suspend=True), at_weight(10), a_check()), (Hold, False), id="suspend holds the weight"
+        a_case(a_spec(suspend=True), at_weight(10), a_check()),
+        (Hold, False),
+        id="suspend holds the weight",
+        marks=pytest.mark.proves("D7"),
     ),
-    pytest.param(a_case(a_spec(suspend=True), at_weight(10)), Measure, id="suspend goes on checking"),
+    pytest.param(
+        a_case(a_spec(suspend=True), at_weight(10)),
+        Measure,
+        id="suspend goes on checking",
+        marks=pytest.mark.proves("D7", "T15"),
+    ),
     pytest.param(
         a_case(a_spec(suspend=True, threshold=1), at_weight(10), a_check(98.0)),
         (Rollback, Outcome.ROLLED_BACK),
         id="suspend may roll back",
+        marks=pytest.mark.proves("D7", "T15"),
     ),
-    pytest.param(a_case(a_spec(skip_analysis=True)), Promote, id="skipAnalysis promotes a ready canary"),
-    pytest.param(a_case(a_spec(skip_analysis=True), at_weight(10)), Promote, id="skipAnalysis in mid-run"),
+    pytest.param(
+        a_case(a_spec(skip_analysis=True)),
+        Promote,
+        id="skipAnalysis promotes a ready canary",
+        marks=pytest.mark.proves("C32"),
+    ),
+    pytest.param(
+        a_case(a_spec(skip_analysis=True), at_weight(10)),
+        Promote,
+        id="skipAnalysis in mid-run",
+        marks=pytest.mark.proves("C32"),
+    ),
     pytest.param(
         a_case(a_spec(skip_analysis=True), target=a_workload(ready=1)),
         (Hold, False),
@@ -287,9 +363,17 @@ ANALYSIS += [
 STEPWISE = a_spec(steps=StepPlan(step_weight=10, max_weight=30, step_weight_promotion=20))
 ENDING = [
     pytest.param(a_case(status=in_phase(Phase.PROMOTING)), Finalise, id="a ready primary gets everything"),
-    pytest.param(a_case(STEPWISE, in_phase(Phase.PROMOTING)), (ShiftBack, 10), id="promotion in steps"),
     pytest.param(
-        a_case(STEPWISE, in_phase(Phase.PROMOTING, 10)), Finalise, id="the last step of the promotion"
+        a_case(STEPWISE, in_phase(Phase.PROMOTING)),
+        (ShiftBack, 10),
+        id="promotion in steps",
+        marks=pytest.mark.proves("C34"),
+    ),
+    pytest.param(
+        a_case(STEPWISE, in_phase(Phase.PROMOTING, 10)),
+        Finalise,
+        id="the last step of the promotion",
+        marks=pytest.mark.proves("C34"),
     ),
     pytest.param(
         a_case(status=in_phase(Phase.PROMOTING, due=NOW + MINUTE)),
@@ -300,6 +384,7 @@ ENDING = [
         a_case(status=in_phase(Phase.PROMOTING), primary=a_primary(ready=1)),
         (Hold, False),
         id="the primary gets no more before it is ready",
+        marks=pytest.mark.proves("T16"),
     ),
     pytest.param(
         a_case(status=in_phase(Phase.PROMOTING, primary_size=3)),
@@ -323,11 +408,13 @@ ENDING = [
         a_case(status=in_phase(Phase.PROMOTING), target=a_workload(revision=NEWER)),
         Retreat,
         id="no newer revision gets the judged one's traffic",
+        marks=pytest.mark.proves("T4"),
     ),
     pytest.param(
         a_case(status=in_phase(Phase.PROMOTING, 0), target=a_workload(revision=NEWER)),
         Finalise,
         id="a newer revision without traffic waits",
+        marks=pytest.mark.proves("T3"),
     ),
     pytest.param(
         a_case(status=in_phase(Phase.PROMOTING, 0), target=None), Finalise, id="promotion without a target"
@@ -346,6 +433,7 @@ ENDING = [
         a_case(status=in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO), primary=DOWN),
         HandOver,
         id="a primary that does not get ready hands over",
+        marks=pytest.mark.proves("C35"),
     ),
     pytest.param(
         a_case(
@@ -373,6 +461,7 @@ ENDING = [
         ),
         ASKS,
         id="nothing is handed over to a revision that was not judged",
+        marks=pytest.mark.proves("T4"),
     ),
     pytest.param(
         a_case(

@@ -24,6 +24,7 @@ def changed(*path: str | int, value: Any) -> dict[str, Any]:
     return template
 
 
+@pytest.mark.proves("T8")
 def test_the_same_template_has_the_same_hash_in_any_order() -> None:
     shuffled = {"spec": dict(reversed(TEMPLATE["spec"].items())), "metadata": TEMPLATE["metadata"]}
 
@@ -42,6 +43,7 @@ def test_the_same_template_has_the_same_hash_in_any_order() -> None:
         pytest.param(changed("spec", "nodeSelector", value={SCALE_TO_ZERO: "true"}), id="scaled to zero"),
     ],
 )
+@pytest.mark.proves("T8")
 def test_what_says_nothing_is_no_new_revision(template: dict[str, Any]) -> None:
     assert template_hash(template) == template_hash(TEMPLATE)
 
@@ -55,6 +57,7 @@ def test_what_says_nothing_is_no_new_revision(template: dict[str, Any]) -> None:
         pytest.param(
             changed("metadata", "annotations", value={"kubectl.kubernetes.io/restartedAt": "now"}),
             id="kubectl rollout restart",
+            marks=pytest.mark.proves("C31"),
         ),
         pytest.param(changed("spec", "affinity", "namespaceSelector", value={}), id="selects everything"),
     ],
@@ -63,6 +66,7 @@ def test_what_the_pods_run_on_is_a_new_revision(template: dict[str, Any]) -> Non
     assert template_hash(template) != template_hash(TEMPLATE)
 
 
+@pytest.mark.proves("T9")
 def test_binary_data_counts_as_data_does() -> None:
     hashes = {
         config_hash({"a": "1"}),
@@ -75,6 +79,7 @@ def test_binary_data_counts_as_data_does() -> None:
     assert config_hash({}) == config_hash(None)
 
 
+@pytest.mark.proves("C15")
 def test_a_config_alone_changes_the_checksum() -> None:
     first = Revision(template="abc", configs={"configmap/a": "1", "secret/b": "2"})
     second = Revision(template="abc", configs={"secret/b": "2", "configmap/a": "3"})

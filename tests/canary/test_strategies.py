@@ -107,27 +107,34 @@ def carried_out(case: Situation, decision: Measure | Ask) -> Situation:
 ENDS = ["Promote Promoting", "Finalise Finalising", "Finish Succeeded"]
 SCRIPTS = [
     pytest.param(
-        a_spec(), ["10", "check rollout", "20", "check rollout", "30", "check rollout", *ENDS], id="weights"
+        a_spec(),
+        ["10", "check rollout", "20", "check rollout", "30", "check rollout", *ENDS],
+        id="weights",
+        marks=pytest.mark.proves("C03"),
     ),
     pytest.param(
         a_spec(match=MATCH, steps=StepPlan(step_weight=50, max_weight=50)),
         ["50", "check rollout", *ENDS],
         id="match with weights",
+        marks=pytest.mark.proves("C09"),
     ),
     pytest.param(
         a_spec(mirror=True, steps=StepPlan(step_weight=20, max_weight=20)),
         ["0 mirrored", "check rollout", "20", "check rollout", *ENDS],
         id="one mirrored step before the first weight",
+        marks=pytest.mark.proves("C06"),
     ),
     pytest.param(
         a_spec(iterations=2, match=MATCH),
         ["100 #1", "check rollout", "100 #2", "check rollout", *ENDS],
         id="A/B: the matching users get the canary at once",
+        marks=pytest.mark.proves("C08"),
     ),
     pytest.param(
         a_spec(iterations=2),
         ["0 #1", "check rollout", "0 #2", "check rollout", "100 #3", "check rollout", *ENDS],
         id="blue/green: everybody after the last iteration",
+        marks=pytest.mark.proves("C07"),
     ),
     pytest.param(
         a_spec(iterations=2, mirror=True),
@@ -141,6 +148,7 @@ SCRIPTS = [
             *ENDS,
         ],
         id="blue/green mirrors all its iterations",
+        marks=pytest.mark.proves("C07"),
     ),
     pytest.param(
         a_spec(steps=StepPlan(step_weight=50, max_weight=50, step_weights_promotion=(60, 80))),
@@ -154,6 +162,7 @@ SCRIPTS = [
             "Finish Succeeded",
         ],
         id="the primary's own steps on the way back",
+        marks=pytest.mark.proves("C34"),
     ),
     pytest.param(
         a_spec(
@@ -171,6 +180,7 @@ SCRIPTS = [
             *ENDS,
         ],
         id="hooks and gates of weights",
+        marks=pytest.mark.proves("C19", "C20", "C21", "C22", "C23"),
     ),
     pytest.param(
         a_spec(iterations=1, webhooks=tuple(hook(type_) for type_ in (PRE, TRAFFIC, PROMOTION))),
@@ -198,7 +208,12 @@ SCRIPTS = [
         ],
         id="no traffic gate around a mirrored step",
     ),
-    pytest.param(a_spec(skip_analysis=True), ENDS, id="skipAnalysis still waits for the primary"),
+    pytest.param(
+        a_spec(skip_analysis=True),
+        ENDS,
+        id="skipAnalysis still waits for the primary",
+        marks=pytest.mark.proves("C32", "T16"),
+    ),
 ]
 
 
@@ -226,17 +241,25 @@ def test_a_rollout_with_a_gate_before_it_waits() -> None:
             a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), gates=asked(answer(CONFIRM, passed=False))),
             Hold,
             id="a closed gate holds",
+            marks=pytest.mark.proves("C19"),
         ),
-        pytest.param(a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), wishes=ABORT), Rollback, id="abort"),
+        pytest.param(
+            a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), wishes=ABORT),
+            Rollback,
+            id="abort",
+            marks=pytest.mark.proves("T6"),
+        ),
         pytest.param(
             a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), target=a_workload(revision=OLD)),
             Rollback,
             id="back at the promoted revision",
+            marks=pytest.mark.proves("T6"),
         ),
         pytest.param(
             a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), target=a_workload(revision=NEWER)),
             Restart,
             id="another revision",
+            marks=pytest.mark.proves("T6"),
         ),
         pytest.param(
             a_case(
@@ -246,11 +269,13 @@ def test_a_rollout_with_a_gate_before_it_waits() -> None:
             ),
             Rollback,
             id="a rollback hook is heard while it waits (T6)",
+            marks=pytest.mark.proves("T6"),
         ),
         pytest.param(
             a_case(GATED.model_copy(update={"suspend": True}), begin(GATED, NEW, OLD, 2, NOW)),
             Wait,
             id="suspended: nothing begins",
+            marks=pytest.mark.proves("C33"),
         ),
     ],
 )
@@ -269,6 +294,7 @@ def test_a_patient_question_follows_a_closed_gate() -> None:
     assert decision.is_patient
 
 
+@pytest.mark.proves("T7")
 def test_a_closed_promotion_gate_waits_with_all_its_weight() -> None:
     case = a_case(GATED, at_weight(30), a_check(), gates=CLOSED)
     status = after(case, decide(case), NOW)
@@ -277,6 +303,7 @@ def test_a_closed_promotion_gate_waits_with_all_its_weight() -> None:
     assert (status.canary_weight, status.traffic_weight, status.iterations) == (30, 30, 0)
 
 
+@pytest.mark.proves("C21")
 def test_a_waiting_promotion_goes_on_being_checked_and_may_fail() -> None:
     waiting = at_weight(30, phase=Phase.WAITING_PROMOTION, waiting_for=PROMOTION, failed_checks=1)
 
@@ -285,6 +312,7 @@ def test_a_waiting_promotion_goes_on_being_checked_and_may_fail() -> None:
     assert decide(a_case(GATED, waiting, a_check())) == Ask(gates=(PROMOTION,))
 
 
+@pytest.mark.proves("T17")
 def test_a_person_answers_for_a_gate_and_is_obeyed_at_once() -> None:
     later = NOW + timedelta(minutes=5)
     waiting = at_weight(30, phase=Phase.WAITING_PROMOTION, waiting_for=PROMOTION, due=later)
@@ -299,6 +327,7 @@ def test_a_person_answers_for_a_gate_and_is_obeyed_at_once() -> None:
     assert isinstance(decide(a_case(GATED, approved, a_check())), Promote)
 
 
+@pytest.mark.proves("C20")
 def test_an_approved_increase_is_one_increase() -> None:
     approved = at_weight(10, approved=(TRAFFIC, CONFIRM))
     case = a_case(GATED, approved, a_check())
@@ -312,6 +341,7 @@ def test_nothing_is_approved_where_nothing_waits() -> None:
     assert isinstance(decide(a_case(GATED, at_weight(10), wishes=APPROVE)), Measure)
 
 
+@pytest.mark.proves("D5")
 def test_a_restart_asks_the_gates_again() -> None:
     status = at_weight(20, approved=(CONFIRM,), waiting_for=TRAFFIC, exposed_at=NOW)
     case = a_case(GATED, status, target=a_workload(revision=NEWER))
@@ -321,6 +351,7 @@ def test_a_restart_asks_the_gates_again() -> None:
     assert (again.has_begun, again.exposed_at, again.exposure) == (False, None, 0)
 
 
+@pytest.mark.proves("C22", "T6")
 def test_a_rollback_hook_is_heard_whatever_the_canary_is_like() -> None:
     spec = a_spec(webhooks=(hook(BACK), hook(PRE)))
     unready = a_status(spec, canary_unready_since=NOW)
@@ -335,6 +366,7 @@ def test_a_rollback_hook_is_heard_whatever_the_canary_is_like() -> None:
     )
 
 
+@pytest.mark.proves("C23")
 def test_pre_rollout_hooks_wait_for_a_ready_canary() -> None:
     spec = a_spec(webhooks=(hook(PRE),))
     unready = a_status(spec, canary_unready_since=NOW)
@@ -343,6 +375,7 @@ def test_pre_rollout_hooks_wait_for_a_ready_canary() -> None:
     assert decide(a_case(spec, unready)) == Measure(hooks=(PRE,), has_metrics=False)
 
 
+@pytest.mark.proves("C23")
 def test_a_failed_pre_rollout_hook_counts() -> None:
     spec = a_spec(webhooks=(hook(PRE),))
     failed = a_check().model_copy(
@@ -406,6 +439,7 @@ def test_cookies_last_for_one_analysis() -> None:
     assert routing_of(a_spec(), first, 10).cookie == ""
 
 
+@pytest.mark.proves("C10")
 def test_browsers_are_told_to_forget_a_cookie_after_its_rollout() -> None:
     status = at_weight(30)
     case = a_case(AFFINE, status, target=a_workload(revision=OLD))
@@ -415,6 +449,7 @@ def test_browsers_are_told_to_forget_a_cookie_after_its_rollout() -> None:
     assert routing_of(AFFINE, ended, 0).expired_cookie == ended.expired_cookie
 
 
+@pytest.mark.proves("D11")
 def test_a_window_begins_where_the_exposure_changed() -> None:
     spec = a_spec(iterations=3)
     long_ago = NOW - timedelta(hours=1)
@@ -426,6 +461,7 @@ def test_a_window_begins_where_the_exposure_changed() -> None:
     assert after(first, decide(first), NOW).actuated_at == NOW
 
 
+@pytest.mark.proves("D14")
 def test_a_gate_is_told_of_once_and_then_now_and_again() -> None:
     case = a_case(GATED, at_weight(30), a_check(), gates=CLOSED)
     told = after(case, decide(case), NOW)

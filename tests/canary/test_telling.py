@@ -121,6 +121,7 @@ TOLD = [
         ),
         [],
         id="a gate that is still closed",
+        marks=pytest.mark.proves("D14"),
     ),
     pytest.param(
         a_case(status=at_weight(30), check=a_check()),
@@ -179,13 +180,20 @@ def test_tells(case: Situation, expected: list[str]) -> None:
             a_case(status=at_weight(10, failed_checks=1), check=a_check(98.0)),
             [(Severity.ERROR, "Failed checks threshold reached 2")],
             id="failed checks",
+            marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
             a_case(GATED, at_weight(10), BY_HOOK),
             [(Severity.WARN, "Rolling back manual webhook invoked")],
             id="rollback hook",
+            marks=pytest.mark.proves("T5"),
         ),
-        pytest.param(a_case(wishes=ABORT), [(Severity.WARN, "Aborted by ada: looks bad")], id="abort"),
+        pytest.param(
+            a_case(wishes=ABORT),
+            [(Severity.WARN, "Aborted by ada: looks bad")],
+            id="abort",
+            marks=pytest.mark.proves("T5"),
+        ),
         pytest.param(
             a_case(status=at_weight(10), target=a_workload(revision=OLD)),
             [(Severity.INFO, "podinfo.test is back at the promoted revision")],
@@ -200,9 +208,13 @@ def test_tells(case: Situation, expected: list[str]) -> None:
                 )
             ],
             id="deadline",
+            marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
-            a_case(target=None), [(Severity.ERROR, "Deployment podinfo.test is gone")], id="target gone"
+            a_case(target=None),
+            [(Severity.ERROR, "Deployment podinfo.test is gone")],
+            id="target gone",
+            marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
             a_case(
@@ -218,6 +230,7 @@ def test_tells(case: Situation, expected: list[str]) -> None:
                 )
             ],
             id="failed promotion",
+            marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
             a_case(status=at_weight(10), wishes=ABORT, primary=a_primary(ready=0)),
@@ -231,11 +244,13 @@ def test_tells(case: Situation, expected: list[str]) -> None:
                 )
             ],
             id="a person is needed",
+            marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
             a_case(GATED, begin(GATED, NEW, OLD, 2, NOW), gates=asked(answer(CONFIRM, passed=False))),
             [(Severity.WARN, "Canary is waiting for approval.")],
             id="waiting",
+            marks=pytest.mark.proves("C38"),
         ),
         pytest.param(
             a_case(
@@ -246,6 +261,7 @@ def test_tells(case: Situation, expected: list[str]) -> None:
             ),
             [(Severity.WARN, "Canary promotion is waiting for approval.")],
             id="reminder",
+            marks=pytest.mark.proves("D14"),
         ),
     ],
 )
@@ -293,6 +309,7 @@ def test_a_muted_gate_alerts_nobody() -> None:
         pytest.param(a_case(target=a_workload(ready=1)), "AdvancementHalted", id="not ready"),
     ],
 )
+@pytest.mark.proves("T21")
 def test_each_kind_of_thing_has_a_reason_of_its_own(case: Situation, reason: str) -> None:
     assert [notice.reason for notice in told_of(case, decide(case))] == [reason]
 
@@ -334,6 +351,7 @@ def test_tells_of_what_happens_between_rollouts() -> None:
     assert told_of_leaving(a_spec(), is_over=False).message == "Terminating canary podinfo.test"
 
 
+@pytest.mark.proves("C38")
 def test_severities_take_what_is_as_bad_or_worse() -> None:
     taken = [[one.takes(other) for other in Severity] for one in Severity]
 

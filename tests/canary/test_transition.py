@@ -110,6 +110,7 @@ def test_a_rollout_begins_an_interval_before_its_first_tick() -> None:
             Retreat(message="m"),
             {"canary_weight": 20, "traffic_weight": 0, "is_retreated": True, "due": DUE},
             id="retreat",
+            marks=pytest.mark.proves("D3", "D10"),
         ),
         pytest.param(
             a_case(status=in_phase(Phase.PROMOTING)),
@@ -122,6 +123,7 @@ def test_a_rollout_begins_an_interval_before_its_first_tick() -> None:
             Correct(weight=20, message="m"),
             {"foreign_writes": 1, "due": NOW},
             id="drift is no tick",
+            marks=pytest.mark.proves("T2"),
         ),
         pytest.param(
             a_case(status=at_weight(30)),
@@ -165,6 +167,7 @@ def test_a_rollout_begins_an_interval_before_its_first_tick() -> None:
                 "traffic_changed_at": DONE,
             },
             id="rollback keeps the counters",
+            marks=pytest.mark.proves("D4"),
         ),
         pytest.param(
             a_case(),

@@ -58,6 +58,7 @@ ROLLOUT = {
 }
 
 
+@pytest.mark.proves("K13", "K3")
 @pytest.mark.conformance
 @together
 async def test_git_push_rolls_out_in_every_cluster_and_without_rollout_all_is_as_it_was(world: World) -> None:

@@ -13,6 +13,7 @@ from tests.conformance.world import World
 BEST = "6.4.0"
 
 
+@pytest.mark.proves("C29", "T22")
 @together
 async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
     case = Case(world, "kurator-member1", "change")
@@ -31,6 +32,7 @@ async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
     assert await case.image(f"{NAME}-primary") == workload.image(BEST)
 
 
+@pytest.mark.proves("D6")
 @pytest.mark.conformance
 @together
 async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: World) -> None:
@@ -48,6 +50,7 @@ async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: Wo
     assert await case.replicas() == 0
 
 
+@pytest.mark.proves("C15")
 @pytest.mark.conformance
 @together
 async def test_a_changed_config_is_a_new_revision(world: World) -> None:
@@ -68,6 +71,7 @@ async def test_a_changed_config_is_a_new_revision(world: World) -> None:
     assert (await case.get("configmaps", "settings-primary"))["data"] == {"PODINFO_UI_MESSAGE": "two"}
 
 
+@pytest.mark.proves("T3")
 @pytest.mark.conformance
 @together
 async def test_what_is_pushed_during_a_promotion_is_rolled_out_right_after(world: World) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import pytest
+
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
@@ -13,6 +15,7 @@ ROWS = [*(("Progressing", weight) for weight in STEPS), ("Promoting", 0), ("Fina
 ROUTED = {"podinfo-primary": 100, "podinfo-canary": 0}
 
 
+@pytest.mark.proves("C01", "C03", "D2")
 @together
 async def test_initialises_and_promotes_a_good_version_without_a_failed_request(world: World) -> None:
     case = Case(world, "kurator-member1", "good")
@@ -35,6 +38,7 @@ async def test_initialises_and_promotes_a_good_version_without_a_failed_request(
     assert len(ended.view.checks) >= len(STEPS) - 1
 
 
+@pytest.mark.proves("C25", "D1")
 @together
 async def test_rolls_a_bad_version_back_at_the_very_check(world: World) -> None:
     case = Case(world, "kurator-member2", "bad")
@@ -54,6 +58,7 @@ async def test_rolls_a_bad_version_back_at_the_very_check(world: World) -> None:
     assert put_back - decided < 1
 
 
+@pytest.mark.proves("C01", "C14", "D12")
 @together
 async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> None:
     case = Case(world, "kurator-member2", "objects")
@@ -91,6 +96,7 @@ async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> Non
     assert await case.replicas() == 0
 
 
+@pytest.mark.proves("C36", "D13")
 @together
 async def test_delete_brings_the_workload_back_without_a_failed_request(world: World) -> None:
     case = Case(world, "kurator-member1", "delete")
@@ -107,6 +113,7 @@ async def test_delete_brings_the_workload_back_without_a_failed_request(world: W
         assert await case.find(kind, f"{NAME}-{name}") is None
 
 
+@pytest.mark.proves("C02")
 @together
 async def test_adopts_a_virtual_service_and_gives_it_back(world: World) -> None:
     case = Case(world, "kurator-member2", "adopt")

@@ -2,6 +2,7 @@
 
 import re
 
+import pytest
 from prometheus_client import CollectorRegistry
 
 from canary.status import Outcome, Phase
@@ -27,6 +28,7 @@ async def served() -> set[str]:
     return counted | {one.name for one in shown.registry.collect()}
 
 
+@pytest.mark.proves("C37")
 async def test_every_metric_is_told_and_no_other() -> None:
     assert told() == await served()
 

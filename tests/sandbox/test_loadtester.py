@@ -176,6 +176,7 @@ async def test_the_last_result_of_a_command_is_kept(caller: Caller) -> None:
     assert await caller.results(name="frontend") == []
 
 
+@pytest.mark.proves("T17")
 async def test_a_failure_counts_until_the_command_has_ended_well(caller: Caller, tmp_path: Path) -> None:
     command = f"test -e {tmp_path}/well"
     assert await caller.run(cmd=command, count="true") == (202, "")
@@ -214,6 +215,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[str]:
 
 
 @pytest.mark.parametrize("path", GUARDED)
+@pytest.mark.proves("T17")
 async def test_who_does_not_carry_the_token_moves_nothing(guarded: str, path: str) -> None:
     for headers, expected in (
         ({}, False),
@@ -246,6 +248,7 @@ async def test_a_canary_of_another_namespace_is_not_served(guarded: str) -> None
             assert (status, text) == (403, "namespace webapp-2 is not allowed")
 
 
+@pytest.mark.proves("T17")
 async def test_gates_outlive_a_restart(tmp_path: Path) -> None:
     rules = Rules(state=tmp_path / "gates.json")
     statuses = []

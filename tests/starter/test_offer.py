@@ -41,6 +41,7 @@ async def test_a_second_apply_goes_to_the_running_canary(engine: Any) -> None:
     assert (await handle.describe()).run_id == first
 
 
+@pytest.mark.proves("T20")
 async def test_a_refusal_names_the_field(engine: Any) -> None:
     spec = engine.spec(namespace=engine.namespace(), name="refused")
 

@@ -138,6 +138,7 @@ async def test_names_a_secret_that_is_not_there(clusters: ConfiguredClusters) ->
         await clusters.get("member")
 
 
+@pytest.mark.proves("K7")
 async def test_names_a_cluster_that_nobody_knows(clusters: ConfiguredClusters) -> None:
     with pytest.raises(UnknownClusterError, match="Cluster nowhere is not known here"):
         await clusters.get("nowhere")

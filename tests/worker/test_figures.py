@@ -51,6 +51,7 @@ class Counted:
         (Outcome.HALTED, False, "Halted"),
     ],
 )
+@pytest.mark.proves("T19", "C37")
 def test_a_rollouts_duration_has_its_outcome(outcome: Outcome, skip: bool, word: str) -> None:  # noqa: FBT001 — a parameter
     spec = spec_of(skip=skip)
     counted = Counted(decided(0, spec=spec), decided(90, spec=spec), decided(810, outcome, spec=spec))
@@ -134,6 +135,7 @@ def test_knows_the_last_decision() -> None:
     assert counted.figures.last_decision("other") is None
 
 
+@pytest.mark.proves("T19")
 def test_forgets_every_series_of_a_canary_that_is_gone() -> None:
     other = spec_of("frontend")
     counted = Counted(decided(9, Outcome.PROMOTED), decided(9, Outcome.ROLLED_BACK, spec=other))

@@ -30,6 +30,7 @@ LAST_DECISION = "canary_last_decision_timestamp_seconds"
         (Phase.TERMINATING, 0),
     ],
 )
+@pytest.mark.proves("T19")
 async def test_the_status_is_zero_for_whatever_is_under_way(phase: Phase, status: int) -> None:  # T19
     shown = Shown(standing(phase))
     await shown.scrape()
@@ -52,6 +53,7 @@ async def test_a_running_rollout_speaks_for_its_canary() -> None:
     assert shown.value("flagger_canary_total", **PLACE) == 2
 
 
+@pytest.mark.proves("C37")
 async def test_says_what_it_is() -> None:
     shown = Shown()
     (info,) = [metric for metric in shown.registry.collect() if metric.name == "flagger_info"]
@@ -60,6 +62,7 @@ async def test_says_what_it_is() -> None:
     assert info.samples[0].value == 1
 
 
+@pytest.mark.proves("T19")
 async def test_a_canary_that_is_gone_vanishes() -> None:  # T19
     shown = Shown(standing(Phase.SUCCEEDED))
     await shown.scrape()

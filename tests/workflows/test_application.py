@@ -246,6 +246,7 @@ async def test_a_source_that_fails_is_told_and_recovers(begin: Any) -> None:
     assert status.source_message == ""
 
 
+@pytest.mark.proves("K6")
 async def test_an_unreachable_member_holds_up_nobody_else(begin: Any) -> None:
     fleet = Fleet(results={"two": UNREACHABLE})
     application = await begin(fleet, BOTH)
@@ -300,6 +301,7 @@ async def test_a_canary_that_is_refused_is_told(begin: Any) -> None:
     assert status.progress[0].canary == ""
 
 
+@pytest.mark.proves("K3")
 async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True))
@@ -312,6 +314,7 @@ async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin:
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "sync web one 1"]
 
 
+@pytest.mark.proves("K3")
 async def test_a_policy_taken_out_is_taken_back_from_its_clusters(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True), policy_of("extra", ONE))
@@ -403,6 +406,7 @@ async def test_a_policy_is_applied_anew_at_its_interval(begin: Any) -> None:
     await eventually(is_synced_again)
 
 
+@pytest.mark.proves("K12")
 async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begin: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True))
@@ -416,6 +420,7 @@ async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begi
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
 
 
+@pytest.mark.proves("K5")
 async def test_delete_leaves_behind_what_stays_unreachable(
     monkeypatch: pytest.MonkeyPatch, begin: Any
 ) -> None:
@@ -504,6 +509,7 @@ async def test_a_refused_later_apply_leaves_the_running_one(begin: Any, of: Any)
     assert fleet.log == []
 
 
+@pytest.mark.proves("K7")
 async def test_a_new_application_needs_every_cluster(serve: Serve, of: Any) -> None:
     fleet = Fleet(unreachable={"two": AWAY})
     application = Application(await serve(fleet.activities()), of(BOTH))

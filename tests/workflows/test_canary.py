@@ -102,6 +102,7 @@ async def leave(handle: Handle) -> None:
     await handle.result()
 
 
+@pytest.mark.proves("C01")
 async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> None:
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
@@ -184,6 +185,7 @@ async def test_a_terminated_rollout_loses_its_traffic(serve: Serve) -> None:
     await leave(handle)
 
 
+@pytest.mark.proves("T4")
 async def test_a_promotion_that_is_cut_off_holds_and_asks(serve: Serve) -> None:
     cluster = settled()
     client, handle, spec = await initialised(serve, cluster)
@@ -231,6 +233,7 @@ async def test_abort_while_initialising_leaves_the_target_serving(serve: Serve) 
     await leave(handle)
 
 
+@pytest.mark.proves("T20")
 async def test_a_refused_first_apply_closes_the_workflow(serve: Serve) -> None:
     cluster = settled()
     problem = Problem(path="spec.targetRef.name", message="Deployment backend not found")

@@ -43,6 +43,7 @@ async def approve(handle: Handle) -> Answer:
     )
 
 
+@pytest.mark.proves("C19")
 async def test_a_rollout_begins_when_its_gate_opens(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
@@ -54,6 +55,7 @@ async def test_a_rollout_begins_when_its_gate_opens(serve: Serve) -> None:
     assert cluster.log.index("target 1") > cluster.log.index("confirm-rollout passes")
 
 
+@pytest.mark.proves("C19", "T17")
 async def test_a_person_opens_a_gate_that_stays_closed(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
@@ -66,6 +68,7 @@ async def test_a_person_opens_a_gate_that_stays_closed(serve: Serve) -> None:
     assert "confirm-rollout passes" not in cluster.log
 
 
+@pytest.mark.proves("C21")
 async def test_a_waiting_promotion_is_checked_until_a_person_approves(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-promotion": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
@@ -79,6 +82,7 @@ async def test_a_waiting_promotion_is_checked_until_a_person_approves(serve: Ser
     assert (await handle.result()).outcome is Outcome.PROMOTED
 
 
+@pytest.mark.proves("C21")
 async def test_a_waiting_promotion_may_fail(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-promotion": False}, values=[100.0, 50.0, 50.0])
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
@@ -86,6 +90,7 @@ async def test_a_waiting_promotion_may_fail(serve: Serve) -> None:
     assert (await outcome(handle)).type == Outcome.ROLLED_BACK
 
 
+@pytest.mark.proves("C22", "T6")
 async def test_a_rollback_hook_is_heard_while_a_gate_is_closed(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-promotion": False})
     spec = spec_with(HookType.CONFIRM_PROMOTION, HookType.ROLLBACK)
@@ -101,6 +106,7 @@ async def test_a_rollback_hook_is_heard_while_a_gate_is_closed(serve: Serve) -> 
     )
 
 
+@pytest.mark.proves("T6")
 async def test_abort_ends_a_rollout_that_waits(serve: Serve) -> None:
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
@@ -126,6 +132,7 @@ async def test_approving_where_nothing_waits_is_refused(serve: Serve) -> None:
 
 
 @pytest.mark.parametrize(("values", "phase"), [([], "Succeeded"), ([50.0, 50.0], "Failed")])
+@pytest.mark.proves("C23")
 async def test_hooks_after_a_rollout_are_told_how_it_ended(
     serve: Serve, values: list[float | None], phase: str
 ) -> None:
@@ -137,6 +144,7 @@ async def test_hooks_after_a_rollout_are_told_how_it_ended(
     assert cluster.log.index(f"post-rollout {phase}") > cluster.log.index("target 0")
 
 
+@pytest.mark.proves("C23")
 async def test_pre_rollout_hooks_come_before_any_weight(serve: Serve) -> None:
     cluster = Cluster()
     handle = await start(await serve(cluster.activities()), spec_with(HookType.PRE_ROLLOUT))
@@ -152,13 +160,24 @@ MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
 @pytest.mark.parametrize(
     ("analysis", "routes"),
     [
-        pytest.param({"iterations": 2, "match": MATCH}, ["weight 100", "weight 100", "weight 0"], id="A/B"),
+        pytest.param(
+            {"iterations": 2, "match": MATCH},
+            ["weight 100", "weight 100", "weight 0"],
+            id="A/B",
+            marks=pytest.mark.proves("C08"),
+        ),
         pytest.param(
             {"iterations": 2, "mirror": True},
             ["weight 0 mirrored", "weight 0 mirrored", "weight 100", "weight 0"],
             id="blue/green with mirroring",
+            marks=pytest.mark.proves("C07"),
         ),
-        pytest.param({"mirror": True}, ["weight 0 mirrored", "weight 50", "weight 0"], id="mirroring first"),
+        pytest.param(
+            {"mirror": True},
+            ["weight 0 mirrored", "weight 50", "weight 0"],
+            id="mirroring first",
+            marks=pytest.mark.proves("C06"),
+        ),
     ],
 )
 async def test_strategies(serve: Serve, analysis: dict[str, Any], routes: list[str]) -> None:
@@ -175,6 +194,7 @@ def alerting() -> CanarySpec:
     return spec_with(alerts=(AlertSpec(name="all", provider=provider),))
 
 
+@pytest.mark.proves("C38")
 async def test_alerts_begin_and_end_a_rollout(serve: Serve) -> None:
     cluster = Cluster(values=[50.0, 50.0])
     handle = await start(await serve(cluster.activities()), alerting())

@@ -60,6 +60,7 @@ def gaps(times: list[float]) -> list[float]:
     return [after - before for before, after in pairwise(times)]
 
 
+@pytest.mark.proves("C03", "D9")
 async def test_gives_the_seeds_timeline(serve: Serve) -> None:
     """Phases, weights and their order, none more than a second late; the first check has no data and counts.
 
@@ -77,6 +78,7 @@ async def test_gives_the_seeds_timeline(serve: Serve) -> None:
     assert status.outcome is Outcome.PROMOTED
 
 
+@pytest.mark.proves("C25", "D1", "D4")
 async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve: Serve) -> None:
     cluster = Cluster(values=[98.0, 98.0])
     handle = await start(await serve(cluster.activities()), seed_spec())

@@ -60,6 +60,7 @@ async def served(plane: Plane, times: int = 30, **headers: str) -> Counter[str]:
         pytest.param("who=other; c=AAAA", None, id="the value of another cookie"),
     ],
 )
+@pytest.mark.proves("C10", "D15")
 async def test_a_browser_stays_with_the_version_of_its_cookie(
     plane: Plane, cookie: str, only: str | None
 ) -> None:
@@ -69,6 +70,7 @@ async def test_a_browser_stays_with_the_version_of_its_cookie(
     assert set(who) == ({only} if only else {"backend-primary", "backend-canary"})
 
 
+@pytest.mark.proves("C10")
 async def test_each_version_sets_its_own_cookie(plane: Plane) -> None:
     await serve(plane, Routing(weight=50, **COOKIES), session_affinity=AFFINITY)
     seen = set()
@@ -82,6 +84,7 @@ async def test_each_version_sets_its_own_cookie(plane: Plane) -> None:
     }
 
 
+@pytest.mark.proves("C10")
 async def test_after_the_run_a_browser_is_told_to_forget_and_nobody_else(plane: Plane) -> None:
     headers = {"response": {"add": {"x-a": "b"}}}
     await serve(plane, Routing(expired_cookie="AAAA"), {"headers": headers}, session_affinity=AFFINITY)
@@ -102,6 +105,7 @@ async def test_after_the_run_a_browser_is_told_to_forget_and_nobody_else(plane: 
         pytest.param(Routing(weight=100, is_for_all=True), "backend-canary", "backend-canary", id="for all"),
     ],
 )
+@pytest.mark.proves("C08")
 async def test_a_match_tells_who_gets_the_canary(
     plane: Plane, routing: Routing, insider: str, others: str
 ) -> None:
@@ -112,6 +116,7 @@ async def test_a_match_tells_who_gets_the_canary(
     assert (by_header, by_query, await plane.who()) == (insider, insider, others)
 
 
+@pytest.mark.proves("C06")
 async def test_a_mirrored_canary_is_asked_and_answers_nobody(plane: Plane) -> None:
     await serve(plane, Routing(is_mirrored=True), mirror=True)
     who = await served(plane, 10)

@@ -78,6 +78,7 @@ def in_order(found: Object) -> Object:
     ["canary", "service-options", "delegation", "tcp", "ab", "match-weights", "mirror", "affinity"],
 )
 @pytest.mark.parametrize("kind", ["Service", "DestinationRule", "VirtualService"])
+@pytest.mark.proves("C01", "D12")
 async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind: str) -> None:
     document = spec_of(name)
     target = given(name, "Deployment")
@@ -95,6 +96,7 @@ async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind
 
 
 @pytest.mark.parametrize("kind", ["Service", "VirtualService"])
+@pytest.mark.proves("C02")
 async def test_what_was_there_becomes_what_flagger_made_of_it(cluster: Member, kind: str) -> None:
     """But for foreign labels on the VirtualService, which Flagger takes off, and its note (T2, T13)."""
     routes = {**given("adopt", "VirtualService"), "apiVersion": "networking.istio.io/v1beta1"}
@@ -142,6 +144,7 @@ async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
     assert (await cluster.read("Service", "podinfo"))["metadata"]["labels"]["l"] == "apex"
 
 
+@pytest.mark.proves("C02")
 async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Member) -> None:
     await cluster.add(APEX)
     await establish(cluster)
@@ -189,6 +192,7 @@ async def test_the_document_renames_a_port_only_where_it_names_it(cluster: Membe
     assert first["nodePort"] == 30080
 
 
+@pytest.mark.proves("C02")
 async def test_a_virtual_service_is_adopted_and_kept_in_a_note(cluster: Member) -> None:
     own = virtual_service(STATIC, ROUTE, exportTo=["."])
     own["metadata"] |= {"labels": {"mine": "yes"}, "annotations": {"a": "1"}}
@@ -206,6 +210,7 @@ async def test_a_virtual_service_is_adopted_and_kept_in_a_note(cluster: Member) 
     assert kept["spec"] == own["spec"]
 
 
+@pytest.mark.proves("T13")
 async def test_the_original_is_noted_once_and_never_over(cluster: Member) -> None:
     await cluster.add(APEX, virtual_service(ROUTE))
     await establish(cluster)
@@ -219,6 +224,7 @@ async def test_the_original_is_noted_once_and_never_over(cluster: Member) -> Non
         assert (await cluster.read(kind, "podinfo"))["metadata"]["annotations"][marks.ORIGINAL] == note
 
 
+@pytest.mark.proves("T13")
 async def test_what_we_made_is_never_noted_as_the_original(cluster: Member) -> None:
     await cluster.add(APEX, virtual_service(ROUTE))
     await establish(cluster)
@@ -405,6 +411,7 @@ def ported(*containers: Object) -> Object:
     return target
 
 
+@pytest.mark.proves("C13")
 async def test_ports_of_containers_are_discovered(cluster: Member) -> None:
     target = ported(
         {"name": "app", "image": "a", "ports": [{"containerPort": 9898}, {"containerPort": 9999}]},
@@ -451,6 +458,7 @@ async def test_a_discovered_port_that_has_gone_goes_at_the_next_renewal(cluster:
         assert [port["port"] for port in ports] == [9898]
 
 
+@pytest.mark.proves("K10")
 async def test_a_name_at_the_limit_has_a_canary(member: Member) -> None:
     name = "p" * 55
     await furnish(member, name)
@@ -459,6 +467,7 @@ async def test_a_name_at_the_limit_has_a_canary(member: Member) -> None:
     assert await member.names("VirtualService") == [name]
 
 
+@pytest.mark.proves("K10")
 async def test_a_name_past_the_limit_is_refused_by_name(cluster: Member) -> None:
     name = "p" * 56
     with pytest.raises(ApplicationError, match=rf"services/{name}-primary: 422") as caught:

@@ -46,6 +46,7 @@ RECORDINGS = [
 
 
 @pytest.mark.parametrize(("recording", "wanted"), RECORDINGS)
+@pytest.mark.proves("C16", "C17", "C18", "T9")
 async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wanted: CanarySpec) -> None:
     await Story(member, wanted).begin(recording)
     created = [
@@ -62,6 +63,7 @@ async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wan
 
 
 @pytest.mark.parametrize(("recording", "wanted"), RECORDINGS)
+@pytest.mark.proves("C15", "C17", "C18")
 async def test_a_primary_is_promoted_as_recorded(member: Member, recording: str, wanted: CanarySpec) -> None:
     story = Story(member, wanted)
     lines = [line for line in recorded(recording) if line["what"] == "changed" and line["kind"] in WORKLOADS]
@@ -110,6 +112,7 @@ async def test_a_target_without_pods_gives_a_primary_of_one(story: Story) -> Non
     assert (await story.primary())["spec"]["replicas"] == 1
 
 
+@pytest.mark.proves("C16")
 async def test_every_kind_of_reference_is_rewritten(member: Member) -> None:
     story = Story(member)
     (body,) = given("canary", "Deployment")
@@ -146,6 +149,7 @@ async def test_every_kind_of_reference_is_rewritten(member: Member) -> None:
     assert len([name for name in await member.names("Secret") if name.endswith("-primary")]) == 4
 
 
+@pytest.mark.proves("C15")
 async def test_an_optional_config_that_is_missing_is_left_out(member: Member) -> None:
     story = Story(member)
     await member.add(using("gone", optional=True))
@@ -168,6 +172,7 @@ async def test_a_config_that_pods_cannot_do_without_is_waited_for(member: Member
     assert await member.find("Deployment", "podinfo-primary") is None
 
 
+@pytest.mark.proves("C15")
 async def test_a_config_with_tracking_switched_off_is_shared(member: Member) -> None:
     story = Story(member)
     off = {"name": "shared", "annotations": {configs.TRACKING: "disabled"}}

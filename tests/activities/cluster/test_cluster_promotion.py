@@ -16,6 +16,7 @@ from tests.activities.cluster.member import WORKLOADS, Member, given, spec
 from tests.activities.cluster.story import Story, config, using
 
 
+@pytest.mark.proves("T4")
 async def test_another_revision_than_the_judged_one_is_not_promoted(story: Story) -> None:
     await story.begin()
     judged = await story.request()
@@ -64,6 +65,7 @@ async def test_promotion_never_shrinks_the_primary(
     assert (await story.primary())["spec"]["replicas"] == expected
 
 
+@pytest.mark.proves("C17")
 async def test_promotion_leaves_the_size_to_an_autoscaler(story: Story) -> None:
     await story.begin("hpa")
     await story.member.change("Deployment", "podinfo-primary", {"spec": {"replicas": 3}})
@@ -304,6 +306,7 @@ async def test_a_primary_that_is_gone_has_its_promotion_recorded_all_the_same(st
     assert (await story.primary())["spec"]["replicas"] == 2
 
 
+@pytest.mark.proves("T14")
 async def test_a_deleted_primary_is_made_from_what_was_promoted_last(story: Story) -> None:
     """T14: Flagger makes it from the target, which holds what failed."""
     await story.begin()
@@ -321,6 +324,7 @@ async def test_a_deleted_primary_is_made_from_what_was_promoted_last(story: Stor
     assert marks.read_promoted((await story.primary())["metadata"]) == promoted
 
 
+@pytest.mark.proves("T14")
 async def test_a_primary_deleted_in_its_promotion_is_made_from_the_one_before(story: Story) -> None:
     made = await story.begin()
     await story.release("podinfo:2")

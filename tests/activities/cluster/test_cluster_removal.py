@@ -105,6 +105,7 @@ async def picture(cluster: Member) -> dict[str, Object]:
         pytest.param([virtual_service(tls=[{"match": [{"sniHosts": ["a"]}]}])], id="odd VirtualService"),
     ],
 )
+@pytest.mark.proves("C36", "D13")
 async def test_everything_is_as_it_was(cluster: Member, own: list[Object]) -> None:
     await cluster.add(*own)
     before = await picture(cluster)
@@ -206,6 +207,7 @@ async def test_without_a_primary_the_target_comes_back_at_its_last_size(cluster:
     assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 2
 
 
+@pytest.mark.proves("C36")
 async def test_a_target_that_shall_stay_as_it_is_stays(cluster: Member) -> None:
     """D13, read the other way round: `revertOnDeletion: false` was said, and it was warned of."""
     await cluster.add(APEX, virtual_service(ROUTE))
@@ -273,6 +275,7 @@ async def test_the_target_comes_back_at_the_primarys_size(cluster: Member) -> No
     assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 5
 
 
+@pytest.mark.proves("D13")
 async def test_a_revision_that_was_never_promoted_does_not_come_to_every_user(cluster: Member) -> None:
     await initialise(cluster, spec())
     image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "podinfo:bad"}]
@@ -305,6 +308,7 @@ async def test_a_refusal_is_permanent_and_names_the_object(
     assert caught.value.non_retryable
 
 
+@pytest.mark.proves("C18", "C36")
 async def test_a_daemon_set_comes_back_to_its_nodes(cluster: Member) -> None:
     document = spec()
     target = document.target.model_copy(update={"kind": WorkloadKind.DAEMON_SET})

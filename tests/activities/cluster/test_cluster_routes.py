@@ -79,6 +79,7 @@ def other_fields_added(found: Object) -> None:
 @pytest.mark.parametrize(
     "change", [weights_changed, mirrored, foreign_routes_added, metadata_added, other_fields_added]
 )
+@pytest.mark.proves("C40", "T2")
 def test_what_moves_or_is_foreign_is_no_drift(change: Callable[[Object], None]) -> None:
     found = live(spec())
     change(found)
@@ -120,6 +121,7 @@ def sum_changed(found: Object) -> None:
     "change",
     [retries_gone, match_added, subset_added, host_added, gateways_gone, route_doubled, sum_changed],
 )
+@pytest.mark.proves("T2")
 def test_what_was_generated_and_stands_otherwise_is_drift(change: Callable[[Object], None]) -> None:
     found = live(spec())
     change(found)
@@ -311,6 +313,7 @@ def test_ours_leave_the_protocol_that_the_document_has_left() -> None:
     assert kept["http"] == [FOREIGN]
 
 
+@pytest.mark.proves("C12")
 def test_a_delegate_loses_its_gateways() -> None:
     assert changes(spec({"delegation": True}), Routing(), live(spec()))["gateways"] is None
 

@@ -124,6 +124,7 @@ async def test_a_target_that_is_gone_is_at_zero(member: Member) -> None:
     assert raised.value.non_retryable
 
 
+@pytest.mark.proves("C18")
 async def test_a_daemon_set_is_taken_away_by_a_selector_and_comes_back(member: Member) -> None:
     (body,) = given("daemonset", "DaemonSet")
     body["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
@@ -176,6 +177,7 @@ async def under_analysis(member: Member, image: str = "podinfo:2") -> None:
     await member.until(lambda: has_pods_of(member, image, 3))
 
 
+@pytest.mark.proves("T22")
 async def test_a_target_under_analysis_does_not_run_what_is_pushed(alive: Member) -> None:
     await under_analysis(alive)
     await Story(alive).release("podinfo:3")
@@ -270,6 +272,7 @@ async def test_somebody_elses_pause_is_left_alone(alive: Member) -> None:
     assert marks.PAUSED not in (await alive.read("Deployment", "podinfo"))["metadata"]["annotations"]
 
 
+@pytest.mark.proves("T22")
 async def test_a_paused_target_that_would_run_another_template_is_not_brought_up(alive: Member) -> None:
     await scale(alive, 0)
     await alive.until(lambda: has_pods_of(alive, "podinfo:1", 0))

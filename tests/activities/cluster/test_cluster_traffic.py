@@ -210,6 +210,7 @@ async def test_one_that_its_owner_makes_anew_is_adopted_again(cluster: Member) -
     assert kept["spec"] == own["spec"]
 
 
+@pytest.mark.proves("T2")
 async def test_drift_is_put_right_and_the_weight_stays(cluster: Member) -> None:
     document = spec({"timeout": "5s", "hosts": ("a.example.com",)})
     await shift(cluster, 20, 1, document=document)
@@ -226,6 +227,7 @@ async def test_drift_is_put_right_and_the_weight_stays(cluster: Member) -> None:
     assert weights({"spec": after}) == [split(20)]
 
 
+@pytest.mark.proves("C40")
 async def test_foreign_routes_labels_and_annotations_are_left_alone(cluster: Member) -> None:
     http = [FOREIGN, *(await live(cluster))["spec"]["http"]]
     own = {"labels": {"team": "a"}, "annotations": {"note": "b"}}

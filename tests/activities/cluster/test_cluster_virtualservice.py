@@ -75,21 +75,27 @@ BOTH = {"cookie": COOKIE, "primary_cookie": PRIMARY_COOKIE}
     [
         pytest.param("canary", WEIGHTS, id="weights"),
         pytest.param("service-options", WEIGHTS, id="options of the Service"),
-        pytest.param("delegation", WEIGHTS, id="delegation"),
-        pytest.param("tcp", WEIGHTS, id="tcp"),
-        pytest.param("match-weights", WEIGHTS, id="match with weights"),
-        pytest.param("ab", [Routing(weight=100), Routing()], id="A/B"),
-        pytest.param("blue-green", [Routing(weight=100), Routing()], id="blue/green"),
+        pytest.param("delegation", WEIGHTS, id="delegation", marks=pytest.mark.proves("C12")),
+        pytest.param("tcp", WEIGHTS, id="tcp", marks=pytest.mark.proves("C11")),
+        pytest.param("match-weights", WEIGHTS, id="match with weights", marks=pytest.mark.proves("C09")),
+        pytest.param("ab", [Routing(weight=100), Routing()], id="A/B", marks=pytest.mark.proves("C08")),
+        pytest.param(
+            "blue-green", [Routing(weight=100), Routing()], id="blue/green", marks=pytest.mark.proves("C07")
+        ),
         pytest.param(
             "blue-green-mirror",
             [Routing(is_mirrored=True), Routing(weight=100), Routing()],
             id="mirrored blue/green",
+            marks=pytest.mark.proves("C07"),
         ),
-        pytest.param("mirror", [Routing(is_mirrored=True), *WEIGHTS], id="mirroring"),
+        pytest.param(
+            "mirror", [Routing(is_mirrored=True), *WEIGHTS], id="mirroring", marks=pytest.mark.proves("C06")
+        ),
         pytest.param(
             "affinity",
             [*(Routing(weight=weight, **BOTH) for weight in (10, 20, 30)), Routing(expired_cookie=COOKIE)],
             id="session affinity",
+            marks=pytest.mark.proves("C10"),
         ),
     ],
 )
@@ -119,9 +125,12 @@ def test_routes_are_those_that_flagger_was_recorded_with(name: str, steps: list[
         pytest.param(
             {"hosts": ("podinfo", "b")}, {"hosts": ["podinfo", "b"], "gateways": ["mesh"]}, id="apex named"
         ),
-        pytest.param({"delegation": True}, {"hosts": []}, id="a delegate has neither"),
+        pytest.param(
+            {"delegation": True}, {"hosts": []}, id="a delegate has neither", marks=pytest.mark.proves("C12")
+        ),
     ],
 )
+@pytest.mark.proves("C14")
 def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted: dict[str, Any]) -> None:
     assert addresses(spec(service)) == wanted
 
@@ -136,6 +145,7 @@ def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted:
         pytest.param({"gateways": ("public",)}, False, id="a gateway without discovery"),
     ],
 )
+@pytest.mark.proves("C13")
 def test_destinations_have_a_port_where_the_listener_tells_none(
     service: dict[str, Any], *, has_port: bool
 ) -> None:
@@ -188,6 +198,7 @@ def test_both_matches_hold_and_query_parameters_are_kept() -> None:
 
 
 @pytest.mark.parametrize("weight", [0, 10, 100])
+@pytest.mark.proves("C09")
 def test_those_that_a_match_leaves_out_stay_with_the_primary(weight: int) -> None:
     exposed, others = routes(spec(match=MATCH), Routing(weight=weight))
 
@@ -290,6 +301,7 @@ def test_cookies_and_mirroring_hold_within_a_match() -> None:
         pytest.param("", False, id="none"),
     ],
 )
+@pytest.mark.proves("D15")
 def test_a_cookie_is_known_by_its_name_and_value(header: str, *, is_known: bool) -> None:
     assert (re.fullmatch(cookies.pattern("name", "value"), header) is not None) is is_known
 

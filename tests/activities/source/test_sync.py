@@ -328,6 +328,7 @@ async def test_a_namespace_that_somebody_decided_on_is_left(api: ClusterApi, lab
     assert synced.notes == []
 
 
+@pytest.mark.proves("K11")
 async def test_a_namespace_with_running_pods_is_a_persons_to_label(api: ClusterApi) -> None:
     await sync(api, namespace())
     pod = obj("v1", "Pod", "old", spec={"containers": [{"name": "a", "image": "b"}]})
@@ -420,6 +421,7 @@ async def test_a_definition_that_others_use_stays(api: ClusterApi) -> None:
     assert synced.notes == ["CustomResourceDefinition widgets.example.com stays: it holds Widget w."]
 
 
+@pytest.mark.proves("K12")
 async def test_the_target_of_a_canary_waits_for_its_way_out(api: ClusterApi) -> None:
     await sync(api, namespace(), workload(), service(), canaries=(canary(),))
 
