@@ -1,7 +1,7 @@
 """What is to be proven, by the ids under which tests prove it: one sentence each.
 
-C: whole rollouts. T: what Flagger does wrong and we do not. D: where we differ on purpose (docs/architecture.md
-tells of them). K: what Kurator does wrong and we do not.
+C: whole rollouts. T: what Flagger does wrong and we do not. D: where we differ on purpose.
+K: what Kurator does wrong and we do not.
 """
 
 CLAIMS = {
