@@ -196,6 +196,8 @@ def assert_gates_are_open(turn: Turn) -> None:
         assert HookType.CONFIRM_ROLLOUT not in wanted
     if isinstance(decision, Promote) and not case.spec.skip_analysis:
         assert HookType.CONFIRM_PROMOTION not in wanted
+    if isinstance(decision, Advance):
+        assert HookType.CONFIRM_TRAFFIC_INCREASE not in turn.status.approved
     is_weighed = analysis.strategy is Strategy.CANARY and not before.is_mirrored
     if is_weighed and turn.status.exposure > before.exposure and isinstance(decision, Advance):
         assert HookType.CONFIRM_TRAFFIC_INCREASE not in wanted

@@ -24,6 +24,7 @@ from starter.__main__ import app
 from starter.doctor import KEYS
 from starter.documents import load
 from starter.errors import Exit
+from tests.conformance.claims import CLAIMS
 from tests.docs.pages import PAGES, ROOT, anchors, blocks, column, commands, defined, links, without_blocks
 from worker import attached
 from worker.clusters import ClusterEntry, read_clusters_file
@@ -106,6 +107,20 @@ def test_commands_are_found_in_the_documents() -> None:
     used = {words[0] for page in PAGES for words in commands(page, "canary") if words}
 
     assert set(typer.main.get_command(app).commands) <= used  # type: ignore[attr-defined]
+
+
+def test_the_readme_lists_every_command() -> None:
+    assert {name.removeprefix("canary ") for name in column(README, "command")} == set(
+        typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    )
+
+
+def test_the_readme_tells_of_every_conformance_scenario() -> None:
+    rows = re.findall(r"\| ((?:[CTDK]\d+ ?)+) \|$", README.read_text(), re.MULTILINE)
+    named = {name for row in rows for name in row.split()}
+
+    assert named <= CLAIMS.keys()
+    assert {claim for claim in CLAIMS if claim.startswith("C")} <= named
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
