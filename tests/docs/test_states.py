@@ -49,6 +49,7 @@ WRITTEN = {
     "_initialise": {(OUTSIDE, "Initializing"), ("Failed", "Initializing")},
     "_stop_initialising": {("Initializing", "Failed")},
     "_adopt_halted": {("Initializing", "Failed")},
+    "_adopt_promoted": {("Finalising", "Succeeded")},
     "_route_to_primary": {("Initializing", "Initialized")},
     "_take_out": {
         *((str(phase), "Terminating") for phase in (*AT_REST, Phase.INITIALIZING)),
