@@ -8,9 +8,10 @@ from aiohttp import web
 
 
 class Hook:
-    """Answers 200, or holds every call while `hold` is in force."""
+    """Answers 200, or 403 while it is closed, and holds every call while it hangs."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_closed: bool = False) -> None:
+        self.is_closed = is_closed
         self.calls: list[dict[str, Any]] = []
         self.url = ""
         self.called = asyncio.Event()
@@ -37,12 +38,14 @@ class Hook:
         self._open.clear()
         self.called.clear()
 
-    def document(self, timeout: str = "30s") -> dict[str, Any]:
+    def document(self, timeout: str = "30s", type_: str = "rollout") -> dict[str, Any]:
         """The hook as a Canary names it."""
-        return {"name": "check", "type": "rollout", "url": self.url, "timeout": timeout}
+        return {"name": "check", "type": type_, "url": self.url, "timeout": timeout}
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.calls.append(await request.json())
         self.called.set()
         await self._open.wait()
-        return web.Response(text="passed")
+        return web.Response(
+            status=403 if self.is_closed else 200, text="closed" if self.is_closed else "passed"
+        )

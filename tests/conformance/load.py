@@ -17,6 +17,7 @@ class Way:
     name: str
     url: str
     host: str
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -65,7 +66,7 @@ class Load:
 
     async def _ask(self, way: Way, tally: Tally) -> None:
         try:
-            async with self._session.get(way.url, headers={"Host": way.host}) as answer:
+            async with self._session.get(way.url, headers={"Host": way.host, **way.headers}) as answer:
                 body: dict[str, Any] = await answer.json() if answer.ok else {}
         except (aiohttp.ClientError, TimeoutError) as error:
             tally.failures[type(error).__name__] += 1

@@ -61,11 +61,11 @@ class Proof:
                 item.user_properties.append((PROPERTY, claims))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Note the end of a test, and how long all of it took."""
+        """Note the end of a test, and how long all of it took; what is torn down after it is not its own."""
         for claim in _claims_of(report):
             row = self.rows.setdefault(claim, _Row())
             row.seconds += report.duration
-            if report.when == "call" or not report.passed:
+            if report.when == "call" or (report.when == "setup" and not report.passed):
                 row.outcomes.append(report.outcome)
 
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:

@@ -82,7 +82,9 @@ def success_rate(interval: str = "4s") -> Object:
 
 def document(place: str, *, spec: Object | None = None, **analysis: Any) -> Object:
     """A Canary as Flagger reads it; *analysis* and *spec* are merged over a quick one."""
-    quick = {"interval": "1s", "threshold": 2, "stepWeight": 10, "maxWeight": 50}
+    quick: Object = {"interval": "1s", "threshold": 2}
+    if "iterations" not in analysis:
+        quick |= {"stepWeight": 10, "maxWeight": 50}
     return {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
