@@ -13,7 +13,7 @@ LOOK = 5.0
 
 
 class Ledger:
-    """Reads the logs on, up to the end of its `async with`, and keeps what deploy/rbac.yaml does not grant."""
+    """Reads the logs until its `async with` ends and keeps what deploy/rbac.yaml does not grant."""
 
     def __init__(self, clusters: Iterable[Cluster]) -> None:
         self.outside: dict[str, str] = {}
