@@ -1,10 +1,12 @@
 """`CanaryWorkflow`: one target in one cluster, for as long as it is delivered."""
 
+import asyncio
+from contextlib import suppress
 from typing import Any, assert_never
 
 from pydantic import ValidationError
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.preflight import Preflight, PreflightActivities
@@ -50,30 +52,57 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     async def run(self, state: CanaryState | None = None) -> CanaryStatus:
         """Deliver one target until it is deleted; returns its last status."""
         del state
-        await workflow.wait_condition(lambda: self._spec is not None or self._is_refused or self._is_leaving)
+        await workflow.wait_condition(self._is_begun)
         if self._spec is not None:
             await self._persistently(self._end_orphan)
             while not self._is_leaving:
-                await self._persistently(self._turn)
-                await self._continue_as_new_when_long()
+                await self._persistently(self._turn_until_leaving)
+                self._continue_as_new_when_long()
             await self._persistently(self._take_out)
         self._is_gone = True
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
         return self._status
 
+    def _is_begun(self) -> bool:
+        """Whether a document was accepted, or none will be: the only ones given have been refused."""
+        is_closed = self._is_refused and workflow.all_handlers_finished()
+        return self._spec is not None or self._is_leaving or is_closed
+
     # -- the loop
+
+    async def _turn_until_leaving(self) -> None:
+        """One turn; without a rollout, one that wants to leave does not wait for a member that is away."""
+        turn = asyncio.create_task(self._turn())
+        while not turn.done():
+            try:
+                await workflow.wait_condition(
+                    lambda: turn.done() or (self._is_leaving and not self._is_rolling)
+                )
+            except asyncio.CancelledError:
+                self._is_leaving = True
+                continue
+            if not turn.done():
+                turn.cancel()
+                with suppress(ActivityError, asyncio.CancelledError):
+                    await turn
+                return
+        await turn
 
     async def _turn(self) -> None:
         """One look at the target, and what follows from it."""
+        if self._is_leaving:
+            return None
         is_rung = await self._lull()
         if not self._is_initialised:
             return await self._initialise()
+        if self._is_cut_off:
+            return await self._recover()
         if self._has_new_spec and self._status.outcome is not Outcome.HALTED:
             await self._renew()
         seen = await self._observe()
         await self._register(seen)
         self._status = noticed_idle(self._status, seen)
-        decision = decide_idle(self.spec, self._status, seen, self._wishes)
+        decision = decide_idle(self.spec, self._before_refusal(), seen, self._wishes)
         if is_rung and isinstance(decision, Rest) and self._status.outcome is not Outcome.HALTED:
             await self._lead_apex()
         await self._carry_out(decision, seen)
@@ -88,13 +117,13 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             case Resume():
                 await self._roll_out(self._resumption(decision, seen))
             case Recreate():
-                self._tell(told_of_repair(decision.message))
                 await self._create_primary()
+                self._tell(told_of_repair(decision.message))
                 await self._primary_gets_ready()
             case Mend():
+                await self._establish("put the routes back")
                 self._tell(told_of_repair(decision.message))
                 self._become(mendings=self._status.mendings + 1)
-                await self._establish("put the routes back")
             case _:
                 assert_never(decision)
 
@@ -118,29 +147,10 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
 
     async def _renew(self) -> None:
         """Bring Services, routes and load tester in line with a changed document."""
-        self._has_new_spec = False
-        await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
+        renewed = self.spec
+        await self._do(InitialisationActivities.deploy_load_tester, renewed, "deploy the load tester")
         await self._establish("renew the routes")
-
-    async def _continue_as_new_when_long(self) -> None:
-        """Begin a new history, but never with an Update open; one that wants to leave is heard first."""
-        if not workflow.info().is_continue_as_new_suggested():
-            return
-        await workflow.wait_condition(
-            lambda: self._is_leaving or (workflow.all_handlers_finished() and not self._alerts)
-        )
-        if self._is_leaving:
-            return
-        workflow.continue_as_new(
-            CanaryState(
-                spec=self.spec,
-                status=self._status,
-                wishes=self._wishes,
-                scale_down_delay=self._delay,
-                is_initialised=self._is_initialised,
-                has_new_spec=self._has_new_spec,
-            )
-        )
+        self._has_new_spec = self.spec is not renewed
 
     # -- what others say
 
@@ -155,14 +165,17 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         self._has_news = True
 
     @workflow.signal(name=ALERTS)
-    def alert(self, alerts: Alerts) -> None:
+    def alert(self, alerts: Alerts | None = None) -> None:
         """Alert of what happens in a rollout."""
+        if alerts is None or self._spec is None:
+            return
         for notice in alerts.notices:
             self._alert(alerts.phase, alerts.revision, notice)
 
     @workflow.update(name=APPLY)
     async def apply(self, argument: dict[str, Any]) -> ApplyResult:
         """Check a document against the cluster and deliver by it; a refused one changes nothing."""
+        self._is_refused = True
         try:
             wanted = ApplyCanary.model_validate(argument)
         except ValidationError as error:
@@ -172,14 +185,25 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         )
         problems = (*self._unchangeable(wanted.spec), *found.problems)
         if any(not problem.is_warning for problem in problems):
-            self._is_refused = self._spec is None
             return ApplyResult(accepted=False, problems=problems)
-        changed = wanted.spec != self._spec
+        self._check_apply(argument)  # it may have been deleted meanwhile
+        return ApplyResult(accepted=True, changed=self._take_up(wanted.spec, found), problems=problems)
+
+    @apply.validator
+    def _check_apply(self, argument: dict[str, Any]) -> None:
+        del argument
+        if self._is_leaving:
+            text = f"{workflow.info().workflow_id} is being deleted; apply it again once it is gone."
+            raise ApplicationError(text, type="Refused", non_retryable=True)
+
+    def _take_up(self, spec: CanarySpec, found: Preflight) -> bool:
+        """Deliver by a document from now on; whether it is another one than before."""
+        is_changed = spec != self._spec
         self._delay = found.scale_down_delay
-        self._has_new_spec = self._has_new_spec or (changed and self._spec is not None)
-        self._spec = wanted.spec
+        self._has_new_spec = self._has_new_spec or (is_changed and self._spec is not None)
+        self._spec = spec if is_changed else self._spec
         self._has_news = True
-        return ApplyResult(accepted=True, changed=changed, problems=problems)
+        return is_changed
 
     def _unchangeable(self, wanted: CanarySpec) -> tuple[Problem, ...]:
         """What a document may not say differently while its objects are in use."""
@@ -227,8 +251,9 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         return await self._wish(Verb.RESTART, command)
 
     async def _wish(self, verb: Verb, command: Command) -> Answer:
-        if self._rollout is not None and not self._rollout.done():
-            await self._rollout.signal(verb, command.model_dump(mode="json"))
+        if self._spec is None:
+            return Answer(message=f"{workflow.info().workflow_id} has no document yet: {verb} does nothing")
+        if await self._reaches_rollout(verb, command.model_dump(mode="json")):
             return Answer(message=f"{verb} passed on to the rollout of {self.spec.tail}")
         self._wishes = self._wishes.model_copy(update={str(verb): as_person(command, workflow.now())})
         self._has_news = True

@@ -26,9 +26,9 @@ class Commanded:
         self._has_news = True
 
     @workflow.signal(name=UPDATE_SPEC)
-    def update_spec(self, spec: CanarySpec) -> None:
+    def update_spec(self, spec: CanarySpec | None = None) -> None:
         """Judge by *spec* from now on."""
-        self._spec = spec
+        self._spec = spec or self._spec
         self._has_news = True
 
     @workflow.signal(name=Verb.ABORT)

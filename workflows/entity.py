@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -44,6 +45,10 @@ class CanaryEntity:
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
+        self._is_rolling = self._has_checked_providers = False
+        """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
+        self._word: str | None = None
+        """What the message was before something was refused."""
         self._registered: tuple[str, ...] = ()
         self._alerts: set[asyncio.Task[None]] = set()
         self._looked_at = workflow.now() - LULL
@@ -74,19 +79,57 @@ class CanaryEntity:
 
     async def _persistently(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it until it is done; what is refused is told and tried again. A cancellation takes it out."""
+        is_refused = False
         while True:
             try:
+                if is_refused:
+                    await self._pause()
                 await act()
             except asyncio.CancelledError:
                 self._is_leaving = True
             except ActivityError as error:
-                if is_cancelled_exception(error):
+                is_refused = not is_cancelled_exception(error)
+                if is_refused:
+                    self._note_refusal(error)
+                else:
                     self._is_leaving = True
-                    continue
-                self._become(message=str(error.cause or error))
-                await self._rest(PAUSE, "it was refused")
             else:
                 return
+
+    async def _pause(self) -> None:
+        """Let some time pass before what was refused is tried again, in a new history if this is long."""
+        self._continue_as_new_when_long()
+        was_leaving = self._is_leaving
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._is_leaving is not was_leaving, timeout=PAUSE, timeout_summary="it was refused"
+            )
+
+    def _note_refusal(self, error: ActivityError) -> None:
+        word = self._status.message if self._word is None else self._word
+        self._become(message=str(error.cause or error), needs_person=True)
+        self._word = word
+
+    def _before_refusal(self) -> CanaryStatus:
+        """The status with what it said before something was refused: that is told again once it is done."""
+        return self._status if self._word is None else self._status.model_copy(update={"message": self._word})
+
+    def _continue_as_new_when_long(self) -> None:
+        """Begin a new history, but never with an Update open, an alert under way or the wish to leave."""
+        if not workflow.info().is_continue_as_new_suggested():
+            return
+        if self._is_leaving or self._alerts or not workflow.all_handlers_finished():
+            return
+        workflow.continue_as_new(
+            CanaryState(
+                spec=self.spec,
+                status=self._before_refusal(),
+                wishes=self._wishes,
+                scale_down_delay=self._delay,
+                is_initialised=self._is_initialised,
+                has_new_spec=self._has_new_spec,
+            )
+        )
 
     # -- the cluster
 
@@ -134,6 +177,8 @@ class CanaryEntity:
     # -- telling
 
     def _become(self, **changes: Any) -> None:
+        if "message" in changes:
+            self._word = None
         before = self._status
         status = before.model_copy(update=changes)
         if before.phase is not status.phase or before.last_transition_time is None:

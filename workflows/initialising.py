@@ -34,8 +34,8 @@ class InitialisingCanary(CanaryEntity):
             return self._adopt_halted(seen)
         text = f"New {self.spec.target.kind} detected, starting initialization."
         if self._status.message != text:
-            self._become(phase=Phase.INITIALIZING, message=text)
-            await self._check_providers()
+            self._become(phase=Phase.INITIALIZING, outcome=None, message=text, needs_person=False)
+        await self._check_providers()
         await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
         promoted = await self._create_primary()
         await self._register(seen)
@@ -45,16 +45,17 @@ class InitialisingCanary(CanaryEntity):
 
     async def _check_providers(self) -> None:
         """Tell whether metrics can be had; without analysis nobody asks for them."""
-        if self.spec.skip_analysis:
+        if self.spec.skip_analysis or self._has_checked_providers:
             return
         found = await workflow.execute_activity_method(
             AnalysisActivities.check_providers, self.spec, summary="are metrics to be had", **PROVIDERS
         )
+        self._has_checked_providers = True
         self._tell(told_of_providers(found.errors))
 
     async def _await_the_target(self, seen: Observation) -> None:
         target = self.spec.target
-        self._become(message=f"Waiting for {target.kind} {target.name} to be there")
+        self._become(message=f"Waiting for {target.kind} {target.name} to be there", needs_person=False)
         await self._register(seen)
         await self._rest(RESYNC, "until the target is there")
 
@@ -66,7 +67,7 @@ class InitialisingCanary(CanaryEntity):
     async def _primary_gets_ready(self) -> bool:
         """Wait for the primary; whether it is ready, rather than something else having come up."""
         since = workflow.now()
-        while not self._is_leaving and self._wishes.abort is None:
+        while not self._is_to_stop_waiting():
             self._has_news = False
             seen = await self._observe()
             spec = self.spec
@@ -81,10 +82,15 @@ class InitialisingCanary(CanaryEntity):
                 return True
             message = f"{spec.primary}.{spec.namespace} not ready: {verdict.message}"
             if message != self._status.message:
-                self._become(message=message)
+                self._become(message=message, needs_person=False)
                 self._tell(told_of_waiting(message, is_past_hope=verdict.has_failed))
             await self._rest(STARTING, "until the primary is ready")
         return False
+
+    def _is_to_stop_waiting(self) -> bool:
+        """Whether a person has spoken, or the history has become long: the next turn waits on."""
+        is_long = workflow.info().is_continue_as_new_suggested()
+        return self._is_leaving or self._wishes.abort is not None or is_long
 
     async def _route_to_primary(self, promoted: Revision) -> None:
         """Routes, the time the mesh needs to learn them, and only then the target to zero."""
@@ -104,7 +110,13 @@ class InitialisingCanary(CanaryEntity):
         if seen.target is not None and checksum(seen.target.revision) == seen.primary.last_applied:
             last = seen.target.revision
         told = told_of_initialisation(self.spec)
-        self._become(phase=Phase.INITIALIZED, last_promoted=promoted, last_applied=last, message=told.message)
+        self._become(
+            phase=Phase.INITIALIZED,
+            last_promoted=promoted,
+            last_applied=last,
+            message=told.message,
+            needs_person=False,
+        )
         self._tell(told)
 
     async def _stop_initialising(self, person: Person) -> None:
@@ -125,9 +137,18 @@ class InitialisingCanary(CanaryEntity):
             needs_person=True,
             traffic_weight=seen.routes.canary if seen.routes else 0,
             last_promoted=seen.primary.revision,
-            last_applied=seen.target.revision if seen.target else None,
+            last_applied=self._judged(seen),
             message=(
                 f"The promotion of {self.spec.target.name}.{self.spec.namespace} was cut off: "
                 "restart promotes again, abort puts the promoted version back"
             ),
         )
+
+    def _judged(self, seen: Observation) -> Revision | None:
+        """The revision that was being promoted; the target may run a newer one, which nobody has judged."""
+        known, target = self._status.last_applied, seen.target.revision if seen.target else None
+        if seen.primary is None or not seen.primary.promoting:
+            return known or target
+        template = seen.primary.promoting
+        named = (one for one in (known, target) if one is not None and one.template == template)
+        return next(named, Revision(template=template))

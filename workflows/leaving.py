@@ -1,7 +1,7 @@
 """A canary's end: the way out brings the workload back as it was, without a request that fails."""
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError
+from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from canary.status import Phase
@@ -16,7 +16,8 @@ class LeavingCanary(CanaryEntity):
 
     async def _take_out(self) -> None:
         """Target, routes, the time the mesh needs, and then what was made is deleted."""
-        self._become(phase=Phase.TERMINATING, message="Bringing the workload back as it was")
+        text = "Bringing the workload back as it was"
+        self._become(phase=Phase.TERMINATING, message=text, needs_person=False)
         self._tell(told_of_leaving(self.spec, is_over=False))
         request = RemovalRequest(spec=self.spec, decided_at=workflow.now())
         try:
@@ -36,6 +37,8 @@ class LeavingCanary(CanaryEntity):
             self._become(message="Taken out; the workload is as it was")
             self._tell(told_of_leaving(self.spec, is_over=True))
         except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise  # whoever cancels wants it taken out
             self._become(message=f"Left behind in {self.spec.cluster}: {error.cause or error}")
         await self._tell_watch(
             Registration(canary=self.spec.tail, namespace=self.spec.namespace, remove=True)

@@ -1,5 +1,6 @@
 """A canary's rollouts: one child workflow each, awaited, accompanied, and recovered when it was cut off."""
 
+from functools import partial
 from typing import Any
 
 from temporalio import workflow
@@ -9,6 +10,7 @@ from temporalio.workflow import ParentClosePolicy
 from activities.runs import Abandoned, RunActivities
 from canary.idle import Resume
 from canary.observation import Observation
+from canary.spec import CanarySpec
 from canary.status import Outcome, Person, Phase, Revision, RolloutStatus, Wishes
 from canary.transition import begin, first_phase, resumed
 from workflows import display
@@ -47,12 +49,29 @@ class RollingCanary(InitialisingCanary):
         size = seen.target.available if seen.target else start.primary_size
         begun = begin(self.spec, start.revision, start.promoted, size, workflow.now())
         status = resumed(self.spec, begun, weight)
+        is_for_all = seen.routes is not None and seen.routes.is_for_all
+        status = status.model_copy(update={"is_for_all": is_for_all})
         if decision.abort is not None:
             status = status.model_copy(update={"phase": Phase.PROMOTING})
         return start.model_copy(update={"status": status, "wishes": Wishes(abort=decision.abort)})
 
+    @property
+    def _is_cut_off(self) -> bool:
+        """Whether a rollout should be running, and none is."""
+        return self._status.phase in (Phase.WAITING, Phase.PROGRESSING, Phase.PROMOTING)
+
     async def _roll_out(self, start: RolloutStart) -> None:
-        """Run one rollout to its end, whatever that is, and learn from it."""
+        """Run one rollout to its end, whatever that is; one that is cut off is recovered by the next turn."""
+        self._is_rolling = True
+        try:
+            ended = await self._ended(start)
+        finally:
+            self._rollout, self._is_rolling = None, False
+        if ended is not None:
+            self._learn(ended)
+
+    async def _ended(self, start: RolloutStart) -> RolloutStatus | None:
+        """Run a rollout and say how it ended by our own rules; None if it was cut off."""
         self._wishes = Wishes()
         self._become(
             phase=start.status.phase if start.status else first_phase(self.spec),
@@ -62,21 +81,15 @@ class RollingCanary(InitialisingCanary):
             mendings=0,
             message=f"Rolling out {start.revision.template}",
         )
+        while self._rollout is None:
+            try:
+                self._rollout = await self._start_rollout(start)
+            except WorkflowAlreadyStartedError:
+                await self._end_orphan()
         try:
-            self._rollout = await self._start_rollout(start)
-        except WorkflowAlreadyStartedError:
-            await self._end_orphan()
-            return
-        ended: RolloutStatus | None
-        try:
-            ended = await self._accompany(self._rollout)
+            return await self._accompany(self._rollout, start)
         except ChildWorkflowError as error:
-            ended = _failed_status(error)
-        self._rollout = None
-        if ended is None:
-            await self._recover()
-        else:
-            self._learn(ended)
+            return _failed_status(error)
 
     async def _start_rollout(self, start: RolloutStart) -> workflow.ChildWorkflowHandle[Any, RolloutStatus]:
         return await workflow.start_child_workflow(
@@ -91,21 +104,41 @@ class RollingCanary(InitialisingCanary):
             result_type=RolloutStatus,
         )
 
-    async def _accompany(self, rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus]) -> RolloutStatus:
-        """Await the rollout; meanwhile pass on a changed document and the wish to leave."""
-        told: list[str] = []
-        while not rollout.done():
-            await workflow.wait_condition(
-                lambda: rollout.done() or self._has_new_spec or (self._is_leaving and not told)
-            )
-            if self._has_new_spec and not rollout.done():
-                self._has_new_spec = False
-                await rollout.signal(UPDATE_SPEC, self.spec)
-            if self._is_leaving and not told and not rollout.done():
-                command = Command(who="durable-canary", reason="the canary is deleted")
-                told.append(command.reason)
-                await rollout.signal(Verb.ABORT, command.model_dump(mode="json"))
+    async def _accompany(
+        self, rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus], start: RolloutStart
+    ) -> RolloutStatus:
+        """Await the rollout; meanwhile pass on a changed document, early commands and the wish to leave.
+
+        The document stays a new one: once the rollout is over, its Services and routes are renewed.
+        """
+        known, early, self._wishes = start.spec, self._wishes, Wishes()
+        for verb, person in ((Verb.ABORT, early.abort), (Verb.RESTART, early.restart)):
+            if person is not None:
+                await self._reaches_rollout(verb, Command(**person.model_dump()).model_dump(mode="json"))
+        while not rollout.done() and not self._is_leaving:
+            if self.spec is not known:
+                known = self.spec
+                await self._reaches_rollout(UPDATE_SPEC, known)
+            await workflow.wait_condition(partial(self._has_to_be_told, known))
+        command = Command(who="durable-canary", reason="the canary is deleted")
+        await self._reaches_rollout(Verb.ABORT, command.model_dump(mode="json"))
         return await rollout
+
+    def _has_to_be_told(self, known: CanarySpec) -> bool:
+        """Whether a rollout is over, or has something to be told."""
+        is_over = self._rollout is None or self._rollout.done()
+        return is_over or self._is_leaving or self.spec is not known
+
+    async def _reaches_rollout(self, signal: str, argument: Any) -> bool:
+        """Signal the rollout that runs; one that has just ended cannot be told any more."""
+        if self._rollout is None or self._rollout.done():
+            return False
+        try:
+            await self._rollout.signal(signal, argument)
+        except ApplicationError as error:
+            workflow.logger.info("rollout not told", extra={"signal": str(signal), "cause": str(error)})
+            return False
+        return True
 
     def _learn(self, ended: RolloutStatus) -> None:
         changes: dict[str, Any] = {
@@ -132,6 +165,9 @@ class RollingCanary(InitialisingCanary):
         if seen.primary is not None and seen.primary.promoting:
             self._adopt_halted(seen)
             return
+        if (promoted := self._promoted_meanwhile(seen)) is not None:
+            self._adopt_promoted(promoted)
+            return
         weight = seen.routes.canary if seen.routes else 0
         revision = self._status.last_applied or Revision(template="")
         start = self._start_of(revision, seen)
@@ -139,6 +175,24 @@ class RollingCanary(InitialisingCanary):
         person = Person(who="durable-canary", reason="the rollout was terminated", at=workflow.now())
         status = resumed(self.spec, begun, weight)
         await self._roll_out(start.model_copy(update={"status": status, "wishes": Wishes(abort=person)}))
+
+    def _promoted_meanwhile(self, seen: Observation) -> Revision | None:
+        """What the rollout has promoted, if all that it left undone is to say so."""
+        if seen.primary is None or seen.routes is None or seen.routes.canary:
+            return None
+        rolled = (self._status.last_applied, seen.target.revision if seen.target else None)
+        found = seen.primary.revision
+        return found if found in rolled and found != self._status.last_promoted else None
+
+    def _adopt_promoted(self, revision: Revision) -> None:
+        """The rollout had done everything but say so."""
+        self._become(
+            phase=Phase.SUCCEEDED,
+            outcome=Outcome.PROMOTED,
+            last_promoted=revision,
+            last_applied=revision,
+            message=f"{revision.template} is promoted; its rollout was cut off at its very end",
+        )
 
     async def _end_orphan(self) -> None:
         """A rollout of this target that nobody waits for is asked to end, and waited for."""

@@ -84,6 +84,8 @@ class Cluster:
     promoting: str = ""
     hangs: dict[str, Any] = field(default_factory=dict)
     """An activity's name to an event it waits for first."""
+    refusals: dict[str, Exception] = field(default_factory=dict)
+    """An activity's name to the error it ends with."""
 
     def seen(self) -> Observation:
         """What a look shows."""
@@ -121,6 +123,8 @@ class Cluster:
         return HookAnswer(hook=hook.name, type=hook.type, passed=passed, at=EPOCH)
 
     async def _enter(self, name: str) -> None:
+        if name in self.refusals:
+            raise self.refusals[name]
         if name in self.hangs:
             async with heartbeating():
                 await self.hangs[name].wait()
@@ -164,6 +168,7 @@ class Cluster:
 
         @activity.defn
         async def scale_target(request: ScaleRequest) -> Written:
+            await self._enter("scale_target")
             self.target_replicas = 1 if request.replicas is None else request.replicas
             self.log.append(f"target {self.target_replicas}")
             return Written.DONE
@@ -198,6 +203,7 @@ class Cluster:
 
         @activity.defn
         async def establish_routes(_: EstablishRequest) -> None:
+            await self._enter("establish_routes")
             self.weight = 0
             self.log.append("routes")
 
@@ -207,6 +213,7 @@ class Cluster:
 
         @activity.defn
         async def restore_target(_: RemovalRequest) -> None:
+            await self._enter("restore_target")
             self.log.append("restore target")
 
         @activity.defn

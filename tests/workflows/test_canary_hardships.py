@@ -1,0 +1,246 @@
+"""What a canary's workflow goes through when things are refused, cut off or come at the wrong moment."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from activities.cluster.preflight import Preflight
+from canary.problem import Problem
+from canary.status import Outcome, Phase
+from tests.workflows.cluster import NEW, Cluster
+from tests.workflows.conftest import Serve
+from tests.workflows.test_canary import (
+    PATIENCE,
+    a_spec,
+    apply,
+    in_phase,
+    initialised,
+    leave,
+    settled,
+    until,
+    until_weight,
+)
+from worker.assembly import WORKFLOWS
+from worker.runner import build_runner
+from workflows.contract import (
+    ALERTS,
+    BELL,
+    CHECKS_QUEUE,
+    DELETE,
+    QUEUE,
+    UPDATE_SPEC,
+    Command,
+    DeleteCommand,
+    Verb,
+    canary_id,
+    rollout_id,
+)
+
+FORBIDDEN = ApplicationError("Forbidden: patch of virtualservices", type="Forbidden", non_retryable=True)
+
+
+async def rolling(serve: Serve, cluster: Cluster) -> tuple[Client, WorkflowHandle[Any, Any], str]:
+    """A canary whose rollout has weight 10 and is in the middle of a check."""
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+    return client, handle, spec.tail
+
+
+async def test_cancelling_in_mid_rollout_ends_the_rollout_first(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await rolling(serve, cluster)
+    cluster.log.clear()
+
+    await handle.cancel()
+    await handle.result()
+
+    cluster.hangs.pop("analyse").set()
+    assert cluster.log == ["weight 0", "target 0", "restore target", "restore routes", "remove objects"]
+
+
+async def test_cancelling_while_something_is_refused_takes_it_out(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.refusals["observe"] = FORBIDDEN
+    await handle.signal(BELL)
+    await until(handle, lambda found: found.needs_person)
+
+    await handle.cancel()
+
+    assert (await handle.result()).phase is Phase.TERMINATING
+    assert cluster.log[-1] == "remove objects"
+
+
+async def test_what_is_refused_is_told_and_the_word_before_comes_back(serve: Serve) -> None:
+    cluster = settled()
+    cluster.values = [90.0, 90.0]
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    failed = await in_phase(handle, Phase.FAILED)
+    cluster.refusals["observe"] = FORBIDDEN
+    await handle.signal(BELL)
+
+    refused = await until(handle, lambda found: found.needs_person)
+    del cluster.refusals["observe"]
+    mended = await until(handle, lambda found: not found.needs_person)
+
+    assert "Forbidden: patch of virtualservices" in refused.message
+    assert mended.message == failed.message
+    await leave(handle)
+
+
+async def test_one_that_wants_to_leave_does_not_wait_for_a_member_that_is_away(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.hangs["observe"] = asyncio.Event()
+    await handle.signal(BELL)
+
+    await leave(handle)
+
+    cluster.hangs.pop("observe").set()
+    assert cluster.log[-1] == "remove objects"
+
+
+async def test_a_renewal_that_was_refused_is_done_in_the_end(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.log.clear()
+    cluster.refusals["establish_routes"] = FORBIDDEN
+    await apply(client, spec.model_copy(update={"skip_analysis": True}))
+    await until(handle, lambda found: found.needs_person)
+
+    del cluster.refusals["establish_routes"]
+    await until(handle, lambda found: not found.needs_person)
+
+    assert cluster.log.count("routes") == 1
+    await leave(handle)
+
+
+async def test_a_document_changed_in_mid_rollout_is_renewed_after_it(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, _ = await rolling(serve, cluster)
+    spec = (await handle.query("status"))["spec"]
+    cluster.log.clear()
+    await apply(client, a_spec().model_validate(spec | {"skip_analysis": True}))
+
+    cluster.hangs.pop("analyse").set()
+    await in_phase(handle, Phase.SUCCEEDED)
+
+    async with asyncio.timeout(PATIENCE):
+        while "routes" not in cluster.log:  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.05)
+    await leave(handle)
+
+
+async def test_a_rollout_that_ends_unheard_costs_nothing(environment: WorkflowEnvironment) -> None:
+    """The canary's worker is away, the rollout is terminated, a person commands the canary: at once."""
+    cluster, spec = settled(), a_spec()
+
+    def worker(queue: str) -> Worker:
+        return Worker(
+            environment.client,
+            task_queue=queue,
+            workflows=WORKFLOWS if queue == QUEUE else [],
+            activities=cluster.activities(),
+            workflow_runner=build_runner(),
+        )
+
+    client = environment.client
+    async with worker(QUEUE), worker(CHECKS_QUEUE):
+        handle, _ = await apply(client, spec)
+        await in_phase(handle, Phase.INITIALIZED)
+        cluster.hangs["analyse"] = asyncio.Event()
+        cluster.target = NEW
+        await handle.signal(BELL)
+        await until_weight(cluster, 10)
+        cluster.hangs.pop("analyse").set()
+    await client.get_workflow_handle(rollout_id(spec.tail)).terminate("by hand")
+    await handle.signal(Verb.RESTART, "once more")
+    async with worker(QUEUE), worker(CHECKS_QUEUE):
+        found = await in_phase(handle, Phase.FAILED)
+
+        assert found.outcome is Outcome.ABORTED
+        assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+        await leave(handle)
+
+
+async def test_a_rollout_cut_off_at_its_very_end_was_a_promotion(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.primary, cluster.weight = NEW, 0
+
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+
+    found = await in_phase(handle, Phase.SUCCEEDED)
+    cluster.hangs.pop("analyse").set()
+    assert (found.outcome, found.last_promoted) == (Outcome.PROMOTED, NEW)
+    await leave(handle)
+
+
+async def test_a_rollout_is_recovered_even_if_the_first_look_is_refused(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.refusals["observe"] = FORBIDDEN
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+    await until(handle, lambda found: found.needs_person)
+
+    del cluster.refusals["observe"]
+
+    found = await in_phase(handle, Phase.FAILED)
+    cluster.hangs.pop("analyse").set()
+    assert (found.outcome, cluster.weight) == (Outcome.ABORTED, 0)
+    await leave(handle)
+
+
+async def test_nothing_is_applied_to_a_canary_that_leaves(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.hangs["restore_target"] = asyncio.Event()
+    leaving = asyncio.create_task(handle.execute_update(DELETE, DeleteCommand(), result_type=dict))
+    await in_phase(handle, Phase.TERMINATING)
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await apply(client, spec)
+
+    assert "is being deleted; apply it again once it is gone" in str(refused.value.cause)
+    cluster.hangs.pop("restore_target").set()
+    await leaving
+    await handle.result()
+
+
+@pytest.mark.parametrize("signal", [Verb.ABORT, Verb.RESTART, ALERTS, BELL])
+async def test_a_signal_before_any_document_harms_nothing(serve: Serve, signal: str) -> None:
+    cluster = settled()
+    cluster.preflight_result = Preflight(problems=(Problem(path="x", message="no"),))
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle = await client.start_workflow(
+        "CanaryWorkflow", id=canary_id(spec.tail), task_queue=QUEUE, start_signal=signal
+    )
+
+    _, result = await apply(client, spec)
+
+    assert not result.accepted
+    await handle.result()
+
+
+async def test_a_rollout_ignores_a_document_that_says_nothing(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    await client.get_workflow_handle(rollout_id(tail)).signal(UPDATE_SPEC)
+    await client.get_workflow_handle(rollout_id(tail)).signal(UPDATE_SPEC, {"name": uuid.uuid4().hex})
+
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+
+    cluster.hangs.pop("analyse").set()
+    assert (await in_phase(handle, Phase.FAILED)).outcome is Outcome.ABORTED
+    await leave(handle)
