@@ -171,6 +171,16 @@ def _read_elsewhere() -> set[str]:
     return {name for path in readers for name in re.findall(r"\bCANARY_[A-Z_]+\b", path.read_text())}
 
 
+def test_every_field_of_our_own_is_told() -> None:
+    modules = (ROOT / "canary/documents").glob("*.py")
+    said = [text for path in modules for text in re.findall(r"Of our own[^.]*\.", path.read_text())]
+    own = {name for text in said for name in re.findall(r"`(\w+)`", text)}
+    rows = [line for line in OPERATIONS.read_text().splitlines() if line.startswith("| `")]
+
+    assert {"noData", "acceptedPolicies"} <= own
+    assert {name for name in own if not any(re.search(rf"\b{name}\b", row) for row in rows)} == set()
+
+
 def test_every_key_of_a_cluster_is_told() -> None:
     example = YAML(typ="safe").load((ROOT / "examples/clusters.yaml").read_text())
 
