@@ -155,6 +155,13 @@ class Case:
         )
         return [pod["metadata"]["name"] for pod in found["items"]]
 
+    async def images(self, app: str) -> set[str]:
+        """What the pods of an app run."""
+        found = await self.cluster.api.list(
+            f"{CORE}/namespaces/{self.namespace}/pods", labelSelector=f"app={app}"
+        )
+        return {pod["spec"]["containers"][0]["image"] for pod in found["items"]}
+
     async def tell_pod(self, pod: str, path: str) -> None:
         """Post something to a pod, by its own address."""
         address = (await self.get("pods", pod))["status"]["podIP"]

@@ -7,10 +7,8 @@ import pytest
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
-from tests.conformance.workload import BETTER, GOOD, NAME
+from tests.conformance.workload import BEST, BETTER, GOOD, NAME
 from tests.conformance.world import World
-
-BEST = "6.4.0"
 
 
 @pytest.mark.proves("C29", "T22")

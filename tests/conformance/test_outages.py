@@ -7,12 +7,14 @@ from itertools import pairwise
 
 import pytest
 
+from tests.conformance import workload
 from tests.conformance.case import Case, Ended
 from tests.conformance.chorus import afterwards, together
 from tests.conformance.faults import ENGINE
 from tests.conformance.hooks import Hook
-from tests.conformance.workload import BETTER, success_rate
+from tests.conformance.workload import BEST, BETTER, NAME, success_rate
 from tests.conformance.world import World
+from workflows.contract import Verb
 
 STEPS = [0, 10, 20, 30, 40, 50, 0]
 KILLS = 2
@@ -43,8 +45,9 @@ async def test_workers_and_temporal_die_in_mid_rollout(world: World) -> None:
         runs = [await case.rollout_begins() for case in cases]
         for _ in range(KILLS):
             await asyncio.sleep(random.uniform(0.5, 3))  # at any moment
-            await world.kill_worker()
-            await world.start_worker()
+            async with world.surgery:
+                await world.kill_worker()
+                await world.start_worker()
         await asyncio.sleep(random.uniform(0, 1))
         await world.restart_temporal()
         ends = await asyncio.gather(
@@ -55,6 +58,32 @@ async def test_workers_and_temporal_die_in_mid_rollout(world: World) -> None:
         assert ended.outcome == "Promoted"
         assert case.weights == STEPS
         assert_no_step_was_early(case, ended)
+
+
+@pytest.mark.proves("T22", "C29")
+@pytest.mark.conformance
+@afterwards
+async def test_what_is_pushed_while_the_engine_is_dead_gets_no_pods(world: World) -> None:
+    """The target is paused while it is judged, so nothing that nobody judged gets the canary's share."""
+    case = Case(world, "kurator-member2", "pushed")
+    await case.deploy()
+    await case.initialise(interval="15s", stepWeight=50)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(50)
+    async with world.surgery:
+        await world.kill_worker()
+        await case.release(BEST)
+        await asyncio.sleep(2)  # what is measured is that nothing happens
+        images, weight = await case.images(NAME), case.weights[-1]
+        await world.start_worker()
+    await case.weight_is(0)
+    await case.wish(Verb.ABORT)
+    ended = await case.rollout_ends(run)
+
+    assert (images, weight) == ({workload.image(BETTER)}, 50)
+    assert ended.view.status.restarts == 1
+    assert case.weights == [0, 50, 0]
 
 
 @pytest.mark.conformance

@@ -6,7 +6,7 @@ from canary.documents.resolve import resolve
 from canary.spec import CanarySpec
 
 NAME = "podinfo"
-GOOD, BETTER, BAD = "6.1.0", "6.2.0", "6.3.0-err10"
+GOOD, BETTER, BEST, BAD = "6.1.0", "6.2.0", "6.4.0", "6.3.0-err10"
 PORT = 9898
 
 Object = dict[str, Any]

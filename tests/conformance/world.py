@@ -79,6 +79,8 @@ class World:
         self.endpoints: dict[str, Any] = {}
         self.clusters: dict[str, Cluster] = {}
         self.worker: Process | None = None
+        self.surgery = asyncio.Lock()
+        """Held by whoever kills the worker, until there is one again."""
         self._sandbox: Process | None = None
         self._temporal: TemporalServer | None = None
         self._open = AsyncExitStack()
