@@ -1,11 +1,13 @@
 """Tests that run beside each other: most of a rollout is waiting, and many can wait at the same time."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Any
 
 import pytest
 
+from tests.conformance.proof import SECONDS
 from tests.conformance.world import World
 
 AT_ONCE = 8
@@ -20,6 +22,8 @@ class Chorus:
     def __init__(self, world: World, stories: Iterable[Story]) -> None:
         self._world = world
         self._room = asyncio.Semaphore(AT_ONCE)
+        self.seconds: dict[Story, float] = {}
+        """How long each story took, its waiting for others not counted."""
         self._first: dict[Story, asyncio.Task[None]] = {}
         self._last: dict[Story, asyncio.Task[None]] = {}
         for story in stories:
@@ -41,7 +45,11 @@ class Chorus:
 
     async def _tell(self, story: Story) -> None:
         async with self._room, asyncio.timeout(PATIENCE):
-            await story(self._world)
+            begun = time.monotonic()
+            try:
+                await story(self._world)
+            finally:
+                self.seconds[story] = time.monotonic() - begun
 
     async def _tell_later(self, story: Story) -> None:
         await asyncio.gather(*self._first.values(), return_exceptions=True)
@@ -55,8 +63,11 @@ def together(story: Story) -> Callable[[Chorus], Awaitable[None]]:
     """Make a test of a story that may run beside others: it keeps to a namespace of its own."""
 
     @pytest.mark.timeout(3 * PATIENCE)  # a story has its own limit; this is for those told before it
-    async def test(chorus: Chorus) -> None:
-        await chorus.hear(story)
+    async def test(chorus: Chorus, record_property: Callable[[str, object], None]) -> None:
+        try:
+            await chorus.hear(story)
+        finally:
+            record_property(SECONDS, chorus.seconds.get(story, 0.0))
 
     test.__name__, test.__doc__ = story.__name__, story.__doc__
     test.__dict__["story"] = story
