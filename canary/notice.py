@@ -23,7 +23,7 @@ class Notice(Stored):
 
     type: NoticeType = NoticeType.NORMAL
     reason: str
-    """The kind of thing, as a Kubernetes Event has it: `WeightAdvanced`, `CheckFailed`, …"""
+    """The kind of thing, as a Kubernetes Event has it: `Advanced`, `CheckFailed`, …"""
     message: str
     severity: Severity | None = None
     """How loud alerts tell of it; None: alerts do not."""

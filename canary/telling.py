@@ -180,9 +180,11 @@ def _of_decision(case: Situation, decision: Decision) -> Iterator[Notice]:
 
 def _of_hold(case: Situation, decision: Hold) -> Iterator[Notice]:
     gate = decision.waiting_for
-    if gate is None:
-        reason = "CheckFailed" if decision.is_failed_check else "AdvancementHalted"
-        yield _warning(reason, decision.message)
+    if decision.is_failed_check:
+        yield _warning("CheckFailed", decision.message)
+    elif gate is None:
+        if decision.message != case.status.message:  # what merely goes on is told once (D14)
+            yield _warning("AdvancementHalted", decision.message)
     elif is_to_be_told(case.status, decision, case.now):
         is_mute = all(hook.mute_alert for hook in case.spec.analysis.hooks(gate))
         yield _warning(

@@ -278,6 +278,17 @@ def test_a_person_is_called_for_once() -> None:
     assert not alerts(again)
 
 
+@pytest.mark.proves("D14")
+def test_what_merely_goes_on_is_told_once() -> None:
+    suspended = a_spec(suspend=True)
+    first = a_case(suspended, at_weight(10), a_check())
+    message = decide(first).message  # type: ignore[union-attr]
+    again = a_case(suspended, at_weight(10, message=message), a_check())
+
+    assert words(first) == [f"! {message}"]
+    assert words(again) == []
+
+
 def test_a_muted_gate_alerts_nobody() -> None:
     muted = tuple(one.model_copy(update={"mute_alert": True}) for one in GATED.analysis.webhooks)
     spec = a_spec(webhooks=muted)
