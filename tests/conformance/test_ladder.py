@@ -1,12 +1,14 @@
 """When something goes wrong in the cluster: which way the traffic goes, and what a person is asked."""
 
+import asyncio
+
 import pytest
 
 from canary.status import Outcome, Phase
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
-from tests.conformance.workload import BETTER, GOOD, NAME
+from tests.conformance.workload import BEST, BETTER, GOOD, NAME
 from tests.conformance.world import World, until
 from workflows.contract import Verb
 
@@ -63,6 +65,34 @@ async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canar
     assert case.weights == [0, 50, 100, 0]
     assert await case.image(f"{NAME}-primary") == workload.image(BETTER)
     assert users.failures == {}
+
+
+@pytest.mark.proves("T4", "C35")
+@pytest.mark.conformance
+@together
+async def test_what_is_pushed_after_a_failed_promotion_gets_no_users(world: World) -> None:
+    """Everybody is with the canary then: what nobody judged must not take its pods, or the primary's."""
+    case = Case(world, "kurator-member1", "pushed-on-halt")
+    await case.deploy()
+    await case.initialise(interval="2s", stepWeight=50, spec={"progressDeadlineSeconds": 8})
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    await case.weight_is(50)
+    pods = f"/namespaces/{case.namespace}/pods"
+    async with case.cluster.faults.of_api(do="status", status=403, method="POST", path=pods):
+        ended = await case.rollout_ends(run)
+        await case.canary_is(Phase.FAILED)
+    await case.release(BEST)
+    await asyncio.sleep(4)  # what is measured is that nothing happens
+    images, weights = await case.images(NAME), case.weights
+    await case.wish(Verb.ABORT, case.canary)
+    given_up = await case.rollout_ends(await case.rollout_begins())
+
+    assert (ended.outcome, weights) == ("Halted", [0, 50, 100])
+    assert images == {workload.image(BETTER)}
+    assert given_up.outcome == "Aborted", given_up
+    assert case.weights == [0, 50, 100, 0]
+    assert await case.image(f"{NAME}-primary") == workload.image(GOOD)
 
 
 @pytest.mark.proves("C28")
