@@ -59,12 +59,14 @@ class Proof:
     def __init__(self) -> None:
         self.rows: dict[str, _Row] = {}
 
+    @pytest.hookimpl
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> None:
         """Send with each test what it proves, also from one process to another."""
         for item in items:
             if claims := proven_by(item):
                 item.user_properties.append((PROPERTY, claims))
 
+    @pytest.hookimpl
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Note what a test came to and how long it took; what is set up for many is not its own."""
         if report.when == "teardown" or (report.when == "setup" and report.passed):
@@ -75,6 +77,7 @@ class Proof:
             row.outcomes.append(report.outcome)
             row.seconds += float(str(properties.get(SECONDS, report.duration)))
 
+    @pytest.hookimpl
     def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
         """Print the table of the ids that ran."""
         if not self.rows:
