@@ -96,8 +96,11 @@ def _repair(spec: CanarySpec, status: CanaryStatus, seen: Observation) -> Recrea
 
 def _halted(status: CanaryStatus, revision: Revision, wishes: Wishes) -> Rest | Resume:
     """The canary serves everybody; only a person says how it goes on."""
+    judged = status.last_applied or revision
+    if wishes.restart is not None and revision != judged:  # nobody has judged it: first of all back
+        return Resume(revision=judged, abort=wishes.abort or wishes.restart)
     if wishes.abort is not None or wishes.restart is not None:
-        return Resume(revision=revision, abort=wishes.abort)
+        return Resume(revision=judged, abort=wishes.abort)
     return Rest(message=status.message, needs_person=True)
 
 

@@ -18,6 +18,7 @@ from canary.safeguards import (
     lost_primary,
     lost_target,
     new_revision,
+    other_strategy,
     past_the_deadline,
     restart,
     reverted,
@@ -48,6 +49,7 @@ _ANALYSING: tuple[Rung, ...] = (
     reverted,
     too_many_failures,
     new_revision,
+    other_strategy,
     restart,
     hooked_back,
     approved,
@@ -59,6 +61,7 @@ _ANALYSING: tuple[Rung, ...] = (
 _PROMOTING: tuple[Rung, ...] = (
     abort_promotion,
     unjudged,
+    other_strategy,
     drift,
     lost_canary,
     rescue,

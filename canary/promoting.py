@@ -28,11 +28,14 @@ def abort_promotion(case: Situation) -> Decision | None:
 
 
 def unjudged(case: Situation) -> Decision | None:
-    """In promotion a newer revision must not get the traffic of the one that was judged."""
+    """In promotion a newer revision must not get the traffic of the one that was judged.
+
+    While the target is paused a newer one has no pods: the judged ones serve until the primary is big enough.
+    """
     status, target = case.status, case.seen.target
     if status.traffic_weight == 0 or not case.primary_serves or target is None:
         return None
-    if target.revision == status.revision:
+    if target.revision == status.revision or (target.is_observed and target.updated == 0):
         return None
     text = f"{case.name} has a newer revision: it waits for its own analysis without traffic"
     return Retreat(message=text, is_next_revision=True)

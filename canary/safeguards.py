@@ -7,7 +7,7 @@ from canary.observation import Routes
 from canary.retreat import ask, by, onto_the_primary, threshold_reached
 from canary.situation import Situation
 from canary.spec import CanarySpec
-from canary.status import Outcome, RolloutStatus
+from canary.status import Outcome, Phase, RolloutStatus
 
 FOREIGN_WRITES = 3
 """So often foreign weights are put right in one rollout; after that we stand back and name the writer."""
@@ -73,6 +73,20 @@ def new_revision(case: Situation) -> Decision | None:
         return None
     text = f"New revision detected! Restarting analysis for {case.name}"
     return onto_the_primary(case, Restart(revision=target.revision, message=text))
+
+
+def other_strategy(case: Situation) -> Decision | None:
+    """Another strategy gives the same weight to other people: what it was judged by counts for nothing."""
+    status, strategy = case.status, case.spec.analysis.strategy
+    if status.strategy is None or status.strategy is strategy:
+        return None
+    if status.phase is not Phase.PROMOTING:
+        text = f"The strategy is {strategy} now! Restarting analysis for {case.name}"
+        return onto_the_primary(case, Restart(revision=status.revision, message=text))
+    if status.traffic_weight == 0:
+        return None
+    text = f"The strategy is {strategy} now: {case.name} is promoted without traffic"
+    return ask(case, f"{text}, once {small}") if (small := case.small_primary) else Retreat(message=text)
 
 
 def restart(case: Situation) -> Decision | None:

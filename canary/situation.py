@@ -5,7 +5,7 @@ from datetime import datetime
 
 from canary.analysis import Check, GateCheck
 from canary.observation import Observation, Workload
-from canary.readiness import ReadinessVerdict, judge_readiness
+from canary.readiness import Readiness, ReadinessVerdict, judge_readiness
 from canary.spec import CanarySpec
 from canary.status import RolloutStatus, Wishes
 from canary.steps import FULL
@@ -79,14 +79,15 @@ class Situation:
 
     @property
     def canary(self) -> ReadinessVerdict:
-        """The readiness of the workload under analysis."""
-        return judge_readiness(
-            self.seen.target,
-            self.spec.analysis.canary_ready_threshold,
-            self.spec.progress_deadline,
-            self.status.canary_unready_since,
-            self.now,
-        )
+        """The readiness of the workload under analysis; one that somebody scaled to zero is not ready."""
+        since, deadline = self.status.canary_unready_since, self.spec.progress_deadline
+        threshold = self.spec.analysis.canary_ready_threshold
+        verdict = judge_readiness(self.seen.target, threshold, deadline, since, self.now)
+        if not verdict.is_ready or self.target_serves:
+            return verdict
+        is_late = since is not None and self.now - since >= deadline
+        readiness = Readiness.FAILED if is_late else Readiness.WAITING
+        return ReadinessVerdict(readiness=readiness, message="it has no serving pod")
 
     @property
     def primary(self) -> ReadinessVerdict:
@@ -106,6 +107,8 @@ class Situation:
         if not verdict.is_ready or self.seen.primary is None:
             return f"{self.primary_name} not ready: {verdict.message}"
         available, size = self.seen.primary.available, self.status.primary_size
+        if not self.primary_serves:
+            return f"{self.primary_name} has no serving pod"
         if available < size:
             return f"{self.primary_name} has {available} of the {size} pods it began with"
         return ""

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from pydantic import Field
 
-from canary.spec import HookType, Weight
+from canary.spec import HookType, Strategy, Weight
 from canary.stored import Stored
 
 
@@ -112,6 +112,8 @@ class RolloutStatus(Stored):
     """When it was last told that a gate is closed."""
     exposed_at: datetime | None = None
     """When this revision first got traffic."""
+    strategy: Strategy | None = None
+    """How the canary has been exposed so far; None before its first step."""
     expired_cookie: str = ""
     """The session cookie of the last revision that had traffic: browsers are told to forget it."""
     is_for_all: bool = False

@@ -23,9 +23,10 @@ def next_step(analysis: AnalysisSpec, status: RolloutStatus) -> Step | None:
         case Strategy.AB_TESTING:
             return Step(FULL, done + 1) if done < count else None
         case Strategy.BLUE_GREEN:
-            if done == count:  # the users follow the load test
-                return Step(FULL, done + 1)
-            return Step(0, done + 1, analysis.mirror) if done < count else None
+            if done < count:
+                return Step(0, done + 1, analysis.mirror)
+            is_over = status.traffic_weight == FULL
+            return None if is_over else Step(FULL, count + 1)  # the users follow the load test
         case Strategy.CANARY:
             if analysis.mirror and not status.has_begun:
                 return Step(0, is_mirrored=True)

@@ -144,7 +144,8 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
             return {"phase": Phase.PROGRESSING, "waiting_for": None, "canary_unready_since": done_at}
         case Approve():
             approved = (*status.approved, decision.gate)
-            return {"approved": approved, "waiting_for": None, "reminded_at": None, "due": done_at}
+            due = status.due if status.is_retreated else done_at
+            return {"approved": approved, "waiting_for": None, "reminded_at": None, "due": due}
         case Hold():
             return _held(status, decision, done_at)
         case Correct():
@@ -220,6 +221,7 @@ def _advanced(case: Situation, decision: Advance, done_at: datetime) -> dict[str
         "exposure": decision.weight,
         "iterations": decision.iterations,
         "has_begun": True,
+        "strategy": case.spec.analysis.strategy,
         "exposed_at": status.exposed_at or done_at,
         "is_retreated": False,
         "waiting_for": None,
@@ -239,6 +241,7 @@ def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[st
         "canary_weight": 0,
         "exposure": 0,
         "has_begun": False,
+        "strategy": None,
         "exposed_at": None,
         "failed_checks": 0,
         "iterations": 0,

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import timedelta
-from typing import assert_never
+from typing import Any, assert_never
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_exception
@@ -42,7 +42,7 @@ from canary.routing import routing_of
 from canary.safeguards import next_look
 from canary.situation import Situation
 from canary.spec import CanarySpec, HookType, Weight
-from canary.status import Outcome, Phase, RolloutStatus
+from canary.status import Outcome, Phase, RolloutStatus, Wishes
 from canary.steps import FULL
 from canary.telling import told_of, told_of_beginning, told_of_post_rollout, told_of_promotion
 from canary.transition import after, begin, noticed
@@ -83,6 +83,11 @@ class RolloutWorkflow(Commanded):
             start.spec, start.revision, start.promoted, start.primary_size, workflow.now()
         ).model_copy(update={"expired_cookie": start.expired_cookie})
         self._shown: RolloutStatus | None = None
+        self._has_started = start.status is not None
+        self._unrefused: dict[str, Any] | None = None
+        """What the status said before something was refused."""
+        self._heeded, self._heard = self._spec, self._wishes
+        """The document by which a check was begun, and the wishes that the last look knew of."""
         self._looked_at = workflow.now()
         self._uid = ""
 
@@ -92,28 +97,33 @@ class RolloutWorkflow(Commanded):
         self._show()
         if start.status is None and self._status.phase is Phase.PROGRESSING:
             await self._persistently(self._begin)
-            await self._rest(Wait(until=self._status.due))
+            await self._persistently(self._await_first_tick)
+        self._has_started = True
         while not self._status.phase.is_final:
             await self._persistently(self._step)
             await self._continue_as_new_when_long()
         await self._persistently(self._wind_down)
-        await self._acts.store(self._report())
-        await self._settle_alerts()
-        await workflow.wait_condition(workflow.all_handlers_finished)
+        await self._persistently(self._leave)
         return self._result()
 
     # -- the loop
 
     async def _begin(self) -> None:
         """Scale the canary up; no gate stands before it."""
+        if self._wishes.abort is not None:
+            return
         size = self._start.primary_desired
         if await self._is_done(await self._acts.scale(None, primary_size=size, is_paused=True)):
             self._tell(told_of_beginning(self._spec))
 
+    async def _await_first_tick(self) -> None:
+        """Rest for an interval, unless something comes up."""
+        await self._rest(Wait(until=self._status.due))
+
     async def _step(self) -> None:
         """Look, decide, and carry it out."""
         case = await self._look()
-        self._status = noticed(case)
+        self._status = noticed(case).model_copy(update=self._unrefused)
         case = self._situation(case.seen)
         decision = decide(case)
         if isinstance(decision, Measure | Ask):
@@ -122,7 +132,9 @@ class RolloutWorkflow(Commanded):
         self._end_tick()
         before = self._phase_before()
         if await self._unless_aborted(decision):
+            self._unrefused = None
             self._become(after(case, decision, workflow.now()))
+            self._forget_wishes(case.status, decision)
             record = self._checks[-1] if case.check is not None else None
             needs_person = self._status.needs_person
             note_decision(self._spec, self._status, record, needs_person=needs_person)
@@ -132,26 +144,45 @@ class RolloutWorkflow(Commanded):
 
     async def _look(self) -> Situation:
         """Await the check or the gates that are being asked; without them, or when something rings, look."""
+        self._heed_document()
         due = next_check(self._spec, self._status, workflow.now())
-        if due is not None and self._check is None and self._wishes.abort is None:
+        is_commanded = self._wishes.abort is not None or self._wishes.restart is not None
+        if due is not None and self._check is None and not is_commanded:
             self._set_about(due)
         if self._job is not None:
             job = self._job
             await workflow.wait_condition(lambda: job.done() or self._has_news)
-            if job.done():
+            self._heed_document()
+            if self._job is job and job.done():
                 self._job = None
                 return self._situation(self._take(await job))
         await self._lull()
         is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()
-        return self._situation(await self._acts.observe(is_rung=is_rung))
+        seen = await self._acts.observe(is_rung=is_rung)
+        self._heed_document()
+        return self._situation(seen)
+
+    def _heed_document(self) -> None:
+        """What was found out by another document counts for nothing: it is found out anew."""
+        if self._spec is not self._heeded:
+            self._heeded = self._spec
+            self._end_tick()
+
+    def _forget_wishes(self, before: RolloutStatus, decision: Decision) -> None:
+        """Forget what has been done, and an approval of a gate that is waited for no more."""
+        if isinstance(decision, Restart):
+            self._wishes = self._wishes.model_copy(update={"restart": None, "approve": None})
+        elif self._status.waiting_for is not before.waiting_for:
+            self._wishes = self._wishes.model_copy(update={"approve": None})
 
     async def _lull(self) -> None:
         """Let a burst of bells become one look."""
-        known, rest = self._wishes, self._looked_at + LULL - workflow.now()
+        rest = self._looked_at + LULL - workflow.now()
         if self._has_news and rest > timedelta(0):
             with suppress(TimeoutError):
-                await workflow.wait_condition(lambda: self._wishes is not known, timeout=rest)
+                await workflow.wait_condition(lambda: self._wishes is not self._heard, timeout=rest)
+        self._heard = self._wishes
 
     def _set_about(self, decision: Measure | Ask) -> None:
         """Have a check carried out or gates asked, if that is not under way."""
@@ -213,13 +244,10 @@ class RolloutWorkflow(Commanded):
     ) -> bool:
         """Do what was decided; whether it was done, and not superseded by a later decision."""
         match decision:
-            case Wait() | Measure() | Ask() | Hold() | Finish():
+            case Wait() | Measure() | Ask() | Hold() | Approve() | Finish():
                 return True
             case Begin():
                 return await self._scale(None, is_paused=True)
-            case Approve():
-                self._wishes = self._wishes.model_copy(update={"approve": None})
-                return True
             case Advance():
                 return await self._advance(decision)
             case ShiftBack():
@@ -227,7 +255,6 @@ class RolloutWorkflow(Commanded):
             case Correct():
                 return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
             case Restart():
-                self._wishes = self._wishes.model_copy(update={"restart": None, "approve": None})
                 return await self._start_over()
             case Retreat() | Finalise() | Rollback():
                 return await self._shift(0)
@@ -285,6 +312,8 @@ class RolloutWorkflow(Commanded):
             await self._rest(decision)
         elif not self._status.phase.is_final and self._status.phase is not Phase.WAITING:
             until = next_look(self._spec, self._status, workflow.now())
+            if isinstance(decision, Reinforce):  # whoever scales it down again gets no endless answer
+                until = max(until, workflow.now() + PAUSE)
             if until > workflow.now():
                 await self._rest(Wait(until=until))
 
@@ -303,19 +332,44 @@ class RolloutWorkflow(Commanded):
 
     async def _persistently(self, act: Callable[[], Awaitable[object]]) -> None:
         """Do it until it is done: a refusal is told and tried again, a cancellation is an abort."""
+        wishes, is_refused = self._wishes, False
         while True:
             try:
+                if is_refused:
+                    await self._pause(wishes)
+                wishes = self._wishes
                 await act()
             except asyncio.CancelledError:
                 self._wish(Verb.ABORT, Command(who="cancellation"))
             except ActivityError as error:
-                if is_cancelled_exception(error):
+                is_refused = not is_cancelled_exception(error)
+                if is_refused:
+                    self._note_refusal(error)
+                else:
                     self._wish(Verb.ABORT, Command(who="cancellation"))
-                    continue
-                self._become(self._status.model_copy(update={"message": str(error.cause or error)}))
-                await self._rest(Wait(until=workflow.now() + PAUSE, message="refused", needs_person=True))
             else:
+                self._take_refusal_back()
+                self._show()
                 return
+
+    def _note_refusal(self, error: ActivityError) -> None:
+        """Tell what was refused, until it is done: then what was said before is said again."""
+        text = str(error.cause or error)
+        if self._unrefused is None:
+            self._unrefused = {"message": self._status.message, "needs_person": self._status.needs_person}
+            workflow.logger.error("refused", extra={"rollout": self._spec.tail, "cause": text})
+        self._become(self._status.model_copy(update={"message": text, "needs_person": True}))
+
+    def _take_refusal_back(self) -> None:
+        if self._unrefused is not None:
+            self._status = self._status.model_copy(update=self._unrefused)
+            self._unrefused = None
+
+    async def _pause(self, wishes: Wishes) -> None:
+        """Let some time pass before the next try, unless a person speaks."""
+        await self._continue_as_new_when_long()
+        with suppress(TimeoutError):
+            await workflow.wait_condition(lambda: self._wishes is not wishes, timeout=PAUSE)
 
     # -- the end
 
@@ -337,6 +391,12 @@ class RolloutWorkflow(Commanded):
             called = await self._acts.call_hooks(self._status, HookType.POST_ROLLOUT)
             for notice in told_of_post_rollout(called.answers):
                 self._tell(notice)
+
+    async def _leave(self) -> None:
+        """Store the report, and let everything that is under way come to its end."""
+        await self._acts.store(self._report())
+        await self._settle_alerts()
+        await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _settle_alerts(self) -> None:
         """Wait until alerts are with the canary; a rollout that has none gives their addresses a moment."""
@@ -368,11 +428,16 @@ class RolloutWorkflow(Commanded):
         )
 
     async def _continue_as_new_when_long(self) -> None:
-        if not workflow.info().is_continue_as_new_suggested() or self._job is not None:
+        """Begin a new history, but not in the middle of a check; a gate that stays closed is asked anew."""
+        is_free = self._job is None or self._status.phase is Phase.WAITING
+        if not (workflow.info().is_continue_as_new_suggested() and is_free):
             return
+        self._end_tick()
+        self._take_refusal_back()
         await self._settle_alerts()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        carried = {"spec": self._spec, "status": self._status, "wishes": self._wishes}
+        status = self._status if self._has_started else None
+        carried = {"spec": self._spec, "status": status, "wishes": self._wishes}
         kept = {
             "checks": tuple(self._checks[-KEPT_CHECKS:]),
             "commands": tuple(self._commands[-KEPT_CHECKS:]),

@@ -86,6 +86,8 @@ class Cluster:
     """An activity's name to an event it waits for first."""
     refusals: dict[str, Exception] = field(default_factory=dict)
     """An activity's name to the error it ends with."""
+    entered: list[str] = field(default_factory=list)
+    """The activities that hang or have hung."""
 
     def seen(self) -> Observation:
         """What a look shows."""
@@ -126,6 +128,7 @@ class Cluster:
         if name in self.refusals:
             raise self.refusals[name]
         if name in self.hangs:
+            self.entered.append(name)
             async with heartbeating():
                 await self.hangs[name].wait()
 

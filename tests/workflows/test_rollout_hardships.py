@@ -1,0 +1,252 @@
+"""What a rollout goes through when things are refused, change under way or come at the wrong moment."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from datetime import timedelta
+
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
+from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
+from temporalio.testing import WorkflowEnvironment
+from temporalio.worker import Worker
+
+from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
+from canary.status import Outcome, Phase, RolloutStatus
+from tests.workflows.cluster import Cluster, seed_spec
+from tests.workflows.conftest import FLAGS, SEARCH_ATTRIBUTES, TEMPORAL, Acts, Serve, replay_all
+from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
+from tests.workflows.test_rollout import outcome, start
+from worker.assembly import WORKFLOWS
+from worker.runner import build_runner
+from workflows.contract import CHECKS_QUEUE, QUEUE, STATUS, UPDATE_SPEC, Command, RolloutView, Verb
+
+FORBIDDEN = ApplicationError("patch of virtualservices", type="Forbidden", non_retryable=True)
+PATIENCE = 30
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while not holds():  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.02)
+
+
+def with_metrics(spec: CanarySpec, count: int) -> CanarySpec:
+    metrics = tuple(
+        MetricSpec(name=f"metric-{number}", threshold_range=ThresholdRange(min=99)) for number in range(count)
+    )
+    return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": metrics})})
+
+
+@pytest.mark.parametrize("count", [0, 2])
+async def test_a_check_by_another_document_counts_for_nothing(serve: Serve, count: int) -> None:
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: cluster.weight == 10)
+
+    await handle.signal(UPDATE_SPEC, with_metrics(seed_spec(), count))
+    cluster.hangs.pop("analyse").set()
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+
+
+async def test_a_changed_document_reaches_a_gate_that_is_being_asked(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+    spec = spec_with(HookType.CONFIRM_ROLLOUT)
+    elsewhere = spec.analysis.webhooks[0].model_copy(update={"name": "elsewhere"})
+    analysis = spec.analysis.model_copy(update={"webhooks": (elsewhere,)})
+
+    await handle.signal(UPDATE_SPEC, spec.model_copy(update={"analysis": analysis}))
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert "elsewhere passes" in cluster.log
+
+
+async def test_an_approval_is_not_kept_for_the_next_gate(serve: Serve) -> None:
+    """It comes while the gate has opened by itself and the weight is being written."""
+    cluster = Cluster(gates={"confirm-traffic-increase": False, "confirm-promotion": False})
+    spec = spec_with(HookType.CONFIRM_TRAFFIC_INCREASE, HookType.CONFIRM_PROMOTION)
+    handle = await start(await serve(cluster.activities()), spec)
+    await status_is(handle, waiting_for=HookType.CONFIRM_TRAFFIC_INCREASE)
+    cluster.hangs["shift_traffic"] = asyncio.Event()
+    cluster.gates["confirm-traffic-increase"] = True
+    await until(lambda: "shift_traffic" in cluster.entered)
+
+    await approve(handle)
+    cluster.hangs.pop("shift_traffic").set()
+
+    await status_is(handle, phase=Phase.WAITING_PROMOTION)
+    await until(lambda: cluster.log.count("confirm-promotion does not pass") > 2)
+    assert "promote" not in cluster.log
+    await handle.execute_update(Verb.ABORT, Command(who="ada"))
+    await outcome(handle)
+
+
+async def test_a_restart_that_was_refused_is_done_in_the_end(serve: Serve) -> None:
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: cluster.weight == 10)
+    cluster.refusals["shift_traffic"] = FORBIDDEN
+    await handle.execute_update(Verb.RESTART, Command(who="ada"))
+    refused = await status_is(handle, needs_person=True)
+
+    cluster.refusals.clear()
+
+    assert "patch of virtualservices" in refused.message
+    await status_is(handle, restarts=1, needs_person=False)
+    cluster.hangs.pop("analyse").set()
+    assert (await handle.result()).restarts == 1
+
+
+async def test_abort_ends_a_rollout_whose_beginning_is_refused(serve: Serve) -> None:
+    cluster = Cluster(refusals={"scale_target": FORBIDDEN})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await status_is(handle, needs_person=True)
+    await handle.execute_update(Verb.ABORT, Command(who="ada"))
+    await status_is(handle, phase=Phase.FAILED)
+
+    cluster.refusals.clear()
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+
+
+async def test_why_it_ended_outlives_a_refusal_in_the_end(serve: Serve) -> None:
+    cluster = Cluster(values=[98.0, 98.0])
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: cluster.weight == 10)
+    cluster.refusals["scale_target"] = FORBIDDEN
+    refused = await status_is(handle, phase=Phase.FAILED, needs_person=True)
+
+    cluster.refusals.clear()
+
+    assert "patch of virtualservices" in refused.message
+    assert "failed checks threshold reached" in (await outcome(handle)).message
+
+
+async def test_a_cancellation_in_the_first_interval_is_an_abort(serve: Serve) -> None:
+    cluster = Cluster(hangs={"observe": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: "target 1" in cluster.log)
+
+    await handle.cancel()
+    cluster.hangs.pop("observe").set()
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+
+
+@pytest.mark.parametrize(
+    ("before", "later"),
+    [
+        pytest.param({"iterations": 9, "match": MATCH}, {}, id="A/B to weights"),
+        pytest.param({"iterations": 9, "match": MATCH}, {"iterations": 9}, id="A/B to blue/green"),
+        pytest.param({}, {"iterations": 9, "match": MATCH}, id="weights to A/B"),
+    ],
+)
+async def test_another_strategy_begins_the_analysis_again(
+    serve: Serve, before: dict[str, object], later: dict[str, object]
+) -> None:
+    cluster = Cluster()
+    handle = await start(await serve(cluster.activities()), spec_with(**before))
+    cluster.hangs["analyse"] = asyncio.Event()
+    await until(lambda: cluster.weight > 0)
+    cluster.log.clear()
+
+    await handle.signal(UPDATE_SPEC, spec_with(**later))
+    await status_is(handle, restarts=1)
+
+    assert cluster.log[0] == "weight 0"
+    await handle.execute_update(Verb.ABORT, Command(who="ada"))
+    cluster.hangs.pop("analyse").set()
+    await outcome(handle)
+
+
+@pytest.fixture
+async def forgetful() -> AsyncIterator[WorkflowEnvironment]:
+    """A server that suggests a new history after a few events."""
+    flags = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"]
+    environment = await WorkflowEnvironment.start_time_skipping_v2(
+        dev_server_existing_path=TEMPORAL,
+        data_converter=pydantic_data_converter,
+        search_attributes=SEARCH_ATTRIBUTES,
+        dev_server_extra_args=[*FLAGS, *flags],
+    )
+    async with environment:
+        yield environment
+
+
+@pytest.fixture
+async def serve_forgetful(forgetful: WorkflowEnvironment) -> AsyncIterator[Serve]:
+    async with AsyncExitStack() as stack:
+
+        async def start_workers(acts: Acts) -> Client:
+            for queue in (QUEUE, CHECKS_QUEUE):
+                worker = Worker(
+                    forgetful.client,
+                    task_queue=queue,
+                    workflows=WORKFLOWS if queue == QUEUE else [],
+                    activities=acts,
+                    workflow_runner=build_runner(),
+                )
+                await stack.enter_async_context(worker)
+            return forgetful.client
+
+        yield start_workers
+        await stack.aclose()
+        await replay_all(forgetful.client)
+
+
+async def runs(client: Client, handle: Handle) -> int:
+    return len([one async for one in client.list_workflows(f"WorkflowId = '{handle.id}'")])
+
+
+async def test_many_histories_give_one_timeline(serve_forgetful: Serve) -> None:
+    cluster = Cluster(values=[None])
+    client = await serve_forgetful(cluster.activities())
+    handle = await start(client, seed_spec())
+
+    status: RolloutStatus = await handle.result()
+
+    expected = ["target 1", "weight 10", "check None", "check 100.0", "weight 20"]
+    assert cluster.log[:5] == expected
+    assert [entry for entry in cluster.log if entry.startswith("weight")] == [
+        f"weight {weight}" for weight in (10, 20, 30, 40, 50, 0)
+    ]
+    assert (status.failed_checks, status.checks, status.outcome) == (1, 6, Outcome.PROMOTED)
+    assert status.last_transition_time - status.started_at >= timedelta(seconds=90 * 9)
+    assert await runs(client, handle) > 2
+
+
+async def test_a_refusal_without_end_does_not_fill_a_history(serve_forgetful: Serve) -> None:
+    cluster = Cluster(refusals={"scale_target": FORBIDDEN})
+    client = await serve_forgetful(cluster.activities())
+    handle = await start(client, seed_spec())
+    async with asyncio.timeout(PATIENCE):
+        while await runs(client, handle) < 3:  # noqa: ASYNC110 — the state of a server
+            await asyncio.sleep(0.1)
+
+    cluster.refusals.clear()
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.log.count("target 1") == 1
+
+
+async def test_bells_at_a_closed_gate_do_not_fill_a_history(serve_forgetful: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    client = await serve_forgetful(cluster.activities())
+    handle = await start(client, spec_with(HookType.CONFIRM_ROLLOUT))
+    current: WorkflowHandle[object, RolloutStatus] = client.get_workflow_handle(handle.id)
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+    async with asyncio.timeout(PATIENCE):
+        while await runs(client, handle) < 3:
+            await current.signal("bell")
+            await asyncio.sleep(0.3)
+
+    await current.execute_update(Verb.APPROVE, Command(who="ada"))
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    view: RolloutView = await current.query(STATUS, result_type=RolloutView)
+    assert [given.verb for given in view.commands] == [Verb.APPROVE]
+    assert (await current.describe()).status is WorkflowExecutionStatus.COMPLETED
