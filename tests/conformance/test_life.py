@@ -155,6 +155,6 @@ async def _as_it_is(case: Case) -> dict[str, Any]:
 
 
 async def _first_writes(case: Case, since: int) -> list[str]:
-    """The objects that were written, in the order of their first write, of the twins only the primary's."""
-    writes = await case.writes(since)
-    return [each for each in dict.fromkeys(writes) if "-canary" not in each and "revisions" not in each]
+    """What was written, in the order of the first writes: of the twins only the primary's, and no notes."""
+    writes = dict.fromkeys(await case.writes(since))
+    return [each for each in writes if not any(part in each for part in ("-canary", "revisions", "events"))]
