@@ -115,7 +115,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             case Roll():
                 await self._roll_out(self._start_of(decision.revision, seen))
             case Resume():
-                await self._roll_out(self._resumption(decision, seen))
+                await self._resume(decision, seen)
             case Recreate():
                 await self._create_primary()
                 self._tell(told_of_repair(decision.message))
@@ -148,7 +148,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     async def _renew(self) -> None:
         """Bring Services, routes and load tester in line with a changed document."""
         renewed = self.spec
-        await self._do(InitialisationActivities.deploy_load_tester, renewed, "deploy the load tester")
+        await self._deploy_load_tester(renewed)
         await self._establish("renew the routes")
         self._has_new_spec = self.spec is not renewed
 

@@ -45,7 +45,7 @@ class CanaryEntity:
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
-        self._is_rolling = self._has_checked_providers = False
+        self._is_rolling = self._has_checked_providers = self._has_awaited_target = False
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
         self._word: str | None = None
         """What the message was before something was refused."""
@@ -140,6 +140,10 @@ class CanaryEntity:
 
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
         await workflow.execute_activity_method(act, argument, summary=summary, **WRITE)
+
+    async def _deploy_load_tester(self, spec: CanarySpec) -> None:
+        if spec.test_loader is not None:
+            await self._do(InitialisationActivities.deploy_load_tester, spec, "deploy the load tester")
 
     async def _establish(self, summary: str) -> None:
         """Put Services and routes in place, all traffic on the primary."""

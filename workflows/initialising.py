@@ -5,7 +5,7 @@ from datetime import timedelta
 from temporalio import workflow
 
 from activities.analysis import AnalysisActivities
-from activities.cluster.initialisation import InitialisationActivities
+from activities.cluster.preflight import PreflightActivities
 from activities.cluster.primary import PrimaryActivities
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from canary.observation import Observation
@@ -14,7 +14,7 @@ from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
 from canary.telling import told_of_initialisation, told_of_providers, told_of_waiting
 from workflows.entity import RESYNC, CanaryEntity
-from workflows.options import PROVIDERS, TRAFFIC, WRITE
+from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
 STARTING = timedelta(seconds=2)
 """Between two looks at a workload that is starting, where no doorbell rings before."""
@@ -30,13 +30,16 @@ class InitialisingCanary(CanaryEntity):
         seen = await self._observe()
         if seen.target is None:
             return await self._await_the_target(seen)
+        if self._has_awaited_target and (obstacle := await self._obstacle()):
+            self._become(message=obstacle, needs_person=True)
+            return await self._rest(RESYNC, "until what speaks against a canary is gone")
         if seen.primary is not None and (seen.primary.promoting or seen.primary.outcome == Outcome.HALTED):
             return self._adopt_halted(seen)
         text = f"New {self.spec.target.kind} detected, starting initialization."
         if self._status.message != text:
             self._become(phase=Phase.INITIALIZING, outcome=None, message=text, needs_person=False)
         await self._check_providers()
-        await self._do(InitialisationActivities.deploy_load_tester, self.spec, "deploy the load tester")
+        await self._deploy_load_tester(self.spec)
         promoted = await self._create_primary()
         await self._register(seen)
         if await self._primary_gets_ready():
@@ -46,18 +49,31 @@ class InitialisingCanary(CanaryEntity):
     async def _check_providers(self) -> None:
         """Tell whether metrics can be had; without analysis nobody asks for them."""
         if self.spec.skip_analysis or self._has_checked_providers:
-            return
+            return None
+        self._has_checked_providers = True
+        if not self.spec.analysis.metrics:
+            return self._tell(told_of_providers(()))
         found = await workflow.execute_activity_method(
             AnalysisActivities.check_providers, self.spec, summary="are metrics to be had", **PROVIDERS
         )
-        self._has_checked_providers = True
         self._tell(told_of_providers(found.errors))
+        return None
 
     async def _await_the_target(self, seen: Observation) -> None:
         target = self.spec.target
+        self._has_awaited_target = True
         self._become(message=f"Waiting for {target.kind} {target.name} to be there", needs_person=False)
         await self._register(seen)
         await self._rest(RESYNC, "until the target is there")
+
+    async def _obstacle(self) -> str:
+        """What speaks against a target that was not there when its document was applied; empty if nothing."""
+        found = await workflow.execute_activity_method(
+            PreflightActivities.preflight, self.spec, summary="look before leaping", **READ
+        )
+        said = [problem.message for problem in found.problems if not problem.is_warning]
+        self._has_awaited_target = bool(said)
+        return "; ".join(said)
 
     async def _create_primary(self) -> Revision:
         return await workflow.execute_activity_method(
@@ -67,7 +83,7 @@ class InitialisingCanary(CanaryEntity):
     async def _primary_gets_ready(self) -> bool:
         """Wait for the primary; whether it is ready, rather than something else having come up."""
         since = workflow.now()
-        while not self._is_to_stop_waiting():
+        while not self._is_leaving and self._wishes.abort is None:
             self._has_news = False
             seen = await self._observe()
             spec = self.spec
@@ -85,12 +101,9 @@ class InitialisingCanary(CanaryEntity):
                 self._become(message=message, needs_person=False)
                 self._tell(told_of_waiting(message, is_past_hope=verdict.has_failed))
             await self._rest(STARTING, "until the primary is ready")
+            if workflow.info().is_continue_as_new_suggested():
+                return False  # the next turn waits on, in a new history
         return False
-
-    def _is_to_stop_waiting(self) -> bool:
-        """Whether a person has spoken, or the history has become long: the next turn waits on."""
-        is_long = workflow.info().is_continue_as_new_suggested()
-        return self._is_leaving or self._wishes.abort is not None or is_long
 
     async def _route_to_primary(self, promoted: Revision) -> None:
         """Routes, the time the mesh needs to learn them, and only then the target to zero."""

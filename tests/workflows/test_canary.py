@@ -18,7 +18,7 @@ from temporalio.common import WorkflowIDConflictPolicy
 
 from activities.cluster.preflight import Preflight
 from canary.problem import Problem
-from canary.spec import CanarySpec
+from canary.spec import CanarySpec, TestLoader
 from canary.status import CanaryStatus, Outcome, Phase
 from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
@@ -88,8 +88,8 @@ def settled() -> Cluster:
     return Cluster(target=OLD, target_replicas=2, primary=None)
 
 
-async def initialised(serve: Serve, cluster: Cluster) -> tuple[Client, Handle, CanarySpec]:
-    client, spec = await serve(cluster.activities()), a_spec()
+async def initialised(serve: Serve, cluster: Cluster, **changes: Any) -> tuple[Client, Handle, CanarySpec]:
+    client, spec = await serve(cluster.activities()), a_spec(**changes)
     handle, result = await apply(client, spec)
     assert result.accepted
     await in_phase(handle, Phase.INITIALIZED)
@@ -107,9 +107,17 @@ async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> N
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
 
-    assert cluster.log == ["end orphan", "load tester", "create primary", "routes", "target 0"]
+    assert cluster.log == ["end orphan", "create primary", "routes", "target 0"]
     found = await status(handle)
     assert (found.last_promoted, found.last_applied) == (OLD, OLD)
+    await leave(handle)
+
+
+async def test_a_load_tester_of_its_own_comes_first(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster, test_loader=TestLoader(name="backend-testloader"))
+
+    assert cluster.log[:3] == ["end orphan", "load tester", "create primary"]
     await leave(handle)
 
 
