@@ -1,5 +1,6 @@
 """The watch of a cluster: for whom it watches, and one activity that does."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -26,6 +27,8 @@ QUIET = timedelta(milliseconds=300)
 """Registrations come in bursts: the watch changes once none has come for so long ..."""
 LONGEST_WAIT = timedelta(seconds=2)
 """... or the first of them has waited so long."""
+STAND_BY = timedelta(seconds=30)
+"""Before what was refused for good is tried again."""
 WATCH_LIFE = timedelta(days=1)
 RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
@@ -107,7 +110,16 @@ class ClusterWatchWorkflow:
             await watching
         except ActivityError as error:
             if not is_cancelled_exception(error):
-                raise
+                await self._stand_by(changes, error)
+
+    async def _stand_by(self, changes: int, error: ActivityError) -> None:
+        """What cannot be watched is tried again: canaries look by themselves meanwhile, only later."""
+        facts = {"cluster": self._cluster, "cause": str(error.cause)}
+        workflow.logger.error("the cluster cannot be watched", extra=facts)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._changes != changes, timeout=STAND_BY, timeout_summary="it cannot be watched"
+            )
 
     def _request(self) -> WatchRequest:
         return WatchRequest(

@@ -42,6 +42,15 @@ class RollingCanary(InitialisingCanary):
             expired_cookie=self._status.expired_cookie,
         )
 
+    async def _resume(self, decision: Resume, seen: Observation) -> None:
+        """Go on where a promotion was halted; if the canary has lost its traffic, go back and begin again."""
+        again = self._wishes.restart if decision.abort is None else None
+        if again is None or (seen.routes is not None and seen.routes.canary):
+            await self._roll_out(self._resumption(decision, seen))
+            return
+        await self._roll_out(self._resumption(decision.model_copy(update={"abort": again}), seen))
+        self._wishes = Wishes(restart=again)
+
     def _resumption(self, decision: Resume, seen: Observation) -> RolloutStart:
         """A rollout that goes on with the traffic where it is."""
         start = self._start_of(decision.revision, seen)

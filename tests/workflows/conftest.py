@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -43,14 +43,17 @@ FLAGS = [
 @pytest.fixture(scope="session")
 async def environment() -> AsyncIterator[WorkflowEnvironment]:
     """A server whose workflows' clocks skip ahead whenever all of a workflow waits for a timer."""
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
+    async with await _server() as environment:
+        yield environment
+
+
+async def _server(*flags: str) -> WorkflowEnvironment:
+    return await WorkflowEnvironment.start_time_skipping_v2(
         dev_server_existing_path=TEMPORAL,
         data_converter=pydantic_data_converter,
         search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_extra_args=FLAGS,
+        dev_server_extra_args=[*FLAGS, *flags],
     )
-    async with environment:
-        yield environment
 
 
 Acts = list[Callable[..., Awaitable[Any]]]
@@ -60,6 +63,20 @@ Serve = Callable[[Acts], Awaitable[Client]]
 @pytest.fixture
 async def serve(environment: WorkflowEnvironment) -> AsyncIterator[Serve]:
     """Serve the real workflows with the given activities on all queues; histories are replayed after."""
+    async with _serving(environment) as serve:
+        yield serve
+
+
+@pytest.fixture
+async def serve_briefly() -> AsyncIterator[Serve]:
+    """Serve from a server that suggests a new history after a few events."""
+    flag = "limit.historyCount.suggestContinueAsNew=40"
+    async with await _server("--dynamic-config-value", flag) as environment, _serving(environment) as serve:
+        yield serve
+
+
+@asynccontextmanager
+async def _serving(environment: WorkflowEnvironment) -> AsyncIterator[Serve]:
     async with AsyncExitStack() as stack:
 
         async def start(acts: Acts) -> Client:

@@ -5,12 +5,14 @@ import uuid
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.cluster.preflight import Preflight
+from activities.cluster.watch import WatchRequest
 from canary.problem import Problem
 from canary.status import Outcome, Phase
 from tests.workflows.cluster import NEW, Cluster
@@ -28,18 +30,22 @@ from tests.workflows.test_canary import (
 )
 from worker.assembly import WORKFLOWS
 from worker.runner import build_runner
+from workflows.cluster_watch import ClusterWatchWorkflow
 from workflows.contract import (
     ALERTS,
     BELL,
     CHECKS_QUEUE,
     DELETE,
     QUEUE,
+    REGISTER,
     UPDATE_SPEC,
     Command,
     DeleteCommand,
+    Registration,
     Verb,
     canary_id,
     rollout_id,
+    watch_id,
 )
 
 FORBIDDEN = ApplicationError("Forbidden: patch of virtualservices", type="Forbidden", non_retryable=True)
@@ -244,3 +250,115 @@ async def test_a_rollout_ignores_a_document_that_says_nothing(serve: Serve) -> N
     cluster.hangs.pop("analyse").set()
     assert (await in_phase(handle, Phase.FAILED)).outcome is Outcome.ABORTED
     await leave(handle)
+
+
+async def runs(client: Client, handle: WorkflowHandle[Any, Any]) -> int:
+    return len([one async for one in client.list_workflows(f"WorkflowId = '{handle.id}'")])
+
+
+async def several_runs(client: Client, handle: WorkflowHandle[Any, Any]) -> None:
+    """Wait until a workflow has begun a new history twice, ringing it all the time."""
+    async with asyncio.timeout(PATIENCE):
+        while await runs(client, handle) < 3:
+            await handle.signal(BELL)
+            await asyncio.sleep(0.3)
+
+
+def latest(client: Client, tail: str) -> WorkflowHandle[Any, Any]:
+    return client.get_workflow_handle(canary_id(tail))
+
+
+async def test_a_canary_is_the_same_in_many_histories(serve_briefly: Serve) -> None:
+    cluster = settled()
+    client, _, spec = await initialised(serve_briefly, cluster)
+    handle = latest(client, spec.tail)
+    await several_runs(client, handle)
+    changed = spec.model_copy(update={"skip_analysis": True})
+    _, applied = await apply(client, changed)
+    cluster.target = NEW
+    await handle.signal(BELL)
+
+    found = await in_phase(handle, Phase.SUCCEEDED)
+
+    assert applied.changed
+    assert (found.last_promoted, found.outcome) == (NEW, Outcome.PROMOTED)
+    assert cluster.log.count("promote") == 1
+    await leave(handle)
+
+
+async def test_a_halted_promotion_stays_halted_in_many_histories(serve_briefly: Serve) -> None:
+    cluster = settled()
+    client, _, spec = await initialised(serve_briefly, cluster)
+    handle = latest(client, spec.tail)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, 10)
+    cluster.promoting = "new"
+    await client.get_workflow_handle(rollout_id(spec.tail)).terminate("by hand")
+    await until(handle, lambda found: found.outcome is Outcome.HALTED)
+    cluster.hangs.pop("analyse").set()
+
+    await several_runs(client, handle)
+
+    found = await until(handle, lambda found: found.needs_person)
+    assert (found.outcome, cluster.weight) == (Outcome.HALTED, 10)
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    assert (await until(handle, lambda found: found.outcome is Outcome.ABORTED)).traffic_weight == 0
+    await leave(handle)
+
+
+async def test_waiting_for_a_primary_does_not_fill_a_history(serve_briefly: Serve) -> None:
+    cluster = settled()
+    cluster.primary_ready = False
+    client, spec = await serve_briefly(cluster.activities()), a_spec()
+    await apply(client, spec)
+    handle = latest(client, spec.tail)
+    await several_runs(client, handle)
+
+    cluster.primary_ready = True
+
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_restarting_a_halted_promotion_without_traffic_goes_back_first(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.promoting, cluster.weight = "new", 0
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+    await until(handle, lambda found: found.outcome is Outcome.HALTED)
+    cluster.hangs.pop("analyse").set()
+    cluster.log.clear()
+
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
+    assert cluster.log[:4] == ["restore primary", "weight 0", "target 0", "target 1"]
+    await leave(handle)
+
+
+async def test_a_watch_that_is_refused_is_tried_again(serve: Serve) -> None:
+    tries: list[str] = []
+
+    @activity.defn
+    async def watch_cluster(request: WatchRequest) -> None:
+        tries.append(request.cluster)
+        raise FORBIDDEN
+
+    client = await serve([watch_cluster])
+    cluster = uuid.uuid4().hex
+    registration = Registration(canary=f"{cluster}/a/b/c", namespace="a", objects=("Deployment/c",))
+    handle = await client.start_workflow(
+        ClusterWatchWorkflow.run,
+        id=watch_id(cluster),
+        task_queue=QUEUE,
+        start_signal=REGISTER,
+        start_signal_args=[registration],
+    )
+    async with asyncio.timeout(PATIENCE):
+        while len(tries) < 3:  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.05)
+
+    assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
+    await handle.terminate()

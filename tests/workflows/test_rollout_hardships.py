@@ -1,26 +1,20 @@
 """What a rollout goes through when things are refused, change under way or come at the wrong moment."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
-from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
-from temporalio.testing import WorkflowEnvironment
-from temporalio.worker import Worker
 
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
 from canary.status import Outcome, Phase, RolloutStatus
 from tests.workflows.cluster import Cluster, seed_spec
-from tests.workflows.conftest import FLAGS, SEARCH_ATTRIBUTES, TEMPORAL, Acts, Serve, replay_all
+from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
-from worker.assembly import WORKFLOWS
-from worker.runner import build_runner
-from workflows.contract import CHECKS_QUEUE, QUEUE, STATUS, UPDATE_SPEC, Command, RolloutView, Verb
+from workflows.contract import STATUS, UPDATE_SPEC, Command, RolloutView, Verb
 
 FORBIDDEN = ApplicationError("patch of virtualservices", type="Forbidden", non_retryable=True)
 PATIENCE = 30
@@ -163,48 +157,13 @@ async def test_another_strategy_begins_the_analysis_again(
     await outcome(handle)
 
 
-@pytest.fixture
-async def forgetful() -> AsyncIterator[WorkflowEnvironment]:
-    """A server that suggests a new history after a few events."""
-    flags = ["--dynamic-config-value", "limit.historyCount.suggestContinueAsNew=40"]
-    environment = await WorkflowEnvironment.start_time_skipping_v2(
-        dev_server_existing_path=TEMPORAL,
-        data_converter=pydantic_data_converter,
-        search_attributes=SEARCH_ATTRIBUTES,
-        dev_server_extra_args=[*FLAGS, *flags],
-    )
-    async with environment:
-        yield environment
-
-
-@pytest.fixture
-async def serve_forgetful(forgetful: WorkflowEnvironment) -> AsyncIterator[Serve]:
-    async with AsyncExitStack() as stack:
-
-        async def start_workers(acts: Acts) -> Client:
-            for queue in (QUEUE, CHECKS_QUEUE):
-                worker = Worker(
-                    forgetful.client,
-                    task_queue=queue,
-                    workflows=WORKFLOWS if queue == QUEUE else [],
-                    activities=acts,
-                    workflow_runner=build_runner(),
-                )
-                await stack.enter_async_context(worker)
-            return forgetful.client
-
-        yield start_workers
-        await stack.aclose()
-        await replay_all(forgetful.client)
-
-
 async def runs(client: Client, handle: Handle) -> int:
     return len([one async for one in client.list_workflows(f"WorkflowId = '{handle.id}'")])
 
 
-async def test_many_histories_give_one_timeline(serve_forgetful: Serve) -> None:
+async def test_many_histories_give_one_timeline(serve_briefly: Serve) -> None:
     cluster = Cluster(values=[None])
-    client = await serve_forgetful(cluster.activities())
+    client = await serve_briefly(cluster.activities())
     handle = await start(client, seed_spec())
 
     status: RolloutStatus = await handle.result()
@@ -219,9 +178,9 @@ async def test_many_histories_give_one_timeline(serve_forgetful: Serve) -> None:
     assert await runs(client, handle) > 2
 
 
-async def test_a_refusal_without_end_does_not_fill_a_history(serve_forgetful: Serve) -> None:
+async def test_a_refusal_without_end_does_not_fill_a_history(serve_briefly: Serve) -> None:
     cluster = Cluster(refusals={"scale_target": FORBIDDEN})
-    client = await serve_forgetful(cluster.activities())
+    client = await serve_briefly(cluster.activities())
     handle = await start(client, seed_spec())
     async with asyncio.timeout(PATIENCE):
         while await runs(client, handle) < 3:  # noqa: ASYNC110 — the state of a server
@@ -233,9 +192,9 @@ async def test_a_refusal_without_end_does_not_fill_a_history(serve_forgetful: Se
     assert cluster.log.count("target 1") == 1
 
 
-async def test_bells_at_a_closed_gate_do_not_fill_a_history(serve_forgetful: Serve) -> None:
+async def test_bells_at_a_closed_gate_do_not_fill_a_history(serve_briefly: Serve) -> None:
     cluster = Cluster(gates={"confirm-rollout": False})
-    client = await serve_forgetful(cluster.activities())
+    client = await serve_briefly(cluster.activities())
     handle = await start(client, spec_with(HookType.CONFIRM_ROLLOUT))
     current: WorkflowHandle[object, RolloutStatus] = client.get_workflow_handle(handle.id)
     await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
