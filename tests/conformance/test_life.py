@@ -70,8 +70,8 @@ async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> Non
 
     writes = await _first_writes(case, before)
     assert [*writes[:2], *sorted(writes[2:4]), *writes[4:]] == [
-        "configmaps/settings-primary",
-        "deployments/podinfo-primary",
+        "configmaps",  # what is created is named by its collection
+        "deployments",
         "destinationrules/podinfo-primary",
         "services/podinfo-primary",
         "virtualservices",
