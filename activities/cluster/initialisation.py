@@ -124,7 +124,7 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
 def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:
     """Write the Services and DestinationRules of canary and primary."""
     spec = scene.spec
-    ports = services.ports(spec, scene.target, scene.apex)
+    ports = services.ports(spec, scene.target)
     for front, live in zip((scene.fronts.canary, scene.fronts.primary), scene.sides, strict=True):
         rule = services.destination_rule(spec, front.name)
         yield api.apply(paths.one("DestinationRule", spec.namespace, front.name), rule, force=True)
@@ -170,7 +170,7 @@ async def _apex(api: ClusterApi, scene: _Scene) -> None:
         return  # the apex is the target
     path = paths.one("Service", spec.namespace, spec.service.name)
     if found is None or marks.is_ours(spec, found["metadata"]):
-        ports = services.ports(spec, scene.target, found)
+        ports = services.ports(spec, scene.target)
         await api.apply(path, services.service(spec, front, ports, found), force=True)
         return
     live = found["spec"]

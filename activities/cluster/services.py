@@ -114,13 +114,14 @@ def with_target_port(spec: CanarySpec, apex: Object | None) -> CanarySpec:
     return spec.model_copy(update={"service": found})
 
 
-def ports(spec: CanarySpec, target: Object, apex: Object | None) -> list[Object]:
-    """The ports of the Services: the document's, those of the pods, and what an adopted apex has besides."""
+def ports(spec: CanarySpec, target: Object) -> list[Object]:
+    """The ports of the Services: the document's, and with port discovery those of the pods.
+
+    No more than these: a route through a gateway names no port, and finds a side by its only one.
+    """
     own = [_main_port(spec)]
     if spec.service.port_discovery:
         own += _discovered(spec, target)
-    if apex is not None and not marks.is_ours(spec, apex["metadata"]):
-        own += [_portable(port) for port in apex["spec"].get("ports") or []]
     return _distinct(own)
 
 
@@ -131,7 +132,8 @@ def adopted_ports(spec: CanarySpec, target: Object, apex: Object) -> list[Object
     """
     live = {(port["port"], port.get("protocol") or "TCP"): port for port in apex["spec"].get("ports") or []}
     wanted = []
-    for port in ports(spec, target, apex):
+    others = [_portable(port) for port in apex["spec"].get("ports") or []]
+    for port in _distinct([*ports(spec, target), *others]):
         known = live.get((port["port"], port["protocol"]), {})
         kept = {key: known[key] for key in ("nodePort", "appProtocol") if key in known}
         is_named = port["port"] == spec.service.port and spec.service.port_name != _UNNAMED

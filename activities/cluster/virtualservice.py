@@ -156,7 +156,7 @@ def _sides(spec: CanarySpec, weight: Weight) -> list[Object]:
 def _destination(spec: CanarySpec, host: str) -> Object:
     """A side of the canary; it needs a port where it has several and the gateway's listener tells none."""
     service = spec.service
-    is_outside = bool(service.gateways) and service.gateways[0] != MESH
+    is_outside = any(gateway != MESH for gateway in service.gateways)
     if service.port_discovery and (is_outside or service.delegation):
         return {"host": host, "port": {"number": service.port}}
     return {"host": host}

@@ -171,15 +171,15 @@ async def test_ports_stay_when_their_owner_hands_them_over(cluster: Member) -> N
     assert after["spec"]["selector"] == {"app": "podinfo-primary"}
 
 
-async def test_the_sides_have_every_port_of_an_adopted_apex(cluster: Member) -> None:
+async def test_the_sides_have_no_port_but_the_documents(cluster: Member) -> None:
+    """A gateway finds a side without a port by its only one; with two it answers 503."""
     await cluster.add(APEX)
     await establish(cluster)
 
     for side in ("podinfo-primary", "podinfo-canary"):
         ports = (await cluster.read("Service", side))["spec"]["ports"]
         assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
-            ("http", 9898, "http"),
-            ("metrics", 9797, 9797),
+            ("http", 9898, "http")
         ]
 
 

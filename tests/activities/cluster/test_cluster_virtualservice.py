@@ -140,7 +140,7 @@ def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted:
     [
         pytest.param({"port_discovery": True, "gateways": ("public",)}, True, id="discovery and a gateway"),
         pytest.param({"port_discovery": True, "delegation": True}, True, id="discovery and delegation"),
-        pytest.param({"port_discovery": True, "gateways": ("mesh", "public")}, False, id="mesh first"),
+        pytest.param({"port_discovery": True, "gateways": ("mesh", "public")}, True, id="mesh first"),
         pytest.param({"port_discovery": True}, False, id="mesh only"),
         pytest.param({"gateways": ("public",)}, False, id="a gateway without discovery"),
     ],
