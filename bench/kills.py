@@ -109,7 +109,7 @@ async def _kill(world: World, case: Case, since: int, end: asyncio.Task[Ended]) 
     await world.kill_worker()
     before = await _writes(case, since)
     await world.start_worker()
-    ready = datetime.fromisoformat(READY.findall(world.worker_logs())[-1]).timestamp()
+    ready = datetime.fromisoformat(max(READY.findall(world.worker_logs()))).timestamp()
 
     async def goes_on() -> bool:
         return end.done() or len(await _writes(case, since)) > len(before)
@@ -129,7 +129,9 @@ def _ends_a_tick(writes: Sequence[Asked]) -> bool:
 async def _writes(case: Case, since: int) -> list[Asked]:
     place = f"/namespaces/{case.namespace}/"
     return [
-        one for one in await asked(case.cluster, since) if one.is_write and one.is_done and place in one.path
+        one
+        for one in await asked(case.cluster, since)
+        if one.is_write and one.is_done and place in one.path and "/events" not in one.path
     ]
 
 
