@@ -176,7 +176,7 @@ class MetricSpec(Stored):
     min_samples: float | None = None
     """Fewer requests than this are no data; only a built-in counts them."""
     warm_up: timedelta = timedelta(0)
-    """So long after the canary first got traffic it is measured without being judged."""
+    """So long after the canary first got traffic its value, whatever it is, only holds the rollout."""
 
 
 class StepPlan(Stored):

@@ -51,3 +51,8 @@ def test_recorded_histories_replay(seed: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == recorded
     assert len(recorded) >= 4
+
+
+def test_recorded_histories_name_no_folder_of_a_machine() -> None:
+    for recorded in HISTORIES.glob("*.json"):
+        assert "stackTrace" not in recorded.read_text(), f"{recorded.name}: record it with `make histories`"
