@@ -103,15 +103,13 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         await self._register(seen)
         self._status = noticed_idle(self._status, seen)
         decision = decide_idle(self.spec, self._before_refusal(), seen, self._wishes)
-        if is_rung and isinstance(decision, Rest) and self._status.outcome is not Outcome.HALTED:
-            await self._lead_apex()
-        await self._carry_out(decision, seen)
+        await self._carry_out(decision, seen, is_rung=is_rung)
         return None
 
-    async def _carry_out(self, decision: IdleDecision, seen: Observation) -> None:
+    async def _carry_out(self, decision: IdleDecision, seen: Observation, *, is_rung: bool) -> None:
         match decision:
             case Rest():
-                await self._come_to_rest(decision)
+                await self._come_to_rest(decision, is_rung=is_rung)
             case Roll():
                 await self._roll_out(self._start_of(decision.revision, seen))
             case Resume():
@@ -136,13 +134,15 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             apex = f"{self.spec.service.name}.{self.spec.namespace}"
             self._tell(told_of_repair(f"{who} led Service {apex} elsewhere: it leads to the primary again"))
 
-    async def _come_to_rest(self, decision: Rest) -> None:
-        self._wishes = Wishes()
+    async def _come_to_rest(self, decision: Rest, *, is_rung: bool) -> None:
+        self._wishes = Wishes()  # those that were decided upon: what is wished from here on is new
         before = self._status
         if (decision.message, decision.needs_person) != (before.message, before.needs_person):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
             self._tell(told_of_a_halt(decision.message))
+        if is_rung and before.outcome is not Outcome.HALTED:
+            await self._lead_apex()
         await self._rest(RESYNC, "until something changes")
 
     async def _renew(self) -> None:

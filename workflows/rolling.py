@@ -183,7 +183,9 @@ class RollingCanary(InitialisingCanary):
         begun = begin(self.spec, revision, start.promoted, start.primary_size, workflow.now())
         person = Person(who="durable-canary", reason="the rollout was terminated", at=workflow.now())
         status = resumed(self.spec, begun, weight)
+        again = Wishes(restart=self._wishes.restart)
         await self._roll_out(start.model_copy(update={"status": status, "wishes": Wishes(abort=person)}))
+        self._wishes = again if again.restart is not None else self._wishes
 
     def _promoted_meanwhile(self, seen: Observation) -> Revision | None:
         """What the rollout has promoted, if all that it left undone is to say so."""

@@ -212,6 +212,7 @@ class Cluster:
 
         @activity.defn
         async def lead_apex(_: CanarySpec) -> str:
+            await self._enter("lead_apex")
             return ""
 
         @activity.defn

@@ -222,6 +222,12 @@ async def until_weight(cluster: Cluster, weight: int) -> None:
             await asyncio.sleep(0.05)
 
 
+async def until_entered(cluster: Cluster, activity: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while activity not in cluster.entered:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0.05)
+
+
 async def test_abort_while_initialising_leaves_the_target_serving(serve: Serve) -> None:
     cluster = settled()
     cluster.primary_ready = False

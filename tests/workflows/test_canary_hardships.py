@@ -26,6 +26,7 @@ from tests.workflows.test_canary import (
     leave,
     settled,
     until,
+    until_entered,
     until_weight,
 )
 from worker.assembly import WORKFLOWS
@@ -362,3 +363,37 @@ async def test_a_watch_that_is_refused_is_tried_again(serve: Serve) -> None:
 
     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     await handle.terminate()
+
+
+async def test_a_restart_is_not_lost_while_a_canary_comes_to_rest(serve: Serve) -> None:
+    cluster = settled()
+    cluster.values = [90.0, 90.0]
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await in_phase(handle, Phase.FAILED)
+    cluster.hangs["lead_apex"] = asyncio.Event()
+    await handle.signal(BELL)
+    await until_entered(cluster, "lead_apex")
+
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    cluster.hangs.pop("lead_apex").set()
+    assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
+    await leave(handle)
+
+
+async def test_a_restart_is_not_lost_while_a_cut_off_rollout_is_taken_back(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.hangs["observe"] = asyncio.Event()
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+    await until_entered(cluster, "observe")
+
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    cluster.hangs.pop("analyse").set()
+    cluster.hangs.pop("observe").set()
+    assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
+    assert cluster.log.count("target 0") == 3
+    await leave(handle)
