@@ -112,6 +112,7 @@ class Case:
         await self.apply_object("deployments", workload.deployment(self.namespace, **changes))
         if "envFrom" not in changes:  # what is named there may be yet to come
             await self.is_ready(NAME)
+            await self.is_served(*self.ways()[1:])
 
     async def is_ready(self, name: str) -> None:
         async def ready() -> bool:
@@ -125,14 +126,17 @@ class Case:
 
     async def is_routed(self) -> None:
         """Wait until the workload's users are served at the gateway."""
-        way = self.ways()[0]
+        await self.is_served(self.ways()[0])
+
+    async def is_served(self, *ways: Way) -> None:
+        """Wait until users who come by these ways are served: the mesh learns of a Service after it is there."""
 
         async def served() -> bool:
-            async with Load([way]) as load:
+            async with Load(list(ways)) as load:
                 await asyncio.sleep(0.1)
-            return bool(load.tallies[way.name].served and not load.failures)
+            return all(tally.served for tally in load.tallies.values()) and not load.failures
 
-        await until(served, READY_WITHIN, f"{way.host} is routed")
+        await until(served, READY_WITHIN, f"users of {self.namespace} are served")
 
     async def release(self, tag: str) -> None:
         """Write another image into the target, as `kubectl set image` does."""
