@@ -129,7 +129,7 @@ class Case:
         await self.is_served(self.ways()[0])
 
     async def is_served(self, *ways: Way) -> None:
-        """Wait until users who come by these ways are served: the mesh learns of a Service after it is there."""
+        """Wait until users who come by these ways are served: the mesh learns of a Service later."""
 
         async def served() -> bool:
             async with Load(list(ways)) as load:
