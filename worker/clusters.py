@@ -5,6 +5,8 @@ import ssl
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
@@ -158,7 +160,7 @@ class ConfiguredClusters:
             await self._configure(entry, configuration)
         except config.ConfigException as error:
             raise UnknownClusterError(name, f"its way in cannot be read: {error}") from error
-        return ClusterApi(self._settings[name], ApiClient(configuration))
+        return ClusterApi(self._settings[name], _client(configuration))
 
     async def _configure(self, entry: ClusterEntry, configuration: Configuration) -> None:
         """Read how a cluster of the file is reached: its kubeconfig, else the service account here."""
@@ -179,4 +181,17 @@ class ConfiguredClusters:
         await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
             kubeconfig, client_configuration=configuration
         )
-        return ClusterApi(ClusterSettings(name=name), ApiClient(configuration))
+        return ClusterApi(ClusterSettings(name=name), _client(configuration))
+
+
+def _client(configuration: Configuration) -> ApiClient:
+    """A client that takes its proxy from the kubeconfig or else the environment, and nothing more from there.
+
+    Left alone it would look for both a proxy and a .netrc before each request, and fail at a .netrc with a
+    password for the host that a token is sent to.
+    """
+    parts = urlsplit(configuration.host)
+    if configuration.proxy is None and not proxy_bypass(parts.netloc):
+        configuration.proxy = getproxies().get(parts.scheme)
+    configuration.client_session_kwargs = {"trust_env": False}
+    return ApiClient(configuration)

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from activities.cluster.api import UnknownClusterError
+from activities.cluster.api import ClusterUnreachableError, UnknownClusterError
 from canary.application import ClusterRef, SecretKey
 from sandbox.apiserver.server import ApiServer
 from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file
@@ -217,3 +217,45 @@ async def test_a_way_in_that_cannot_be_read_is_named(server: ApiServer, tmp_path
 
     with pytest.raises(UnknownClusterError, match="Cluster a is not known here: its way in cannot be read: "):
         await ConfiguredClusters(tmp_path / "clusters.yaml").get("a")
+
+
+async def test_a_password_in_a_netrc_is_not_for_an_api_server(
+    server: ApiServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "netrc").write_text("machine 127.0.0.1 login ada password secret\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+    with (tmp_path / "kubeconfig").open("w") as file:
+        YAML(typ="safe").dump(kubeconfig(server.url, {"token": "a-token"}), file)
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  host: {kubeconfig: ./kubeconfig}\n")
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml")
+
+    found = await (await clusters.get("host")).list("/api/v1/namespaces")
+
+    assert found["kind"] == "NamespaceList"
+    await clusters.close()
+
+
+@pytest.mark.parametrize(
+    ("environment", "is_reached"),
+    [
+        pytest.param({"http_proxy": "http://127.0.0.1:1"}, False, id="by the proxy of the environment"),
+        pytest.param({"http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"}, True, id="exempted"),
+    ],
+)
+async def test_an_api_server_is_asked_by_the_proxy_of_the_environment(
+    clusters: ConfiguredClusters,
+    monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str],
+    is_reached: bool,  # noqa: FBT001 — a column of the table
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    host = await clusters.get("host")
+
+    if is_reached:
+        assert (await host.list("/api/v1/namespaces"))["kind"] == "NamespaceList"
+    else:
+        with pytest.raises(ClusterUnreachableError):
+            await host.list("/api/v1/namespaces")
