@@ -29,9 +29,9 @@ PATHS = {
     "destination_rules": f"{ISTIO}/destinationrules",
     "gateways": f"{ISTIO}/gateways",
 }
-# Changes come in groups; a push takes at most a third of the time, however many objects there are.
+# Changes come in groups; a push takes at most a tenth of the time, however many objects there are.
 GATHER = 0.003
-REST = 2.0
+REST = 9.0
 
 logger = logging.getLogger(__name__)
 
