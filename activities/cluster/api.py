@@ -276,6 +276,8 @@ class ClusterApi:
                 headers=sent,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=follow_redirects,
+                proxy=self._client.configuration.proxy,
+                server_hostname=self._client.configuration.tls_server_name,
             )
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ClusterUnreachableError(self.name, error) from error

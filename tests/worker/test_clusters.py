@@ -235,23 +235,36 @@ async def test_a_password_in_a_netrc_is_not_for_an_api_server(
     await clusters.close()
 
 
+NOWHERE = "http://127.0.0.1:1"
+"""A proxy that does not answer: whoever is asked through it is not reached."""
+
+
 @pytest.mark.parametrize(
-    ("environment", "is_reached"),
+    ("named", "is_reached"),
     [
-        pytest.param({"http_proxy": "http://127.0.0.1:1"}, False, id="by the proxy of the environment"),
-        pytest.param({"http_proxy": "http://127.0.0.1:1", "no_proxy": "127.0.0.1"}, True, id="exempted"),
+        pytest.param({}, True, id="none"),
+        pytest.param({"proxy-url": NOWHERE}, False, id="of the kubeconfig"),
+        pytest.param({"http_proxy": NOWHERE}, False, id="of the environment"),
+        pytest.param({"http_proxy": NOWHERE, "no_proxy": "127.0.0.1"}, True, id="exempted"),
     ],
 )
-async def test_an_api_server_is_asked_by_the_proxy_of_the_environment(
-    clusters: ConfiguredClusters,
+async def test_an_api_server_is_asked_by_its_proxy(
+    server: ApiServer,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    environment: dict[str, str],
+    named: dict[str, str],
     is_reached: bool,  # noqa: FBT001 — a column of the table
 ) -> None:
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
+    environment = named.keys() - {"proxy-url"}
+    for name in environment:
+        monkeypatch.setenv(name, named[name])
+    with (tmp_path / "kubeconfig").open("w") as file:
+        way: dict[str, Any] = {key: value for key, value in named.items() if key not in environment}
+        YAML(typ="safe").dump(kubeconfig(server.url, **way), file)
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  host: {kubeconfig: ./kubeconfig}\n")
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml")
     host = await clusters.get("host")
 
     if is_reached:
@@ -259,3 +272,4 @@ async def test_an_api_server_is_asked_by_the_proxy_of_the_environment(
     else:
         with pytest.raises(ClusterUnreachableError):
             await host.list("/api/v1/namespaces")
+    await clusters.close()
