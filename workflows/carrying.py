@@ -1,0 +1,109 @@
+"""How a rollout does what was decided: one arm a decision, every write fenced by its moment."""
+
+from datetime import timedelta
+from typing import assert_never
+
+from temporalio import workflow
+
+from activities.cluster.traffic import Written
+from canary.decision import (
+    Advance,
+    Approve,
+    Ask,
+    Begin,
+    Correct,
+    Decision,
+    Finalise,
+    Finish,
+    HandOver,
+    Hold,
+    Measure,
+    Promote,
+    RecreatePrimary,
+    Reinforce,
+    Restart,
+    RestorePrimary,
+    Retreat,
+    Rollback,
+    ShiftBack,
+    Wait,
+)
+from canary.routing import routing_of
+from canary.spec import Weight
+from canary.status import Phase
+from canary.steps import FULL
+from workflows.attempt import Attempt
+
+PAUSE = timedelta(seconds=2)
+"""Between two tries of what was refused for good or written by a later decision."""
+
+
+class Carrying(Attempt):
+    """The part of a rollout that carries decisions out."""
+
+    async def _carry_out(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that mypy names a missing one
+        self, decision: Decision
+    ) -> bool:
+        """Do what was decided; whether it was done, and not superseded by a later decision."""
+        match decision:
+            case Wait() | Measure() | Ask() | Hold() | Approve() | Finish():
+                return True
+            case Begin():
+                return await self._scale(None, is_paused=True)
+            case Advance():
+                return await self._advance(decision)
+            case ShiftBack():
+                return await self._shift(decision.weight)
+            case Correct():
+                return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
+            case Restart():
+                return await self._start_over()
+            case Retreat() | Finalise() | Rollback():
+                return await self._shift(0)
+            case HandOver():
+                return await self._shift(FULL, is_for_all=True)
+            case Promote():
+                return await self._is_done(await self._acts.promote(self._status.revision))
+            case RestorePrimary():
+                return await self._is_done(await self._acts.restore(self._status.revision))
+            case RecreatePrimary():
+                await self._acts.recreate_primary()
+                return True
+            case Reinforce():
+                return await self._scale(decision.replicas)
+            case _:
+                assert_never(decision)
+
+    async def _advance(self, decision: Advance) -> bool:
+        """Expose the canary; after a restart its new pods are to stay what they are from here on."""
+        if (
+            self._status.restarts
+            and not self._status.has_begun
+            and not await self._scale(None, is_paused=True)
+        ):
+            return False
+        return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
+
+    async def _start_over(self) -> bool:
+        """Traffic first; then a canary that is scaled up may run its new template."""
+        if not await self._shift(0):
+            return False
+        return self._status.phase is Phase.WAITING or await self._scale(None, is_paused=False)
+
+    async def _shift(
+        self, weight: Weight, *, is_mirrored: bool = False, is_for_all: bool | None = None
+    ) -> bool:
+        is_for_all = self._status.is_for_all if is_for_all is None else is_for_all
+        wanted = routing_of(self._spec, self._status, weight, is_mirrored=is_mirrored, is_for_all=is_for_all)
+        return await self._is_done(await self._acts.shift(wanted))
+
+    async def _scale(self, replicas: int | None, *, is_paused: bool | None = None) -> bool:
+        return await self._is_done(await self._acts.scale(replicas, is_paused=is_paused))
+
+    async def _is_done(self, written: Written) -> bool:
+        """Whether a fenced write took effect; if not, look again a little later."""
+        if written is Written.DONE:
+            return True
+        workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
+        await self._rest(Wait(until=workflow.now() + PAUSE, message="superseded by a later decision"))
+        return False
