@@ -147,7 +147,9 @@ class AlertActivities:
             settled[position] = ""
         activity.heartbeat(settled)
 
-    async def _send(self, request: AlertRequest, provider: AlertProvider) -> None:
+    async def _send(self, request: AlertRequest, provider: AlertProvider | None) -> None:
+        if provider is None:
+            raise _NotSentError("it has never been read from the cluster", is_final=True)
         cluster = request.spec.cluster
         address, token = await self._target(cluster, provider)
         headers = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
@@ -214,8 +216,9 @@ def _conclude(failures: list[str], settled: dict[str, str]) -> None:
 
 
 def _worded(alert: AlertSpec, error: BaseException) -> str:
-    by, why = f"{alert.provider.namespace}/{alert.provider.name}", str(error).rstrip(".")
-    return f"Alert {alert.name} cannot be sent by {by}: {why}."
+    provider = alert.provider or alert.provider_ref
+    by = f"{provider.namespace}/{provider.name}" if provider else "nobody"
+    return f"Alert {alert.name} cannot be sent by {by}: {str(error).rstrip('.')}."
 
 
 async def _post_by(proxy: str, address: str, body: bytes, headers: Mapping[str, str]) -> tuple[int, bytes]:

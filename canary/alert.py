@@ -2,6 +2,7 @@
 
 from enum import StrEnum
 
+from canary.reference import ObjectRef
 from canary.stored import Stored
 
 
@@ -50,4 +51,6 @@ class AlertSpec(Stored):
     name: str
     severity: Severity = Severity.INFO
     """Left out it means info (T10)."""
-    provider: AlertProvider
+    provider: AlertProvider | None = None
+    provider_ref: ObjectRef | None = None
+    """Instead of a provider, until it has been read from the cluster."""

@@ -7,6 +7,7 @@ from typing import Any
 from pydantic import Field
 
 from canary.alert import AlertSpec
+from canary.reference import ObjectRef
 from canary.stored import Stored
 
 Weight = int
@@ -171,6 +172,8 @@ class MetricSpec(Stored):
     interval: timedelta = timedelta(minutes=1)
     threshold_range: ThresholdRange = ThresholdRange()
     template: MetricTemplate | None = None
+    template_ref: ObjectRef | None = None
+    """Instead of a template, until it has been read from the cluster."""
     variables: dict[str, str] = Field(default_factory=dict)
     no_data: NoData = NoData.FAIL
     min_samples: float | None = None

@@ -183,11 +183,12 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         found: Preflight = await workflow.execute_activity_method(
             PreflightActivities.preflight, wanted.spec, summary="look before leaping", **READ
         )
-        problems = (*self._unchangeable(wanted.spec), *found.problems)
+        problems = (*self._unchangeable(wanted.spec), *found.problems, *found.missing)
         if any(not problem.is_warning for problem in problems):
             return ApplyResult(accepted=False, problems=problems)
         self._check_apply(argument)  # it may have been deleted meanwhile
-        return ApplyResult(accepted=True, changed=self._take_up(wanted.spec, found), problems=problems)
+        changed = self._take_up(found.spec or wanted.spec, found)
+        return ApplyResult(accepted=True, changed=changed, problems=problems)
 
     @apply.validator
     def _check_apply(self, argument: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ CORE = "/api/v1"
 ISTIO = "/apis/networking.istio.io/v1beta1"
 AUTOSCALING = "/apis/autoscaling/v2"
 SECURITY = "/apis/security.istio.io/v1beta1"
+FLAGGER = "/apis/flagger.app/v1beta1"
 
 _PLURALS = {
     "Deployment": (APPS, "deployments"),
@@ -28,7 +29,9 @@ _PLURALS = {
     "NetworkPolicy": ("/apis/networking.k8s.io/v1", "networkpolicies"),
     "PodDisruptionBudget": ("/apis/policy/v1", "poddisruptionbudgets"),
     "PodMonitor": ("/apis/monitoring.coreos.com/v1", "podmonitors"),
-    "Canary": ("/apis/flagger.app/v1beta1", "canaries"),
+    "Canary": (FLAGGER, "canaries"),
+    "MetricTemplate": (FLAGGER, "metrictemplates"),
+    "AlertProvider": (FLAGGER, "alertproviders"),
 }
 
 

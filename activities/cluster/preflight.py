@@ -16,6 +16,7 @@ from activities.cluster.api import (
     UnknownClusterError,
 )
 from activities.cluster.obstacles import Seen
+from activities.cluster.references import read_references
 from activities.heartbeat import heartbeating
 from canary.problem import Problem
 from canary.spec import CanarySpec
@@ -31,6 +32,10 @@ class Preflight(Stored):
 
     problems: tuple[Problem, ...] = ()
     conditions: tuple[str, ...] = ()
+    missing: tuple[Problem, ...] = ()
+    """What the document names and nobody has; an Application may yet bring it, no canary begins without."""
+    spec: CanarySpec | None = None
+    """The document with what was read from the cluster for it; None where it was whole."""
     scale_down_delay: timedelta = timedelta(seconds=30)
     """How long the cluster's mesh may take to forget a workload."""
 
@@ -65,7 +70,7 @@ class PreflightActivities:
 
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
-    seen = await _see(api, spec)
+    seen, referenced = await asyncio.gather(_see(api, spec), read_references(api, spec))
     problems = list(obstacles.about_what_is_needed(spec, seen))
     conditions: list[str] = []
     if spec.application:
@@ -75,8 +80,13 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
     problems += appliers.about_appliers(spec, seen.target, seen.service)
     if seen.target is not None:
         problems += policies.about_policies(spec, seen.target, seen.listed)
-    delay = api.settings.scale_down_delay
-    return Preflight(problems=tuple(problems), conditions=tuple(conditions), scale_down_delay=delay)
+    return Preflight(
+        problems=(*problems, *referenced.problems),
+        conditions=tuple(conditions),
+        missing=referenced.missing,
+        spec=None if referenced.spec == spec else referenced.spec,
+        scale_down_delay=api.settings.scale_down_delay,
+    )
 
 
 async def _see(api: ClusterApi, spec: CanarySpec) -> Seen:

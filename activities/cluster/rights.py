@@ -69,6 +69,12 @@ RIGHTS = (
     ),
     Right("flagger.app", ("canaries",), ("list",), "whether Flagger manages a target"),
     Right(
+        "flagger.app",
+        ("metrictemplates", "alertproviders"),
+        ("get",),
+        "what a Canary refers to and was not given with it",
+    ),
+    Right(
         "security.istio.io",
         ("authorizationpolicies", "peerauthentications", "requestauthentications"),
         ("list",),

@@ -6,7 +6,7 @@ from datetime import timedelta
 from canary.alert import AlertSpec
 from canary.documents.affinity import affinity
 from canary.documents.alerts import Alert
-from canary.documents.catalogue import Catalogue, Reference
+from canary.documents.catalogue import Catalogue, Reference, object_ref
 from canary.documents.flagger import Canary, CanaryBody, Metric, Service, Webhook
 from canary.documents.istio import written
 from canary.documents.metadata import object_metadata, unmanaged_metadata
@@ -90,7 +90,8 @@ def _service(service: Service, target: str) -> ServiceSpec:
 
 def _analysis(body: CanaryBody, namespace: str, given: Catalogue) -> AnalysisSpec:
     analysis = body.analysis
-    alerts = (_alert(alert, namespace, given) for alert in analysis.alerts)
+    server = body.metrics_server
+    alerts = (_alert(alert, index, namespace, given) for index, alert in enumerate(analysis.alerts))
     return AnalysisSpec(
         interval=analysis.interval,
         threshold=max(analysis.threshold, 1),
@@ -100,21 +101,24 @@ def _analysis(body: CanaryBody, namespace: str, given: Catalogue) -> AnalysisSpe
         mirror=analysis.mirror,
         mirror_weight=analysis.mirror_weight,
         session_affinity=affinity(analysis.session_affinity),
-        metrics=tuple(_metric(metric, namespace, body.metrics_server, given) for metric in analysis.metrics),
+        metrics=tuple(
+            _metric(metric, index, namespace, server, given) for index, metric in enumerate(analysis.metrics)
+        ),
         webhooks=tuple(_webhook(webhook) for webhook in analysis.webhooks),
-        alerts=tuple(alert for alert in alerts if alert),
+        alerts=tuple(alerts),
         primary_ready_threshold=analysis.primary_ready_threshold,
         canary_ready_threshold=analysis.canary_ready_threshold,
     )
 
 
-def _metric(metric: Metric, namespace: str, server: str | None, given: Catalogue) -> MetricSpec:
+def _metric(metric: Metric, index: int, namespace: str, server: str | None, given: Catalogue) -> MetricSpec:
     bounds = metric.bounds
     return MetricSpec(
         name=metric.name,
         interval=metric.interval,
         threshold_range=bounds.range() if bounds else ThresholdRange(),
         template=_template(metric, namespace, server, given),
+        template_ref=object_ref(_missing_template(metric, index, namespace, given)),
         variables=metric.template_variables,
         no_data=NoData(metric.no_data),
         min_samples=metric.min_samples,
@@ -133,10 +137,14 @@ def _template(metric: Metric, namespace: str, server: str | None, given: Catalog
     return found.spec.template(metric.template_ref.name, where) if found else None
 
 
-def _alert(alert: Alert, namespace: str, given: Catalogue) -> AlertSpec | None:
-    """Return an alert with its provider; None where the provider's document cannot be read."""
+def _alert(alert: Alert, index: int, namespace: str, given: Catalogue) -> AlertSpec:
     found = given.alert_provider(alert.provider_ref.namespace or namespace, alert.provider_ref.name)
-    return AlertSpec(name=alert.name, severity=alert.least, provider=found.provider()) if found else None
+    return AlertSpec(
+        name=alert.name,
+        severity=alert.least,
+        provider=found.provider() if found else None,
+        provider_ref=object_ref(_missing_provider(alert, index, namespace, given)),
+    )
 
 
 def _webhook(webhook: Webhook) -> WebhookSpec:
@@ -156,11 +164,20 @@ def missing_of_canary(canary: Canary, given: Catalogue) -> Iterator[Reference]:
     """Yield the metric templates and alert providers that *canary* refers to and that were not given."""
     analysis, own = canary.spec.analysis, canary.metadata.namespace
     for index, metric in enumerate(analysis.metrics):
-        if metric.template_ref is not None:
-            key = Key("MetricTemplate", metric.template_ref.namespace or own, metric.template_ref.name)
-            if not given.is_given(key):
-                yield Reference(key, (*_ANALYSIS, "metrics", index, "templateRef"))
+        if reference := _missing_template(metric, index, own, given):
+            yield reference
     for index, alert in enumerate(analysis.alerts):
-        key = Key("AlertProvider", alert.provider_ref.namespace or own, alert.provider_ref.name)
-        if not given.is_given(key):
-            yield Reference(key, (*_ANALYSIS, "alerts", index, "providerRef"))
+        if reference := _missing_provider(alert, index, own, given):
+            yield reference
+
+
+def _missing_template(metric: Metric, index: int, namespace: str, given: Catalogue) -> Reference | None:
+    if metric.template_ref is None:
+        return None
+    key = Key("MetricTemplate", metric.template_ref.namespace or namespace, metric.template_ref.name)
+    return given.missing(key, (*_ANALYSIS, "metrics", index, "templateRef"))
+
+
+def _missing_provider(alert: Alert, index: int, namespace: str, given: Catalogue) -> Reference | None:
+    key = Key("AlertProvider", alert.provider_ref.namespace or namespace, alert.provider_ref.name)
+    return given.missing(key, (*_ANALYSIS, "alerts", index, "providerRef"))

@@ -7,8 +7,12 @@ from canary.application import ClusterRef, SecretKey
 from canary.documents.alerts import AlertProvider
 from canary.documents.flagger import MetricTemplate
 from canary.documents.fleet import AttachedCluster, Fleet
-from canary.documents.mistake import Mistake, Path, of_document
+from canary.documents.mistake import Mistake, Path, of_document, path_text, warning
 from canary.documents.reading import AnyDocument, Key, Reading, key_of, read
+from canary.reference import ObjectRef
+
+_IN_CLUSTERS = frozenset({"MetricTemplate", "AlertProvider"})
+"""What is in the canary's own cluster, where a worker may read it."""
 
 
 @dataclass(frozen=True)
@@ -22,6 +26,9 @@ class Reference:
     @property
     def mistake(self) -> Mistake:
         """What to say about it."""
+        if self.key.kind in _IN_CLUSTERS:
+            text = f"{self.key} was not given: it is read from the cluster, or pass it with -f"
+            return warning(self.path, text)
         return Mistake(self.path, f"{self.key} not found; pass it with -f")
 
 
@@ -45,6 +52,10 @@ class Catalogue:
     def is_given(self, key: Key) -> bool:
         """Whether there is such a document, even one that could not be read."""
         return key in self.mentioned
+
+    def missing(self, key: Key, path: Path) -> Reference | None:
+        """Return the reference at *path*, if what it names was not given."""
+        return None if self.is_given(key) else Reference(key, path)
 
     def fleet(self, namespace: str, name: str) -> Fleet | None:
         """Return a fleet."""
@@ -79,6 +90,14 @@ class Catalogue:
         """Return how to reach a cluster that is only known by its name."""
         keys = (key for key in self.entries if key.kind == "AttachedCluster" and key.name == name)
         return self.cluster(next((key.namespace for key in keys), "default"), name)
+
+
+def object_ref(reference: Reference | None) -> ObjectRef | None:
+    """Return a reference as the engine keeps it, until it is read from the cluster."""
+    if reference is None:
+        return None
+    key = reference.key
+    return ObjectRef(namespace=key.namespace, name=key.name, path=path_text(reference.path))
 
 
 def catalogue(documents: Sequence[object]) -> Catalogue:

@@ -42,12 +42,17 @@ class Mistake:
     @property
     def where(self) -> str:
         """The path as people write it: `spec.syncPolicies[0].rollout.port`."""
-        text = "".join(f"[{part}]" if isinstance(part, int) else f".{show(part)}" for part in self.path)
-        return text.removeprefix(".")
+        return path_text(self.path)
 
     def __str__(self) -> str:
         text = f"warning: {self.message}" if self.is_warning else self.message
         return f"{self.where}: {text}" if self.path else text
+
+
+def path_text(path: Path) -> str:
+    """Write a path in dots and brackets."""
+    text = "".join(f"[{part}]" if isinstance(part, int) else f".{show(part)}" for part in path)
+    return text.removeprefix(".")
 
 
 def under(prefix: Path, mistakes: Iterable[Mistake]) -> Iterator[Mistake]:

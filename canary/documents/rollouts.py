@@ -5,7 +5,7 @@ from datetime import timedelta
 
 from canary.analysis import BUILT_IN
 from canary.documents.affinity import affinity
-from canary.documents.catalogue import Catalogue, Reference
+from canary.documents.catalogue import Catalogue, Reference, object_ref
 from canary.documents.istio import written
 from canary.documents.kurator import Metric, Rollout, Webhooks
 from canary.documents.metadata import object_metadata
@@ -78,17 +78,21 @@ def _analysis(rollout: Rollout, cluster: str, given: Catalogue) -> AnalysisSpec:
         iterations=routing.analysis_times,
         match=tuple(each.as_written() for each in routing.match),
         session_affinity=affinity(analysis.session_affinity),
-        metrics=tuple(_metric(metric, namespace, given) for metric in analysis.metrics),
+        metrics=tuple(
+            _metric(metric, index, namespace, given) for index, metric in enumerate(analysis.metrics)
+        ),
         webhooks=tuple(_webhooks(analysis.webhooks, _loader_address(rollout, cluster))),
     )
 
 
-def _metric(metric: Metric, namespace: str, given: Catalogue) -> MetricSpec:
+def _metric(metric: Metric, index: int, namespace: str, given: Catalogue) -> MetricSpec:
+    missing = _missing_template(metric, ("rollout", *_metric_path(index)), namespace, given)
     return MetricSpec(
         name=metric.name,
         interval=timedelta(seconds=metric.interval_seconds),
         threshold_range=metric.threshold_range.range() if metric.threshold_range else ThresholdRange(),
         template=_template(metric, namespace, given),
+        template_ref=object_ref(missing),
         no_data=NoData(metric.no_data),
         min_samples=metric.min_samples,
         warm_up=timedelta(seconds=metric.warm_up_seconds),
@@ -127,7 +131,16 @@ def _loader_address(rollout: Rollout, cluster: str) -> str:
 def missing_of_rollout(rollout: Rollout, given: Catalogue) -> Iterator[Reference]:
     """Yield the metric templates that *rollout* refers to and that were not given."""
     for index, metric in enumerate(rollout.rollout_policy.traffic_analysis.metrics):
-        if metric.custom_metric is None and metric.name not in BUILT_IN:
-            key = Key("MetricTemplate", rollout.workload.namespace, metric.name)
-            if not given.is_given(key):
-                yield Reference(key, (*_ANALYSIS, "metrics", index, "name"))
+        path = _metric_path(index)
+        if reference := _missing_template(metric, path, rollout.workload.namespace, given):
+            yield reference
+
+
+def _metric_path(index: int) -> Path:
+    return (*_ANALYSIS, "metrics", index, "name")
+
+
+def _missing_template(metric: Metric, path: Path, namespace: str, given: Catalogue) -> Reference | None:
+    if metric.custom_metric is not None or metric.name in BUILT_IN:
+        return None
+    return given.missing(Key("MetricTemplate", namespace, metric.name), path)

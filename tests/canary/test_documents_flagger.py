@@ -9,6 +9,7 @@ from ruamel.yaml import YAML
 from canary.application import ClusterRef, SecretKey
 from canary.documents.reading import Key
 from canary.documents.resolve import resolve
+from canary.reference import ObjectRef
 from canary.spec import (
     CanarySpec,
     HookType,
@@ -157,12 +158,20 @@ def test_reads_webhooks(canary: Object, template: Object) -> None:
     assert hook.metadata["type"] == "cmd"
 
 
-def test_a_template_that_was_not_given_is_named_for_a_later_look_up(canary: Object) -> None:
+def test_a_template_that_was_not_given_is_left_to_be_read_from_the_cluster(canary: Object) -> None:
     resolution = resolve([canary], "member")
 
     assert [str(mistake) for mistake in resolution.mistakes] == [
-        "spec.analysis.metrics[2].templateRef: MetricTemplate webapp/client-errors not found; pass it with -f"
+        (
+            "spec.analysis.metrics[2].templateRef: warning: MetricTemplate webapp/client-errors was not "
+            "given: it is read from the cluster, or pass it with -f"
+        )
     ]
+    [canary_found] = resolution.canaries
+    assert canary_found.spec.analysis.metrics[2].template is None
+    assert canary_found.spec.analysis.metrics[2].template_ref == ObjectRef(
+        namespace="webapp", name="client-errors", path="spec.analysis.metrics[2].templateRef"
+    )
     assert [(each.key, each.document) for each in resolution.unresolved] == [
         (Key("MetricTemplate", "webapp", "client-errors"), 0)
     ]

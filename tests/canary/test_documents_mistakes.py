@@ -310,7 +310,10 @@ KURATOR = [
     (
         f"{ANALYSIS}.metrics[2].customMetric",
         GONE,
-        f"{ANALYSIS}.metrics[2].name: MetricTemplate webapp/busy-workers not found; pass it with -f",
+        (
+            f"{ANALYSIS}.metrics[2].name: warning: MetricTemplate webapp/busy-workers was not given: "
+            "it is read from the cluster, or pass it with -f"
+        ),
     ),
     (
         f"{ANALYSIS}.metrics[2].name",

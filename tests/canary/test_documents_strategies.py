@@ -18,6 +18,7 @@ NO_LABEL_KEY = (
     "is no key of a {}: allowed are up to 63 letters, digits, '-', '_' and '.', "
     "after a domain and '/' or without"
 )
+NOT_GIVEN = "was not given: it is read from the cluster, or pass it with -f"
 NO_COOKIE = "is no name of a cookie: allowed are letters, digits and !#$%&'*+-.^_`|~"
 SUCCESS_RATE_OF_TCP = (
     "spec.analysis.metrics[0]: warning: request-success-rate counts HTTP requests, of which TCP has none"
@@ -412,12 +413,12 @@ GATES = [
     (
         "spec.analysis.alerts[0].providerRef.name",
         "chart",
-        ["spec.analysis.alerts[0].providerRef: AlertProvider shop/chart not found; pass it with -f"],
+        [f"spec.analysis.alerts[0].providerRef: warning: AlertProvider shop/chart {NOT_GIVEN}"],
     ),
     (
         "spec.analysis.alerts[1].providerRef.namespace",
         GONE,
-        ["spec.analysis.alerts[1].providerRef: AlertProvider shop/pager not found; pass it with -f"],
+        [f"spec.analysis.alerts[1].providerRef: warning: AlertProvider shop/pager {NOT_GIVEN}"],
     ),
     (
         "spec.analysis.alerts[0].severity",

@@ -260,6 +260,35 @@ async def test_a_refused_first_apply_closes_the_workflow(serve: Serve) -> None:
     assert cluster.log == []
 
 
+async def test_delivers_by_what_was_read_from_the_cluster(serve: Serve) -> None:
+    cluster = settled()
+    given = a_spec()
+    whole = given.model_copy(update={"progress_deadline": timedelta(seconds=77)})
+    cluster.preflight_result = Preflight(spec=whole, scale_down_delay=timedelta(seconds=1))
+    client = await serve(cluster.activities())
+
+    handle, first = await apply(client, given)
+    view = await handle.query(STATUS, result_type=CanaryView)
+    _, again = await apply(client, given)
+
+    assert isinstance(view, CanaryView)
+    assert view.spec == whole
+    assert (first.changed, again.changed) == (True, False)
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_a_document_that_names_what_nobody_has_is_refused(serve: Serve) -> None:
+    cluster = settled()
+    missing = Problem(path="x", message="MetricTemplate a/b not found", is_missing=True)
+    cluster.preflight_result = Preflight(missing=(missing,))
+
+    handle, result = await apply(await serve(cluster.activities()), a_spec())
+
+    assert result == ApplyResult(accepted=False, problems=(missing,))
+    await handle.result()
+
+
 async def test_a_refused_document_leaves_the_running_one(serve: Serve) -> None:
     cluster = settled()
     client, handle, spec = await initialised(serve, cluster)

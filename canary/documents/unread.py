@@ -1,0 +1,95 @@
+"""What a spec names and its documents did not bring, read in from the cluster's own objects."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+from canary.alert import AlertSpec
+from canary.documents.alerts import AlertProvider
+from canary.documents.flagger import MetricTemplate
+from canary.documents.mistake import SENTENCE, show
+from canary.documents.reading import Key, read
+from canary.documents.resolve import resolve
+from canary.errors import TemplateError
+from canary.problem import Problem
+from canary.queries import render_query
+from canary.reference import ObjectRef
+from canary.spec import CanarySpec, MetricSpec
+
+Objects = Mapping[Key, Mapping[str, Any]]
+"""The cluster's objects as its API server gives them."""
+
+
+@dataclass(frozen=True)
+class Unread:
+    """One object that has yet to be read, and where the document names it."""
+
+    key: Key
+    path: str
+
+
+def unread(spec: CanarySpec) -> Iterator[Unread]:
+    """Yield what has yet to be read from the cluster."""
+    for metric in spec.analysis.metrics:
+        if metric.template_ref is not None:
+            yield Unread(_key("MetricTemplate", metric.template_ref), metric.template_ref.path)
+    for alert in spec.analysis.alerts:
+        if alert.provider_ref is not None:
+            yield Unread(_key("AlertProvider", alert.provider_ref), alert.provider_ref.path)
+
+
+def read_in(spec: CanarySpec, found: Objects) -> CanarySpec:
+    """Return *spec* with what was *found*, where that can be read; what was not stays to be read."""
+    metrics = map(partial(_with_template, found=found), spec.analysis.metrics)
+    alerts = map(partial(_with_provider, found=found), spec.analysis.alerts)
+    changes = {"metrics": tuple(metrics), "alerts": tuple(alerts)}
+    return spec.model_copy(update={"analysis": spec.analysis.model_copy(update=changes)})
+
+
+def mistakes_of_read(spec: CanarySpec, found: Objects) -> Iterator[Problem]:
+    """Yield what is wrong with what was *found* for *spec*, each with the object's name."""
+    for each in unread(spec):
+        if each.key in found:
+            for mistake in resolve([found[each.key]]).mistakes:
+                text = f"{each.key} in {spec.cluster}: {mistake.where}: {mistake.message}"
+                yield Problem(path=each.path, message=text, is_warning=mistake.is_warning)
+    complete = read_in(spec, found)
+    for before, metric in zip(spec.analysis.metrics, complete.analysis.metrics, strict=True):
+        if before.template_ref is not None and metric.template is not None:
+            yield from _query_mistakes(complete, metric, before.template_ref)
+
+
+def _query_mistakes(spec: CanarySpec, metric: MetricSpec, reference: ObjectRef) -> Iterator[Problem]:
+    try:
+        render_query(spec, metric, metric.interval)
+    except TemplateError as error:
+        key = _key("MetricTemplate", reference)
+        text = f"{key} in {spec.cluster}: {show(error, SENTENCE)}"
+        yield Problem(path=reference.path, message=text)
+
+
+def _with_template(metric: MetricSpec, found: Objects) -> MetricSpec:
+    reference = metric.template_ref
+    model = _model(found, "MetricTemplate", reference)
+    if reference is None or not isinstance(model, MetricTemplate):
+        return metric
+    template = model.spec.template(reference.name, reference.namespace)
+    return metric.model_copy(update={"template": template, "template_ref": None})
+
+
+def _with_provider(alert: AlertSpec, found: Objects) -> AlertSpec:
+    model = _model(found, "AlertProvider", alert.provider_ref)
+    if not isinstance(model, AlertProvider):
+        return alert
+    return alert.model_copy(update={"provider": model.provider(), "provider_ref": None})
+
+
+def _model(found: Objects, kind: str, reference: ObjectRef | None) -> object:
+    if reference is None or (data := found.get(_key(kind, reference))) is None:
+        return None
+    return read(data).model
+
+
+def _key(kind: str, reference: ObjectRef) -> Key:
+    return Key(kind, reference.namespace, reference.name)

@@ -1,0 +1,122 @@
+"""What a document names and was not given with is read from the cluster's own objects."""
+
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from canary.documents.reading import Key
+from canary.documents.resolve import resolve
+from canary.documents.unread import Unread, mistakes_of_read, read_in, unread
+from canary.spec import CanarySpec
+
+Object = dict[str, Any]
+EXAMPLES = Path(__file__).parents[2] / "examples"
+TEMPLATE_PATH = "spec.analysis.metrics[2].templateRef"
+TEMPLATE = Key("MetricTemplate", "webapp", "client-errors")
+NAMED = "MetricTemplate webapp/client-errors in member: "
+
+
+def read(name: str) -> list[Any]:
+    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
+
+
+def spec_of(*documents: Object) -> CanarySpec:
+    [found] = resolve(documents, "member").canaries
+    return found.spec
+
+
+@pytest.fixture
+def template() -> Object:
+    return deepcopy(read("metric-template.yaml")[0])
+
+
+@pytest.fixture
+def metered() -> CanarySpec:
+    """A canary with a metric whose template was not given."""
+    return spec_of(*read("flagger-canary.yaml"))
+
+
+def test_nothing_is_unread_of_a_document_that_was_given_whole(template: Object) -> None:
+    whole = spec_of(*read("flagger-canary.yaml"), template)
+
+    assert list(unread(whole)) == []
+    assert read_in(whole, {}) == whole
+
+
+def test_what_is_read_in_is_as_if_it_had_been_given(metered: CanarySpec, template: Object) -> None:
+    template["metadata"] |= {"uid": "1", "resourceVersion": "2", "managedFields": []}
+    template["status"] = {"conditions": []}
+
+    complete = read_in(metered, {TEMPLATE: template})
+
+    assert list(unread(metered)) == [Unread(TEMPLATE, TEMPLATE_PATH)]
+    assert complete == spec_of(*read("flagger-canary.yaml"), template)
+    assert list(mistakes_of_read(metered, {TEMPLATE: template})) == []
+
+
+def test_alert_providers_are_read_in_from_their_own_namespaces() -> None:
+    canary, *providers = read("gates-and-alerts.yaml")
+    keys = [Key("AlertProvider", "shop", "chat"), Key("AlertProvider", "ops", "pager")]
+    alone = spec_of(canary)
+
+    complete = read_in(alone, dict(zip(keys, providers, strict=True)))
+
+    assert [each.key for each in unread(alone)] == keys
+    assert complete == spec_of(canary, *providers)
+
+
+def test_an_applications_templates_are_beside_its_workload() -> None:
+    [application] = read("canary.yaml")
+    rollout = application["spec"]["syncPolicies"][0]["rollout"]
+    del rollout["rolloutPolicy"]["trafficAnalysis"]["metrics"][2]["customMetric"]
+    spec = resolve([application, *read("fleet.yaml")]).applications[0].spec.policies[0].canaries[0]
+
+    path = "rollout.rolloutPolicy.trafficAnalysis.metrics[2].name"
+    assert list(unread(spec)) == [Unread(Key("MetricTemplate", "webapp", "busy-workers"), path)]
+
+
+def test_what_was_not_found_stays_to_be_read(metered: CanarySpec) -> None:
+    assert read_in(metered, {}) == metered
+
+
+@pytest.mark.parametrize(
+    ("spec", "text"),
+    [
+        pytest.param({"query": ""}, "spec.query: must not be empty", id="empty query"),
+        pytest.param({"query": "x", "querry": "y"}, "spec.querry: unknown field", id="unknown field"),
+        pytest.param(
+            {"query": "x", "provider": {"type": "datadog"}},
+            "spec.provider.type: datadog is not supported yet; allowed is prometheus",
+            id="provider that is not there yet",
+        ),
+        pytest.param(
+            {"query": "{{ nope }}"},
+            "The query of metric client errors cannot be rendered: ",
+            id="does not render",
+        ),
+    ],
+)
+def test_a_mistake_of_the_cluster_s_object_is_named_with_it(
+    metered: CanarySpec, template: Object, spec: Object, text: str
+) -> None:
+    [problem] = mistakes_of_read(metered, {TEMPLATE: template | {"spec": spec}})
+
+    assert problem.path == TEMPLATE_PATH
+    assert problem.message.startswith(f"{NAMED}{text}")
+    assert not problem.is_warning
+
+
+def test_a_token_in_the_cluster_s_provider_is_refused() -> None:
+    canary, chat, pager = read("gates-and-alerts.yaml")
+    chat["spec"] = {"type": "slack", "address": "https://hooks.slack.com/services/T0/B0/secret"}
+
+    [problem] = mistakes_of_read(spec_of(canary, pager), {Key("AlertProvider", "shop", "chat"): chat})
+
+    assert problem.path == "spec.analysis.alerts[0].providerRef"
+    assert problem.message == (
+        "AlertProvider shop/chat in member: spec.address: must not carry a token in its path: put it as "
+        "`address` into a Secret, name that in secretRef"
+    )
