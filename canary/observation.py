@@ -77,3 +77,5 @@ class Observation(Stored):
     routes: Routes | None = None
     has_routes: bool = True
     """Whether the routes were looked at."""
+    is_apex_rewritten: bool = False
+    """Whether somebody else wrote the selector of the apex Service after us, as far as was looked."""

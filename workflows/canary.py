@@ -54,10 +54,11 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         del state
         await workflow.wait_condition(self._is_begun)
         if self._spec is not None:
-            await self._persistently(self._end_orphan)
             while not self._is_leaving:
                 await self._persistently(self._turn_until_leaving)
                 self._continue_as_new_when_long()
+            if not self._is_initialised:
+                await self._persistently(self._end_orphan)
             await self._persistently(self._take_out)
         self._is_gone = True
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)
@@ -99,17 +100,17 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             return await self._recover()
         if self._has_new_spec and self._status.outcome is not Outcome.HALTED:
             await self._renew()
-        seen = await self._observe()
+        seen = await (self._observe_at_rest() if is_rung else self._observe())
         await self._register(seen)
         self._status = noticed_idle(self._status, seen)
         decision = decide_idle(self.spec, self._before_refusal(), seen, self._wishes)
-        await self._carry_out(decision, seen, is_rung=is_rung)
+        await self._carry_out(decision, seen)
         return None
 
-    async def _carry_out(self, decision: IdleDecision, seen: Observation, *, is_rung: bool) -> None:
+    async def _carry_out(self, decision: IdleDecision, seen: Observation) -> None:
         match decision:
             case Rest():
-                await self._come_to_rest(decision, is_rung=is_rung)
+                await self._come_to_rest(decision, seen)
             case Roll():
                 await self._roll_out(self._start_of(decision.revision, seen))
             case Resume():
@@ -134,14 +135,14 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             apex = f"{self.spec.service.name}.{self.spec.namespace}"
             self._tell(told_of_repair(f"{who} led Service {apex} elsewhere: it leads to the primary again"))
 
-    async def _come_to_rest(self, decision: Rest, *, is_rung: bool) -> None:
+    async def _come_to_rest(self, decision: Rest, seen: Observation) -> None:
         self._wishes = Wishes()  # those that were decided upon: what is wished from here on is new
         before = self._status
         if (decision.message, decision.needs_person) != (before.message, before.needs_person):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
             self._tell(told_of_a_halt(decision.message))
-        if is_rung and before.outcome is not Outcome.HALTED:
+        if seen.is_apex_rewritten and before.outcome is not Outcome.HALTED:
             await self._lead_apex()
         await self._rest(RESYNC, "until something changes")
 

@@ -11,8 +11,8 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.alerts import AlertActivities, AlertRequest
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
-from activities.cluster.observation import ObservationActivities
-from activities.runs import RunActivities, SignalWithStart
+from activities.cluster.observation import ObservationActivities, RestingCanary
+from activities.runs import Abandoned, RunActivities, SignalWithStart
 from canary.conditions import promoted
 from canary.notice import Notice
 from canary.observation import Observation
@@ -21,7 +21,17 @@ from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
 from workflows import display
 from workflows.announcing import announce
-from workflows.contract import CLUSTER_WATCH_WORKFLOW, QUEUE, REGISTER, CanaryState, Registration, watch_id
+from workflows.contract import (
+    CLUSTER_WATCH_WORKFLOW,
+    QUEUE,
+    REGISTER,
+    CanaryState,
+    Command,
+    Registration,
+    Verb,
+    rollout_id,
+    watch_id,
+)
 from workflows.options import ALERT, ENTITY, READ, WRITE
 
 RESYNC = timedelta(minutes=10)
@@ -138,6 +148,14 @@ class CanaryEntity:
             ObservationActivities.observe, self.spec, summary="look", **READ
         )
 
+    async def _observe_at_rest(self) -> Observation:
+        """Look at the apex Service too: a bell may have been rung by whoever has led it elsewhere."""
+        rolled = (self._status.last_promoted, self._status.last_applied)
+        resting = RestingCanary(spec=self.spec, known=tuple(one for one in rolled if one is not None))
+        return await workflow.execute_activity_method(
+            ObservationActivities.observe_at_rest, resting, summary="look", **READ
+        )
+
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
         await workflow.execute_activity_method(act, argument, summary=summary, **WRITE)
 
@@ -176,6 +194,16 @@ class CanaryEntity:
         )
         await workflow.execute_activity_method(
             RunActivities.signal_with_start, signal, summary="tell the cluster's watch", **ENTITY
+        )
+
+    async def _end_orphan(self) -> None:
+        """A rollout of this target that nobody waits for is asked to end, and waited for."""
+        command = Command(who="durable-canary", reason="nobody waits for this rollout")
+        orphan = Abandoned(
+            workflow=rollout_id(self.spec.tail), signal=Verb.ABORT, argument=command.model_dump(mode="json")
+        )
+        await workflow.execute_activity_method(
+            RunActivities.end_orphan, orphan, summary="no rollout without its canary", **ENTITY
         )
 
     # -- telling

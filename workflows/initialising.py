@@ -8,6 +8,7 @@ from activities.analysis import AnalysisActivities
 from activities.cluster.preflight import PreflightActivities
 from activities.cluster.primary import PrimaryActivities
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from activities.cluster.traffic import Written
 from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.revision import checksum
@@ -28,6 +29,8 @@ class InitialisingCanary(CanaryEntity):
         if self._wishes.abort is not None:
             return await self._stop_initialising(self._wishes.abort)
         seen = await self._observe()
+        if seen.primary is not None or seen.routes is not None:
+            await self._end_orphan()
         if seen.target is None:
             return await self._await_the_target(seen)
         if self._has_awaited_target and (obstacle := await self._obstacle()):
@@ -42,8 +45,8 @@ class InitialisingCanary(CanaryEntity):
         await self._deploy_load_tester(self.spec)
         promoted = await self._create_primary()
         await self._register(seen)
-        if await self._primary_gets_ready():
-            await self._route_to_primary(promoted)
+        if (ready := await self._primary_gets_ready()) is not None:
+            await self._route_to_primary(promoted, ready)
         return None
 
     async def _check_providers(self) -> None:
@@ -80,8 +83,8 @@ class InitialisingCanary(CanaryEntity):
             PrimaryActivities.create_primary, self.spec, summary="create the primary", **WRITE
         )
 
-    async def _primary_gets_ready(self) -> bool:
-        """Wait for the primary; whether it is ready, rather than something else having come up."""
+    async def _primary_gets_ready(self) -> Observation | None:
+        """Wait for the primary; the look that found it ready, none if something else has come up."""
         since = workflow.now()
         while not self._is_leaving and self._wishes.abort is None:
             self._has_news = False
@@ -95,32 +98,32 @@ class InitialisingCanary(CanaryEntity):
                 workflow.now(),
             )
             if verdict.is_ready:
-                return True
+                return seen
             message = f"{spec.primary}.{spec.namespace} not ready: {verdict.message}"
             if message != self._status.message:
                 self._become(message=message, needs_person=False)
                 self._tell(told_of_waiting(message, is_past_hope=verdict.has_failed))
             await self._rest(STARTING, "until the primary is ready")
             if workflow.info().is_continue_as_new_suggested():
-                return False  # the next turn waits on, in a new history
-        return False
+                return None  # the next turn waits on, in a new history
+        return None
 
-    async def _route_to_primary(self, promoted: Revision) -> None:
+    async def _route_to_primary(self, promoted: Revision, seen: Observation) -> None:
         """Routes, the time the mesh needs to learn them, and only then the target to zero."""
         await self._establish("route to the primary")
         await workflow.sleep(self._delay, summary="the mesh learns the routes")
-        seen = await self._observe()
         if self._wishes.abort is not None or self._is_leaving:
             return
-        if seen.primary is None or not seen.primary.is_serving:
-            return  # the next turn begins again; the target still serves
-        request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now())
-        await workflow.execute_activity_method(
+        request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), needs_primary=True)
+        written: Written = await workflow.execute_activity_method(
             ScalingActivities.scale_target, request, summary="target to zero", **TRAFFIC
         )
+        if written is Written.NOT_SERVING:
+            return  # the next turn begins again; the target still serves
         self._is_initialised = True
         last = promoted
-        if seen.target is not None and checksum(seen.target.revision) == seen.primary.last_applied:
+        known = seen.primary.last_applied if seen.primary is not None else ""
+        if seen.target is not None and checksum(seen.target.revision) == known:
             last = seen.target.revision
         told = told_of_initialisation(self.spec)
         self._become(

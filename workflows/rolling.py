@@ -7,7 +7,6 @@ from temporalio import workflow
 from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
 from temporalio.workflow import ParentClosePolicy
 
-from activities.runs import Abandoned, RunActivities
 from canary.idle import Resume
 from canary.observation import Observation
 from canary.spec import CanarySpec
@@ -24,7 +23,7 @@ from workflows.contract import (
     rollout_id,
 )
 from workflows.initialising import InitialisingCanary
-from workflows.options import ENTITY, TASK
+from workflows.options import TASK
 
 
 class RollingCanary(InitialisingCanary):
@@ -203,16 +202,6 @@ class RollingCanary(InitialisingCanary):
             last_promoted=revision,
             last_applied=revision,
             message=f"{revision.template} is promoted; its rollout was cut off at its very end",
-        )
-
-    async def _end_orphan(self) -> None:
-        """A rollout of this target that nobody waits for is asked to end, and waited for."""
-        command = Command(who="durable-canary", reason="nobody waits for this rollout")
-        orphan = Abandoned(
-            workflow=rollout_id(self.spec.tail), signal=Verb.ABORT, argument=command.model_dump(mode="json")
-        )
-        await workflow.execute_activity_method(
-            RunActivities.end_orphan, orphan, summary="no rollout without its canary", **ENTITY
         )
 
 

@@ -66,8 +66,6 @@ class InitialisationActivities:
         A manifest applied once more leads it to the target, which has no pods while no rollout runs.
         """
         api = await self._clusters.get(spec.cluster)
-        if services.is_led_by_us(await api.find(paths.one("Service", spec.namespace, spec.service.name))):
-            return ""
         scene = await _look(api, spec)
         selector = scene.apex["spec"].get("selector") if scene.apex else None
         if spec.target.kind is WorkloadKind.SERVICE or selector == scene.fronts.apex.selector:

@@ -6,7 +6,7 @@ from typing import Any
 
 from temporalio import activity
 
-from activities.cluster import configs, forwarding, marks, paths
+from activities.cluster import configs, forwarding, marks, paths, services
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from activities.cluster.routes import read_routes
@@ -14,6 +14,15 @@ from canary.observation import Observation, Workload
 from canary.revision import template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Revision
+from canary.stored import Stored
+
+
+class RestingCanary(Stored):
+    """A canary without a rollout, and what it has rolled out."""
+
+    spec: CanarySpec
+    known: tuple[Revision, ...] = ()
+    """A target that runs something else is about to be rolled out, whatever its apex does."""
 
 
 class ObservationActivities:
@@ -27,6 +36,19 @@ class ObservationActivities:
     async def observe(self, spec: CanarySpec) -> Observation:
         """Read the target with its configs, the primary, and the VirtualService."""
         return await self._read(spec, has_routes=True)
+
+    @activity.defn
+    @guarded
+    async def observe_at_rest(self, resting: RestingCanary) -> Observation:
+        """Read the same, and the apex Service of a canary that goes on resting."""
+        spec = resting.spec
+        seen = await self._read(spec, has_routes=True)
+        is_own_apex = spec.target.kind is WorkloadKind.SERVICE
+        if is_own_apex or seen.target is None or seen.target.revision not in resting.known:
+            return seen
+        api = await self._clusters.get(spec.cluster)
+        apex = await api.find(paths.one("Service", spec.namespace, spec.service.name))
+        return seen.model_copy(update={"is_apex_rewritten": not services.is_led_by_us(apex)})
 
     @activity.defn
     @guarded

@@ -11,6 +11,7 @@ from activities.cluster import marks, paths
 from activities.cluster.api import ClusterApi, Clusters, Object, Patch
 from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded, until_settled
+from activities.cluster.observation import read_workload
 from activities.cluster.replicasets import runs_its_template
 from activities.cluster.traffic import Written
 from canary.revision import SCALE_TO_ZERO
@@ -35,6 +36,8 @@ class ScaleRequest(Stored):
     """Whether a newer template shall wait while these pods are judged; None: as it is.
 
     It takes effect once all pods are of the present template, and is taken back at zero."""
+    needs_primary: bool = False
+    """Whether nothing is to be done unless the primary serves: the users are with it by now."""
 
 
 class ScalingActivities:
@@ -65,6 +68,8 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
         raise ApplicationError(text, type="NotFound", non_retryable=True)
     if marks.is_superseded(found["metadata"], request.decided_at):
         return Written.SUPERSEDED
+    if request.needs_primary and not await _does_primary_serve(api, spec):
+        return Written.NOT_SERVING
     is_daemon_set = spec.target.kind is WorkloadKind.DAEMON_SET
     notes: dict[str, Any] = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
     wanted = _selected(request) if is_daemon_set else await _sized(api, request, found, notes)
@@ -72,6 +77,11 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
     body = {"metadata": {"resourceVersion": version, "annotations": notes}, "spec": wanted}
     await api.patch(path, body, kind=Patch.MERGE)
     return Written.DONE
+
+
+async def _does_primary_serve(api: ClusterApi, spec: CanarySpec) -> bool:
+    primary = await api.find(paths.one(spec.target.kind, spec.namespace, spec.primary))
+    return primary is not None and read_workload(spec.target.kind, primary).is_serving
 
 
 async def _lead(api: ClusterApi, request: ScaleRequest) -> Written:

@@ -22,6 +22,8 @@ class Written(StrEnum):
     DONE = "Done"
     SUPERSEDED = "Superseded"
     """A later decision had already been written; nothing was changed."""
+    NOT_SERVING = "NotServing"
+    """The side that the traffic has gone to does not serve; nothing was changed."""
 
 
 class Shifted(Stored):

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.alerts import AlertRequest
 from activities.analysis import ProviderErrors
 from activities.cluster.initialisation import EstablishRequest
+from activities.cluster.observation import RestingCanary
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
 from activities.cluster.removal import RemovalRequest
@@ -80,6 +81,11 @@ class Cluster:
     preflight_result: Preflight = field(
         default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1))
     )
+    has_routes: bool = True
+    scaled: Written = Written.DONE
+    """What becomes of a write of the target's size."""
+    is_apex_rewritten: bool = False
+    """Whether a manifest of the apex Service was applied again."""
     concluded: list[Outcome] = field(default_factory=list)
     promoting: str = ""
     hangs: dict[str, Any] = field(default_factory=dict)
@@ -88,6 +94,8 @@ class Cluster:
     """An activity's name to the error it ends with."""
     entered: list[str] = field(default_factory=list)
     """The activities that hang or have hung."""
+    refused: list[str] = field(default_factory=list)
+    """The writes that were not carried out."""
 
     def seen(self) -> Observation:
         """What a look shows."""
@@ -117,7 +125,8 @@ class Cluster:
         routes = Routes(
             primary=100 - self.weight, canary=self.weight, is_mirrored=self.is_mirrored, version="1"
         )
-        return Observation(at=EPOCH, target=target, primary=primary, routes=routes)
+        found = routes if self.has_routes else None
+        return Observation(at=EPOCH, target=target, primary=primary, routes=found)
 
     def _answer(self, hook: WebhookSpec) -> HookAnswer:
         passed = self.gates.get(hook.name, hook.type is not HookType.ROLLBACK)
@@ -139,6 +148,11 @@ class Cluster:
         async def observe(_: CanarySpec) -> Observation:
             await self._enter("observe")
             return self.seen()
+
+        @activity.defn
+        async def observe_at_rest(_: RestingCanary) -> Observation:
+            await self._enter("observe")
+            return self.seen().model_copy(update={"is_apex_rewritten": self.is_apex_rewritten})
 
         @activity.defn
         async def observe_workloads(_: CanarySpec) -> Observation:
@@ -172,6 +186,9 @@ class Cluster:
         @activity.defn
         async def scale_target(request: ScaleRequest) -> Written:
             await self._enter("scale_target")
+            if self.scaled is not Written.DONE:
+                self.refused.append("scale_target")
+                return self.scaled
             self.target_replicas = 1 if request.replicas is None else request.replicas
             self.log.append(f"target {self.target_replicas}")
             return Written.DONE
@@ -207,13 +224,14 @@ class Cluster:
         @activity.defn
         async def establish_routes(_: EstablishRequest) -> None:
             await self._enter("establish_routes")
-            self.weight = 0
+            self.weight, self.has_routes = 0, True
             self.log.append("routes")
 
         @activity.defn
         async def lead_apex(_: CanarySpec) -> str:
             await self._enter("lead_apex")
-            return ""
+            self.is_apex_rewritten = False
+            return "kubectl"
 
         @activity.defn
         async def restore_target(_: RemovalRequest) -> None:

@@ -85,7 +85,7 @@ async def in_phase(handle: Handle, phase: Phase) -> CanaryStatus:
 
 def settled() -> Cluster:
     """A cluster whose target runs what was promoted."""
-    return Cluster(target=OLD, target_replicas=2, primary=None)
+    return Cluster(target=OLD, target_replicas=2, primary=None, has_routes=False)
 
 
 async def initialised(serve: Serve, cluster: Cluster, **changes: Any) -> tuple[Client, Handle, CanarySpec]:
@@ -107,7 +107,7 @@ async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> N
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
 
-    assert cluster.log == ["end orphan", "create primary", "routes", "target 0"]
+    assert cluster.log == ["create primary", "routes", "target 0"]
     found = await status(handle)
     assert (found.last_promoted, found.last_applied) == (OLD, OLD)
     await leave(handle)
@@ -117,7 +117,7 @@ async def test_a_load_tester_of_its_own_comes_first(serve: Serve) -> None:
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster, test_loader=TestLoader(name="backend-testloader"))
 
-    assert cluster.log[:3] == ["end orphan", "load tester", "create primary"]
+    assert cluster.log[:2] == ["load tester", "create primary"]
     await leave(handle)
 
 
@@ -219,6 +219,12 @@ async def test_a_promotion_that_is_cut_off_holds_and_asks(serve: Serve) -> None:
 async def until_weight(cluster: Cluster, weight: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while cluster.weight != weight:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0.05)
+
+
+async def until_refused(cluster: Cluster, activity: str) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while activity not in cluster.refused:  # noqa: ASYNC110 — as above
             await asyncio.sleep(0.05)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,10 +13,11 @@ from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.cluster.preflight import Preflight
+from activities.cluster.traffic import Written
 from activities.cluster.watch import WatchRequest
 from canary.problem import Problem
 from canary.status import Outcome, Phase
-from tests.workflows.cluster import NEW, Cluster
+from tests.workflows.cluster import NEW, OLD, Cluster
 from tests.workflows.conftest import Serve
 from tests.workflows.test_canary import (
     PATIENCE,
@@ -27,6 +29,7 @@ from tests.workflows.test_canary import (
     settled,
     until,
     until_entered,
+    until_refused,
     until_weight,
 )
 from worker.assembly import WORKFLOWS
@@ -365,6 +368,34 @@ async def test_a_watch_that_is_refused_is_tried_again(serve: Serve) -> None:
     await handle.terminate()
 
 
+async def test_a_target_stays_while_the_primary_has_stopped_serving(serve: Serve) -> None:
+    cluster = settled()
+    cluster.scaled = Written.NOT_SERVING
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await until_refused(cluster, "scale_target")
+    cluster.scaled = Written.DONE
+
+    await in_phase(handle, Phase.INITIALIZED)
+
+    assert cluster.log[:2] == ["create primary", "routes"]
+    assert cluster.log[-4:] == ["end orphan", "create primary", "routes", "target 0"]
+    await leave(handle)
+
+
+@pytest.mark.parametrize(
+    "left", [pytest.param({"primary": OLD}, id="a primary"), pytest.param({"has_routes": True}, id="routes")]
+)
+async def test_a_rollout_that_may_have_been_left_behind_is_ended_first(
+    serve: Serve, left: dict[str, Any]
+) -> None:
+    cluster = replace(settled(), **left)
+    _, handle, _ = await initialised(serve, cluster)
+
+    assert cluster.log == ["end orphan", "create primary", "routes", "target 0"]
+    await leave(handle)
+
+
 async def test_a_restart_is_not_lost_while_a_canary_comes_to_rest(serve: Serve) -> None:
     cluster = settled()
     cluster.values = [90.0, 90.0]
@@ -373,6 +404,7 @@ async def test_a_restart_is_not_lost_while_a_canary_comes_to_rest(serve: Serve) 
     await handle.signal(BELL)
     await in_phase(handle, Phase.FAILED)
     cluster.hangs["lead_apex"] = asyncio.Event()
+    cluster.is_apex_rewritten = True
     await handle.signal(BELL)
     await until_entered(cluster, "lead_apex")
 

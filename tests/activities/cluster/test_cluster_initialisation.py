@@ -11,7 +11,9 @@ from activities.cluster import marks, paths
 from activities.cluster.adoption import original
 from activities.cluster.api import SOURCE_MANAGER, ApiError
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
+from activities.cluster.observation import ObservationActivities, RestingCanary
 from activities.cluster.routes import read_routes
+from canary.observation import Observation
 from canary.routing import Routing
 from canary.spec import CanarySpec, ObjectMetadata, TargetRef, TestLoader, UnmanagedMetadata, WorkloadKind
 from tests.activities.cluster.member import NAMESPACE, Member
@@ -300,6 +302,30 @@ async def test_an_apex_without_pods_is_named(cluster: Member, podless: Object) -
 async def lead(cluster: Member) -> str:
     who: str = await cluster.run(InitialisationActivities(cluster).lead_apex, spec())
     return who
+
+
+async def is_rewritten(cluster: Member, *, is_new: bool = False) -> bool:
+    observation = ObservationActivities(cluster)
+    seen: Observation = await cluster.run(observation.observe, spec())
+    assert seen.target is not None
+    known = () if is_new else (seen.target.revision,)
+    seen = await cluster.run(observation.observe_at_rest, RestingCanary(spec=spec(), known=known))
+    return seen.is_apex_rewritten
+
+
+async def test_an_apex_that_somebody_rewrites_is_seen_at_rest(cluster: Member) -> None:
+    await establish(cluster)
+    before = await is_rewritten(cluster)
+    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+
+    assert (before, await is_rewritten(cluster)) == (False, True)
+
+
+async def test_the_apex_of_a_target_that_runs_something_new_is_not_asked_for(cluster: Member) -> None:
+    await establish(cluster)
+    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+
+    assert await is_rewritten(cluster, is_new=True) is False
 
 
 @pytest.mark.parametrize("own", [[], [APEX]], ids=["ours", "adopted"])

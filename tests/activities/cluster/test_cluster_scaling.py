@@ -83,6 +83,28 @@ async def test_a_primary_that_is_gone_gives_a_target_of_one(deployed: Member) ->
     assert await size(deployed) == 1
 
 
+@pytest.mark.parametrize(
+    ("ready", "written", "replicas"),
+    [
+        pytest.param(None, Written.NOT_SERVING, 2, id="a primary that is gone"),
+        pytest.param(0, Written.NOT_SERVING, 2, id="a primary without a pod"),
+        pytest.param(1, Written.DONE, 0, id="a primary that serves"),
+    ],
+)
+async def test_the_target_goes_only_where_the_primary_serves(
+    member: Member, ready: int | None, written: Written, replicas: int
+) -> None:
+    await Story(member, spec()).begin("canary")
+    if ready is None:
+        await member.delete("Deployment", "podinfo-primary")
+    else:
+        path = "/apis/apps/v1/namespaces/default/deployments/podinfo-primary/status"
+        await member.kube.patch(path, {"status": {"replicas": ready, "readyReplicas": ready}})
+
+    assert await scale(member, 0, needs_primary=True) is written
+    assert await size(member) == replicas
+
+
 async def test_an_earlier_decision_changes_nothing(deployed: Member) -> None:
     await scale(deployed, 0, LATER)
 
