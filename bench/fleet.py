@@ -15,7 +15,8 @@ from bench.log import counted
 from bench.stage import MEMBER, Options, stage
 from canary.spec import CanarySpec
 from tests.conformance import workload
-from tests.conformance.world import Cluster, World, until
+from tests.conformance.waiting import until
+from tests.conformance.world import Cluster, World
 from workflows.contract import APPLY, CANARY_WORKFLOW, QUEUE, ApplyCanary, ApplyResult, canary_id
 
 IMAGE = "registry.example/idle:1"

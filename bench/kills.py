@@ -14,8 +14,9 @@ from bench.log import Asked, asked
 from bench.stage import MEMBER, Options, stage
 from tests.conformance.case import Case, Ended
 from tests.conformance.trail import Shift
+from tests.conformance.waiting import until
 from tests.conformance.workload import success_rate
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 
 INTERVAL = 3.0
 CHECK = 1.0

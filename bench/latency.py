@@ -7,8 +7,9 @@ from bench.log import asked
 from bench.stage import MEMBER, Options, stage
 from tests.conformance.case import Case
 from tests.conformance.hooks import Hook
+from tests.conformance.waiting import until
 from tests.conformance.workload import BAD, NAME, success_rate
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import Verb
 
 SOON = Bound(median=0.5, maximum=1.0)

@@ -8,8 +8,8 @@ from bench.log import Asked, asked
 from bench.stage import MEMBER, Options, stage
 from tests.conformance.case import Case
 from tests.conformance.faults import ENGINE
+from tests.conformance.waiting import until
 from tests.conformance.workload import success_rate
-from tests.conformance.world import until
 from workflows.contract import BELL
 
 STREAM_LIFE = "each lives 300-600 s"

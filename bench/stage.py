@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.conformance.world import MEMBERS, World
+from tests.conformance.ground import MEMBERS
+from tests.conformance.world import World
 
 MEMBER = MEMBERS[0]
 

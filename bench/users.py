@@ -11,7 +11,8 @@ from bench.figure import Bound, Figure
 from bench.stage import Options, stage
 from bench.webapp import Webapp, available
 from canary.status import Phase
-from tests.conformance.world import World, until
+from tests.conformance.waiting import until
+from tests.conformance.world import World
 from workflows.contract import STATUS, CanaryView, canary_id, rollout_id
 
 REQUESTS = 50_000

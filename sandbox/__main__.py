@@ -69,6 +69,9 @@ def _parser() -> argparse.ArgumentParser:
             part.add_argument("--dir", type=Path, default=DIRECTORY / "mesh", help="default: %(default)s")
         if name == "metrics":
             part.add_argument("--port", type=int, default=0, help="default: a free port")
+    front = _command(commands, "front", _front, "put the request log and the faults before any API server")
+    front.add_argument("--kubeconfig", type=Path, required=True)
+    front.add_argument("--context", help="default: the current one")
     _add_load_tester(commands)
     return parser
 
@@ -131,6 +134,12 @@ def _part(options: argparse.Namespace) -> int:
                     await alone.run_metrics(client, options.port)
 
     return _until_signalled(serve())
+
+
+def _front(options: argparse.Namespace) -> int:
+    from sandbox import alone
+
+    return _until_signalled(alone.run_front(options.kubeconfig, options.context))
 
 
 def _load_tester(options: argparse.Namespace) -> int:

@@ -3,14 +3,21 @@
 # ruff: noqa: T201 — a command line prints
 import asyncio
 import contextlib
+import re
+import sys
+import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+from sandbox import children
 from sandbox.client import KubeClient
 from sandbox.loadtester import LoadTester, Rules
 
 Object = dict[str, Any]
+
+SERVING = re.compile(r"Starting to serve on (\S+)")
+SERVES_WITHIN = 30.0
 
 
 async def run_controllers(client: KubeClient) -> None:
@@ -59,6 +66,41 @@ async def run_load_tester(host: str, port: int, rules: Rules) -> None:
         await asyncio.Event().wait()
     finally:
         await tester.stop()
+
+
+async def run_front(kubeconfig: Path, context: str | None) -> None:
+    """Put our request log and faults in front of a cluster, and say where they listen.
+
+    How the cluster is reached is kubectl's to know: certificates, tokens, programs that give them.
+    """
+    from sandbox.front import Front, Upstream
+
+    with tempfile.TemporaryDirectory(prefix="front-") as folder:
+        log = Path(folder) / "kubectl.log"
+        command = [str(Path(sys.executable).with_name("kubectl")), "--kubeconfig", str(kubeconfig), "proxy"]
+        command += ["--port=0", "--reject-paths=^$", *(["--context", context] if context else [])]
+        child = await children.start(*command, log=log)
+        try:
+            url = await asyncio.wait_for(_serving(child, log), SERVES_WITHIN)
+            front = await Front.start(Upstream(url, has_sandbox_pods=False))
+            print(f"api {front.url}", flush=True)
+            try:
+                await child.wait()
+            finally:
+                await front.stop()
+            raise LookupError("kubectl proxy ended by itself.")
+        finally:
+            await children.stop(child)
+
+
+async def _serving(child: asyncio.subprocess.Process, log: Path) -> str:
+    """Wait until `kubectl proxy` says where it listens."""
+    while child.returncode is None:
+        if found := SERVING.search(await asyncio.to_thread(log.read_text)):
+            return f"http://{found[1]}"
+        await asyncio.sleep(0.05)
+    said = await asyncio.to_thread(log.read_text)
+    raise LookupError(f"kubectl proxy did not start: {said.strip()}")
 
 
 @contextlib.asynccontextmanager

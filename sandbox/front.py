@@ -1,8 +1,8 @@
-"""A plain HTTP address in front of a real API server, with our request log and faults.
+"""A plain HTTP address in front of another API server, with our request log and faults.
 
-A real API server lets no loopback address into Endpoints, and every pod here has one: behind the front they
-are in disguise, 127.a.b.c as 240.a.b.c, which is nobody's. Requests to pods and Services are therefore passed
-on from here, too.
+A real API server lets no loopback address into Endpoints, and every pod of the sandbox has one: where it runs
+those, they are in disguise behind the front, 127.a.b.c as 240.a.b.c, which is nobody's. Requests to pods and
+Services are then passed on from here, too.
 """
 
 import asyncio
@@ -41,11 +41,13 @@ ENDS = (ConnectionError, aiohttp.ClientError)
 
 @dataclass(frozen=True)
 class Upstream:
-    """The server behind: its address, and what is needed to be let in."""
+    """The server behind: its address, what is needed to be let in, and whose its pods are."""
 
     url: str
-    tls: ssl.SSLContext
-    token: str
+    tls: ssl.SSLContext | None = None
+    token: str = ""
+    has_sandbox_pods: bool = True
+    """Whether they are the sandbox's, with addresses that are told in disguise."""
 
 
 class Front:
@@ -57,8 +59,8 @@ class Front:
         self._reception = Reception(self._route)
         self._proxy = Proxy(self._read)
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(ssl=upstream.tls, limit=0),
-            headers={"Authorization": f"Bearer {upstream.token}"},
+            connector=aiohttp.TCPConnector(ssl=upstream.tls or True, limit=0),
+            headers={"Authorization": f"Bearer {upstream.token}"} if upstream.token else {},
             timeout=aiohttp.ClientTimeout(total=None),
         )
         self._registry = Registry()
@@ -82,7 +84,7 @@ class Front:
 
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         found = PROXIED.fullmatch(request.path)
-        if not found:
+        if not found or not self._upstream.has_sandbox_pods:
             return await self._pass_on(request)
         namespace, plural, name, path = found.groups()
         to = self._proxy.to_service if plural == "services" else self._proxy.to_pod
@@ -94,14 +96,16 @@ class Front:
             if answer.status == NOT_FOUND:
                 return None
             answer.raise_for_status()
-            found: Object = json.loads(_bared(await answer.read()))
+            found: Object = json.loads(self._bared(await answer.read()))
             return found
 
     async def _pass_on(self, request: web.BaseRequest) -> web.StreamResponse:
         headers = {key: value for key, value in request.headers.items() if key.lower() not in HOP}
-        # What is written in protobuf cannot be told apart, so that nobody gets any.
-        headers["Accept"] = PROTOBUF.sub("", headers.get("Accept", "")).strip(", ") or "*/*"
-        body = LOOPBACK.sub(rb'"240\1"', await request.read())
+        body = await request.read()
+        if self._upstream.has_sandbox_pods:
+            # What is written in protobuf cannot be told apart, so that nobody gets any.
+            headers["Accept"] = PROTOBUF.sub("", headers.get("Accept", "")).strip(", ") or "*/*"
+            body = LOOPBACK.sub(rb'"240\1"', body)
         target = URL(f"{self._upstream.url}{request.rel_url.raw_path_qs}", encoded=True)
         try:
             async with self._session.request(
@@ -110,7 +114,7 @@ class Front:
                 kept = {key: value for key, value in answer.headers.items() if key.lower() not in HOP}
                 if is_watch(request) and answer.ok:
                     return await self._follow(request, answer)
-                return web.Response(status=answer.status, headers=kept, body=_bared(await answer.read()))
+                return web.Response(status=answer.status, headers=kept, body=self._bared(await answer.read()))
         except aiohttp.ClientError as error:
             text = f"The API server behind the front cannot be reached: {error}"
             raise StatusError(503, "ServiceUnavailable", text) from error
@@ -122,9 +126,12 @@ class Front:
         with self._reception.following(request, answer), contextlib.suppress(*ENDS):
             await response.prepare(request)
             async for line in _lines(request, answer):
-                await response.write(_bared(line))
+                await response.write(self._bared(line))
         answer.close()
         return response
+
+    def _bared(self, text: bytes) -> bytes:
+        return DISGUISED.sub(rb'"127\1"', text) if self._upstream.has_sandbox_pods else text
 
 
 async def _lines(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
@@ -140,7 +147,3 @@ async def _lines(request: web.BaseRequest, answer: aiohttp.ClientResponse) -> As
         whole, end, rest = (rest + found).rpartition(b"\n")
         if end:
             yield whole + end
-
-
-def _bared(text: bytes) -> bytes:
-    return DISGUISED.sub(rb'"127\1"', text)

@@ -1,7 +1,8 @@
 """One test's place in the world: a namespace of a member cluster, with the workload and its canary."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import count
 from typing import Any
@@ -18,9 +19,11 @@ from starter.commands import command
 from starter.evidence import Checked, Moved, evidence
 from tests.conformance import workload
 from tests.conformance.faults import ENGINE
+from tests.conformance.ground import Need
 from tests.conformance.load import Load, Way
+from tests.conformance.waiting import NAMED, SLOWNESS, until
 from tests.conformance.workload import NAME, PORT
-from tests.conformance.world import Cluster, World, until
+from tests.conformance.world import Cluster, World
 from workflows.contract import (
     DELETE,
     STATUS,
@@ -167,9 +170,8 @@ class Case:
         return {pod["spec"]["containers"][0]["image"] for pod in found["items"]}
 
     async def tell_pod(self, pod: str, path: str) -> None:
-        """Post something to a pod, by its own address."""
-        address = (await self.get("pods", pod))["status"]["podIP"]
-        url = f"http://{address}:{PORT}{path}"
+        """Post something to a pod, through the API server."""
+        url = f"{self.cluster.endpoints['api']}{self.path('pods', f'{pod}:{PORT}')}/proxy{path}"
         async with aiohttp.ClientSession() as session, session.post(url) as answer:
             assert answer.ok, answer
 
@@ -191,7 +193,7 @@ class Case:
         return [
             entry["path"].partition(place)[2].partition("?")[0]
             for entry in await self.asked(since)
-            if entry["method"] != "GET" and entry["status"] < 300
+            if entry["method"] != "GET" and 200 <= (entry["status"] or 0) < 300  # none while it is under way
         ]
 
     async def write_weight(self, weight: int, manager: str) -> None:
@@ -217,10 +219,27 @@ class Case:
         """Users on all three ways, or on those that need no routes at the gateway."""
         return Load(self.ways()[0 if is_routed else 1 :], rate)
 
-    def canary_load(self, rate: float = 25) -> Load:
+    def canary_load(self, rate: float = 25, *, path: str = "/") -> Load:
         """Requests that reach the canary whatever its weight, as a load tester sends them."""
         host = f"{self.name}-canary.{self.namespace}:{PORT}"
-        return Load([Way("canary", self.cluster.endpoints["services"], host)], rate)
+        return Load([Way("canary", self.cluster.endpoints["services"].rstrip("/") + path, host)], rate)
+
+    @asynccontextmanager
+    async def no_more_pods(self) -> AsyncIterator[None]:
+        """Have pods refused, as by a quota; where the front does not see who makes them, by a quota."""
+        if NAMED:
+            path = f"{CORE}/namespaces/{self.namespace}/resourcequotas"
+            quota = {"metadata": {"name": "none"}, "spec": {"hard": {"pods": "0"}}}
+            self.world.require(Need.QUOTA)
+            await self.cluster.api.create(path, quota)
+            try:
+                yield
+            finally:
+                await self.cluster.api.delete(f"{path}/none")
+        else:
+            place = f"/namespaces/{self.namespace}/pods"
+            async with self.cluster.faults.of_api(do="status", status=403, method="POST", path=place):
+                yield
 
     # The engine.
 
@@ -336,7 +355,7 @@ class Case:
         handle = self.client.get_workflow_handle(self.rollout.id, run_id=run)
         outcome, message = "Promoted", ""
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within * SLOWNESS):
                 await handle.result()
         except WorkflowFailureError as error:
             outcome = getattr(error.cause, "type", None) or type(error.cause).__name__
@@ -367,7 +386,7 @@ class Case:
 
     async def delete(self) -> None:
         """Take the canary out, as `canary delete` does."""
-        async with asyncio.timeout(ENDED_WITHIN):
+        async with asyncio.timeout(ENDED_WITHIN * SLOWNESS):
             answer: Answer = await self.canary.execute_update(
                 DELETE, DeleteCommand(command=command("test", "over")), result_type=Answer
             )

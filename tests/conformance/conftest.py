@@ -1,20 +1,27 @@
-"""Whole rollouts: real worker, real Temporal, real Envoy, on the sandbox."""
+"""Whole rollouts: real worker, real Temporal, real Envoy, on the sandbox or on clusters that are named."""
 
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.conformance.chorus import Chorus, stories_of
+from tests.conformance.ground import Ground
+from tests.conformance.named import Named, Settings, UnfitError
 from tests.conformance.rights import Ledger
+from tests.conformance.waiting import NAMED
 from tests.conformance.world import World
 
 
 @pytest.fixture(scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    async with World(tmp_path_factory.mktemp("world")) as world:
-        async with Ledger(world.clusters.values()) as ledger:
-            yield world
-        assert ledger.outside == {}, "the engine asked for what deploy/rbac.yaml does not grant"
+    ground: Ground | None = Named(Settings()) if NAMED else None
+    try:
+        async with World(tmp_path_factory.mktemp("world"), ground=ground) as world:
+            async with Ledger(world.clusters.values()) as ledger:
+                yield world
+            assert ledger.outside == {}, "the engine asked for what deploy/rbac.yaml does not grant"
+    except UnfitError as error:
+        pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 
 
 @pytest.fixture(scope="session")

@@ -42,9 +42,14 @@ class Process:
         """Its number."""
         return self._process.pid
 
+    @property
+    def is_alive(self) -> bool:
+        """Whether it has not ended."""
+        return self._process.returncode is None
+
     def require_alive(self) -> None:
         """Fail with its last words where it has ended."""
-        assert self._process.returncode is None, self.log.read_text()[-2000:]
+        assert self.is_alive, self.log.read_text()[-2000:]
 
     async def kill(self) -> None:
         """End it as a power cut does."""

@@ -15,10 +15,12 @@ from starter.commands import command
 from tests.conformance import workload
 from tests.conformance.case import INITIALISED_WITHIN, Case
 from tests.conformance.chorus import together
+from tests.conformance.ground import Need
 from tests.conformance.load import Load
 from tests.conformance.source import Source
+from tests.conformance.waiting import until
 from tests.conformance.workload import BETTER, GOOD, NAME, PORT
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import STATUS, application_id
 
 CLUSTERS = ("kurator-member1", "kurator-member2")
@@ -62,6 +64,7 @@ ROLLOUT = {
 @pytest.mark.conformance
 @together
 async def test_git_push_rolls_out_in_every_cluster_and_without_rollout_all_is_as_it_was(world: World) -> None:
+    world.require(Need.MEMBERS, Need.SCRAPES)
     with closing(await Source.clone(world.endpoints["git"], world.folder / "clone")) as source:
         await _deliver_and_take_away(world, source)
 

@@ -9,8 +9,9 @@ from tests.conformance.case import Case
 from tests.conformance.chorus import together
 from tests.conformance.faults import ENGINE
 from tests.conformance.hooks import Hook
+from tests.conformance.waiting import until
 from tests.conformance.workload import BETTER, GOOD, NAME
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import Verb
 
 AT_ONCE = 4.0
@@ -79,13 +80,7 @@ async def test_a_write_that_hung_until_after_an_abort_changes_nothing(world: Wor
 async def test_an_abort_of_an_initialisation_leaves_the_target_serving(world: World) -> None:
     case = Case(world, "kurator-member2", "abort-initialising")
     await case.deploy()
-    # The primary's pods are refused, as by a quota.
-    async with (
-        case.cluster.faults.of_api(
-            do="status", status=403, method="POST", path=f"/namespaces/{case.namespace}/pods"
-        ),
-        case.load(is_routed=False) as users,
-    ):
+    async with case.no_more_pods(), case.load(is_routed=False) as users:
         await case.apply()
         await case.canary_is(Phase.INITIALIZING)
         await until(lambda: case.find("deployments", f"{NAME}-primary"), 10, "the primary is there")

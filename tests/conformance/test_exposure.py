@@ -11,10 +11,12 @@ from canary.status import Phase, RolloutStatus
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
+from tests.conformance.ground import Need
 from tests.conformance.hooks import Hook
 from tests.conformance.load import Load, Tally, Way
+from tests.conformance.waiting import until
 from tests.conformance.workload import BETTER, GOOD, NAME, PORT, success_rate
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import Verb
 
 INSIDER = {"x-canary": "insider"}
@@ -101,6 +103,7 @@ async def test_a_browser_stays_with_its_version_until_the_rollout_is_over(world:
 @pytest.mark.conformance
 @together
 async def test_users_get_a_mirrored_blue_green_canary_only_once_it_is_judged(world: World) -> None:
+    world.require(Need.SCRAPES)
     case = Case(world, "kurator-member1", "blue-green")
     await case.deploy()
     wanted: dict[str, Any] = {"iterations": 3, "mirror": True, "metrics": [success_rate()]}

@@ -6,8 +6,9 @@ from canary.status import Phase
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
+from tests.conformance.waiting import until
 from tests.conformance.workload import BETTER, GOOD, NAME
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import Verb
 
 

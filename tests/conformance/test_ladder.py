@@ -8,8 +8,9 @@ from canary.status import Outcome, Phase
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
+from tests.conformance.waiting import until
 from tests.conformance.workload import BEST, BETTER, GOOD, NAME
-from tests.conformance.world import World, until
+from tests.conformance.world import World
 from workflows.contract import Verb
 
 
@@ -49,9 +50,7 @@ async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canar
         await case.release(BETTER)
         run = await case.rollout_begins()
         await case.weight_is(50)
-        # No more pods, as by a quota: the new primary's are refused.
-        pods = f"/namespaces/{case.namespace}/pods"
-        async with case.cluster.faults.of_api(do="status", status=403, method="POST", path=pods):
+        async with case.no_more_pods():  # for the new primary
             ended = await case.rollout_ends(run)
             asked = await case.canary_is(Phase.FAILED)
         await case.is_ready(f"{NAME}-primary")
@@ -78,8 +77,7 @@ async def test_what_is_pushed_after_a_failed_promotion_gets_no_users(world: Worl
     await case.release(BETTER)
     run = await case.rollout_begins()
     await case.weight_is(50)
-    pods = f"/namespaces/{case.namespace}/pods"
-    async with case.cluster.faults.of_api(do="status", status=403, method="POST", path=pods):
+    async with case.no_more_pods():
         ended = await case.rollout_ends(run)
         await case.canary_is(Phase.FAILED)
     await case.release(BEST)

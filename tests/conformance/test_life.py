@@ -7,8 +7,10 @@ import pytest
 from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
-from tests.conformance.workload import BAD, BETTER, GOOD, NAME, success_rate
-from tests.conformance.world import World, until
+from tests.conformance.ground import Need
+from tests.conformance.waiting import until
+from tests.conformance.workload import BAD, BETTER, FAILING, GOOD, NAME, success_rate
+from tests.conformance.world import World
 
 STEPS = [0, 10, 20, 30, 40, 50]
 ROWS = [*(("Progressing", weight) for weight in STEPS), ("Promoting", 0), ("Finalising", 0), ("Succeeded", 0)]
@@ -18,6 +20,7 @@ ROUTED = {"podinfo-primary": 100, "podinfo-canary": 0}
 @pytest.mark.proves("C01", "C03", "D2")
 @together
 async def test_initialises_and_promotes_a_good_version_without_a_failed_request(world: World) -> None:
+    world.require(Need.SCRAPES)
     case = Case(world, "kurator-member1", "good")
     await case.deploy()
     await case.apply_object("virtualservices", workload.routes(case.namespace))
@@ -41,10 +44,11 @@ async def test_initialises_and_promotes_a_good_version_without_a_failed_request(
 @pytest.mark.proves("C25", "D1")
 @together
 async def test_rolls_a_bad_version_back_at_the_very_check(world: World) -> None:
+    world.require(Need.SCRAPES)
     case = Case(world, "kurator-member2", "bad")
     await case.deploy()
     await case.initialise(interval="2s", threshold=2, metrics=[success_rate()])
-    async with case.canary_load():
+    async with case.canary_load(path=FAILING):
         ended = await case.roll_out(BAD)
 
     assert ended.outcome == "RolledBack", ended

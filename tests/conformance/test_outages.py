@@ -11,6 +11,7 @@ from tests.conformance import workload
 from tests.conformance.case import Case, Ended
 from tests.conformance.chorus import afterwards, together
 from tests.conformance.faults import ENGINE
+from tests.conformance.ground import Need
 from tests.conformance.hooks import Hook
 from tests.conformance.workload import BEST, BETTER, NAME, success_rate
 from tests.conformance.world import World
@@ -111,6 +112,7 @@ async def test_an_api_server_that_is_away_holds_a_rollout_and_no_more(world: Wor
 @pytest.mark.conformance
 @together
 async def test_a_prometheus_that_is_away_is_a_failed_check(world: World) -> None:
+    world.require(Need.SCRAPES, Need.METRICS_FAULTS)
     case = Case(world, "kurator-member3", "no-metrics")
     await case.deploy()
     await case.initialise(interval="2s", threshold=5, stepWeight=50, metrics=[success_rate()])

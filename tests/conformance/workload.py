@@ -4,10 +4,15 @@ from typing import Any
 
 from canary.documents.resolve import resolve
 from canary.spec import CanarySpec
+from tests.conformance.waiting import NAMED
 
 NAME = "podinfo"
-GOOD, BETTER, BEST, BAD = "6.1.0", "6.2.0", "6.4.0", "6.3.0-err10"
+GOOD, BETTER, BEST = "6.1.0", "6.2.0", "6.4.0"
+BAD, FAILING = ("6.3.0", "/status/500") if NAMED else ("6.3.0-err10", "/")
+"""A bad version, and what its users ask for: the sandbox's fails of itself, podinfo where it is asked to."""
 PORT = 9898
+LABEL = "durable-canary.dev/conformance"
+"""On every namespace of a story."""
 
 Object = dict[str, Any]
 
@@ -16,7 +21,7 @@ def namespace(name: str) -> Object:
     return {
         "apiVersion": "v1",
         "kind": "Namespace",
-        "metadata": {"name": name, "labels": {"istio-injection": "enabled"}},
+        "metadata": {"name": name, "labels": {"istio-injection": "enabled", LABEL: "true"}},
     }
 
 

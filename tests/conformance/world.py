@@ -1,44 +1,26 @@
-"""The world of a whole rollout: a sandbox with two clusters, a worker, and Temporal, as processes."""
+"""The world of a whole rollout: clusters, a worker, and Temporal, as processes."""
 
 import asyncio
-import json
-from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
+import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 
 from sandbox.client import KubeClient
 from sandbox.temporalserver import TemporalServer
 from tests.conformance.faults import Faults
+from tests.conformance.ground import MEMBERS, UP_WITHIN, Ground, Need, Sandbox
 from tests.conformance.process import Process
 from tests.conformance.trail import Trail
+from tests.conformance.waiting import SLOWNESS, until
 
-UP_WITHIN = 60.0
 SCRAPE_INTERVAL = 0.5
 """Seconds: the shortest window of a check must hold two scrapes."""
-MEMBERS = ("kurator-member1", "kurator-member2", "kurator-member3")
-"""The third is for stories that disturb a whole cluster."""
 MARKER = "not-to-be-found"
 """What every secret holds that the worker reads."""
-LOOK = 0.05
-
-
-Answer = TypeVar("Answer")
-
-
-async def until(condition: Callable[[], Awaitable[Answer | None]], within: float, what: str) -> Answer:
-    """Await a condition and give what it answered; fail with the last answer when the time is over."""
-    last: Answer | None = None
-    try:
-        async with asyncio.timeout(within):
-            while not (last := await condition()):  # noqa: ASYNC110 — other processes tell no event
-                await asyncio.sleep(LOOK)
-    except TimeoutError:
-        raise AssertionError(f"not within {within:g} s: {what} (last: {last!r})") from None
-    return last
 
 
 class Cluster:
@@ -72,22 +54,28 @@ class World:
 
     client: Client
 
-    def __init__(self, folder: Path, *, members: int = len(MEMBERS), propagation: float = 0.0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        members: int = len(MEMBERS),
+        propagation: float = 0.0,
+        ground: Ground | None = None,
+    ) -> None:
         self.folder = folder
         self._members = MEMBERS[:members]
-        self._propagation = propagation
+        self._ground = ground or Sandbox(members, propagation)
         self.endpoints: dict[str, Any] = {}
         self.clusters: dict[str, Cluster] = {}
         self.worker: Process | None = None
         self.surgery = asyncio.Lock()
         """Held by whoever kills the worker, until there is one again."""
-        self._sandbox: Process | None = None
         self._temporal: TemporalServer | None = None
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
         try:
-            async with asyncio.timeout(UP_WITHIN):
+            async with asyncio.timeout(UP_WITHIN * SLOWNESS):
                 await self._start()
         except BaseException:
             await self.close()
@@ -98,14 +86,23 @@ class World:
         await self.close()
 
     async def close(self) -> None:
-        """End the worker, then the sandbox."""
+        """End the worker, then what it worked on."""
         await self._open.aclose()
         if self.worker is not None:
             await self.worker.kill()  # it would wait for its watches to end
-        if self._sandbox is not None:
-            await self._sandbox.stop()
+        await self._ground.stop()
         if self._temporal is not None:
             await self._temporal.stop()
+
+    def require(self, *needs: Need) -> None:
+        """Skip a story that cannot be told here, with the reason."""
+        for need in needs:
+            if need in self._ground.lacks:
+                pytest.skip(f"needs {need}: {self._ground.lacks[need]}")
+
+    def lacks(self, need: Need) -> bool:
+        """Whether something is not to be had here."""
+        return need in self._ground.lacks
 
     async def start_worker(self) -> None:
         """Start a worker and wait until it serves; its log goes on where the last one's ended."""
@@ -142,18 +139,17 @@ class World:
         return "\n".join(log.read_text() for log in sorted(self.folder.glob("worker-*.log")))
 
     async def _start(self) -> None:
-        arguments = ["sandbox", "up", "--dir", str(self.folder), "--clusters", str(len(self._members))]
-        arguments += ["--propagation", str(self._propagation)]
-        self._sandbox = await Process.start(*arguments, "--no-temporal", log=self.folder / "sandbox.log")
         self._temporal = await TemporalServer.start(self.folder)
-        await until(self._is_up, UP_WITHIN, "the sandbox is up")
-        self.endpoints = json.loads((self.folder / "endpoints.json").read_text())
-        for name in self._members:
-            endpoints = self.endpoints["clusters"][name]
+        self.endpoints = await self._ground.start(self.folder)
+        for name, endpoints in self.endpoints["clusters"].items():
             api = await self._open.enter_async_context(KubeClient(endpoints["api"], user_agent="test"))
             self.clusters[name] = Cluster(name, endpoints, api)
             await self._open.enter_async_context(self.clusters[name].trail)
-            await self.clusters[name].faults.scrape_every(SCRAPE_INTERVAL)
+        # Where there are fewer, the first stands in for the others.
+        self.clusters = {name: self.clusters.get(name, self.clusters[MEMBERS[0]]) for name in self._members}
+        if not self.lacks(Need.METRICS_FAULTS):
+            for cluster in self.clusters.values():
+                await cluster.faults.scrape_every(SCRAPE_INTERVAL)
         self.client = await Client.connect(self._temporal.address, data_converter=pydantic_data_converter)
         self._plant_token()
         await self.start_worker()
@@ -165,11 +161,6 @@ class World:
         after = before.replace("user: {}", f"user: {{token: {MARKER}-kubeconfig}}")
         assert after != before
         kubeconfig.write_text(after)
-
-    async def _is_up(self) -> bool:
-        assert self._sandbox is not None
-        self._sandbox.require_alive()
-        return (self.folder / "endpoints.json").exists()
 
     async def _is_serving(self, log: Path) -> bool:
         assert self.worker is not None

@@ -19,7 +19,8 @@ from tests.conformance.recorded.recording import DELETE, DOCUMENTS, RESUME, STUB
 from tests.conformance.recorded.story import Status, Story
 from tests.conformance.recorded.stub import Stub
 from tests.conformance.recorded.witness import Witness, collection
-from tests.conformance.world import World, until
+from tests.conformance.waiting import until
+from tests.conformance.world import World
 from workflows.contract import DELETE as DELETE_UPDATE
 from workflows.contract import STATUS, Answer, ApplyCanary, CanaryView, DeleteCommand, canary_id, rollout_id
 

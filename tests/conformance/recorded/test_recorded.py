@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from tests.conformance.chorus import Chorus, together
+from tests.conformance.ground import Need
 from tests.conformance.recorded.comparing import Excused, differences
 from tests.conformance.recorded.excuses import (
     ALL_MEASURED,
@@ -38,6 +39,7 @@ def told(name: str, *excuses: Excused) -> Callable[[Chorus], Awaitable[None]]:
     """Make a test of a recording."""
 
     async def story(world: World) -> None:
+        world.require(Need.IMAGES)
         recording = Recording.read(name)
         ours = await play(recording, world)
         found = differences(recording.story, ours, (*EVERYWHERE, *excuses))
