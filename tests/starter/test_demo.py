@@ -32,6 +32,19 @@ async def demo(folder: Path, *options: str) -> AsyncIterator[Demo]:
             await process.wait()
 
 
+async def typed(*command: object) -> str:
+    """What a `canary` command prints; it must succeed."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "starter", *map(str, command)),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+    )
+    out, _ = await process.communicate()
+    assert process.returncode == 0, out.decode()
+    return out.decode()
+
+
 async def said(process: Demo, text: str) -> None:
     assert process.stdout is not None
     async for line in process.stdout:
@@ -81,9 +94,16 @@ async def test_ended_at_any_time_it_leaves_no_process_behind(
 @pytest.mark.conformance
 @pytest.mark.timeout(240)
 async def test_the_whole_story(tmp_path: Path) -> None:
-    async with demo(tmp_path / "box") as process:
+    """Played with `--keep`, so that the commands which it leaves a person with can be tried as well."""
+    box = tmp_path / "box"
+    async with demo(box, "--keep") as process:
         out, _ = await process.communicate()
     told = out.decode()
+    listed = await typed("--sandbox", box, "get", "-A", "-o", "wide")
+    recorded = await typed(
+        *("--sandbox", box, "history", "backend", "-n", "webapp", "--cluster", "kurator-member1"),
+    )
+    ended = await typed("sandbox", "down", "--dir", box)
 
     assert process.returncode == 0, told
     assert re.search(r"^Promoted after \d+ s\..* failed 0 times\.$", told, re.MULTILINE)
@@ -99,6 +119,9 @@ async def test_the_whole_story(tmp_path: Path) -> None:
             "Succeeded",
         ]
         assert re.search(rf"^  ✗ {cluster}: request-success-rate [\d.]+ % \(min 99", told, re.MULTILINE)
+        assert re.search(rf"^webapp .*{cluster}.* Failed", listed, re.MULTILINE), listed
+    assert re.findall(r"\b(?:Promoted|RolledBack)\b", recorded) == ["RolledBack", "Promoted"], recorded
+    assert f"sandbox down --dir {box}" in told, ended
     await nothing_is_left(tmp_path)
 
 
