@@ -1,5 +1,6 @@
 """What an Application delivers: a source, and where each of its folders goes."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 
 from canary.spec import CanarySpec
@@ -31,6 +32,8 @@ class ClusterRef(Stored):
 
     name: str
     kubeconfig: SecretKey | None = None
+    task_queue: str = ""
+    """Whose workers reach it, as it was found when the document was applied; empty: the shared ones."""
 
 
 class SyncPolicy(Stored):
@@ -66,3 +69,24 @@ class ApplicationSpec(Stored):
             for cluster in reversed(policy.clusters)
         }
         return tuple(reversed(seen.values()))
+
+    def served_by(self, task_queues: Mapping[str, str]) -> "ApplicationSpec":
+        """The same, each cluster reached by the workers of its task queue, if it has one."""
+        return self.model_copy(
+            update={"policies": tuple(_served_by(policy, task_queues) for policy in self.policies)}
+        )
+
+
+def _served_by(policy: SyncPolicy, task_queues: Mapping[str, str]) -> SyncPolicy:
+    return policy.model_copy(
+        update={
+            "clusters": tuple(
+                cluster.model_copy(update={"task_queue": task_queues.get(cluster.name, "")})
+                for cluster in policy.clusters
+            ),
+            "canaries": tuple(
+                canary.model_copy(update={"task_queue": task_queues.get(canary.cluster, "")})
+                for canary in policy.canaries
+            ),
+        }
+    )

@@ -266,6 +266,8 @@ class CanarySpec(Stored):
 
     schema_version: int = 1
     cluster: str
+    task_queue: str = ""
+    """Whose workers reach the cluster, as was found when the document was applied; empty: the shared ones."""
     namespace: str
     name: str
     target: TargetRef

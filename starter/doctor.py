@@ -13,7 +13,7 @@ from temporalio.common import SearchAttributeIndexedValueType, SearchAttributeKe
 from starter import clusters
 from starter.errors import Exit
 from starter.tables import stamp
-from starter.workers import QUEUES, START_ONE, pollers
+from starter.workers import QUEUES, START_INSIDE, START_ONE, pollers
 from workflows import contract
 
 RETENTION = timedelta(days=30)
@@ -61,8 +61,12 @@ async def findings(client: Client) -> AsyncIterator[Finding]:
     yield await _retention(client)
     yield await _attributes(client)
     for queue in QUEUES:
-        yield await _workers(client, queue)
-    for one in await clusters.look(client):
+        yield await _workers(client, queue, START_ONE)
+    seen = await clusters.look(client)
+    for own in sorted(set(seen.task_queues.values())):
+        for queue in QUEUES:
+            yield await _workers(client, contract.own_queue(own, queue), START_INSIDE.format(own))
+    for one in seen.findings:
         name = f"{one.what} of {one.cluster}" if one.cluster else one.what
         yield Finding(name, one.seen, one.remedy, one.is_warning)
 
@@ -102,10 +106,10 @@ async def _attributes(client: Client) -> Finding:
     return Finding("search attributes", f"{names} missing", "run: canary doctor --fix")
 
 
-async def _workers(client: Client, queue: str) -> Finding:
+async def _workers(client: Client, queue: str, remedy: str) -> Finding:
     found = await pollers(client, queue)
     if not found:
-        return Finding(f"workers of {queue}", "none", START_ONE)
+        return Finding(f"workers of {queue}", "none", remedy)
     last = max(poller.last_access_time.ToDatetime(tzinfo=UTC) for poller in found)
     workers = len({poller.identity for poller in found})
     return Finding(f"workers of {queue}", f"{workers}, which last polled at {stamp(last)}")

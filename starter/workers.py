@@ -9,6 +9,7 @@ from starter.errors import UnreachableError
 from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE
 
 START_ONE = "start one with `canary-worker`"
+START_INSIDE = "start one inside the cluster with `canary-worker --task-queue {}`"
 QUEUES = {
     QUEUE: TaskQueueType.TASK_QUEUE_TYPE_WORKFLOW,
     CHECKS_QUEUE: TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY,
@@ -18,8 +19,9 @@ QUEUES = {
 
 async def pollers(client: Client, queue: str) -> list[PollerInfo]:
     """Give who polls a queue, or did until a few minutes ago: a killed worker is listed that long."""
+    kind = QUEUES.get(queue, TaskQueueType.TASK_QUEUE_TYPE_ACTIVITY)
     request = DescribeTaskQueueRequest(
-        namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=QUEUES[queue]
+        namespace=client.namespace, task_queue=TaskQueue(name=queue), task_queue_type=kind
     )
     return list((await client.workflow_service.describe_task_queue(request)).pollers)
 

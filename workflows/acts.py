@@ -33,6 +33,7 @@ from workflows.options import (
     WRITE,
     ActivityOptions,
 )
+from workflows.serving import at
 
 
 class Acts:
@@ -50,11 +51,15 @@ class Acts:
         """The document as it is by now."""
         return self._spec_now()
 
+    def _at(self, options: ActivityOptions) -> ActivityOptions:
+        """Have it done where the cluster is served."""
+        return at(self.spec.task_queue, options)
+
     async def observe(self, *, is_rung: bool) -> Observation:
         """Look at the canary, whole where a bell has rung."""
         is_whole = is_rung or not self._are_routes_known
         look = ObservationActivities.observe if is_whole else ObservationActivities.observe_workloads
-        seen = await workflow.execute_activity_method(look, self.spec, summary="look", **READ)
+        seen = await workflow.execute_activity_method(look, self.spec, summary="look", **self._at(READ))
         return self._completed(seen)
 
     async def analyse(self, status: RolloutStatus, due: Measure, *, is_rung: bool) -> Check:
@@ -109,7 +114,10 @@ class Acts:
         """Write the routes, and read them back."""
         request = ShiftRequest(spec=self.spec, routing=routing, decided_at=workflow.now(), seen=self.routes)
         shifted: Shifted = await workflow.execute_activity_method(
-            TrafficActivities.shift_traffic, request, summary=f"canary weight {routing.weight}", **TRAFFIC
+            TrafficActivities.shift_traffic,
+            request,
+            summary=f"canary weight {routing.weight}",
+            **self._at(TRAFFIC),
         )
         if shifted.routes is not None:
             self.routes = shifted.routes
@@ -147,7 +155,7 @@ class Acts:
         )
         size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
         return await workflow.execute_activity_method(
-            ScalingActivities.scale_target, request, summary=f"canary: {size}", **TRAFFIC
+            ScalingActivities.scale_target, request, summary=f"canary: {size}", **self._at(TRAFFIC)
         )
 
     async def promote(self, revision: Revision) -> Written:
@@ -157,13 +165,13 @@ class Acts:
             PrimaryActivities.promote,
             request,
             summary=f"copy {revision.template} into the primary",
-            **TRAFFIC,
+            **self._at(TRAFFIC),
         )
 
     async def recreate_primary(self) -> None:
         """Make a primary that is gone from what was promoted last."""
         await workflow.execute_activity_method(
-            PrimaryActivities.create_primary, self.spec, summary="make the primary anew", **WRITE
+            PrimaryActivities.create_primary, self.spec, summary="make the primary anew", **self._at(WRITE)
         )
 
     async def restore(self, revision: Revision) -> Written:
@@ -173,7 +181,7 @@ class Acts:
             PrimaryActivities.restore_primary,
             request,
             summary="put the promoted template back into the primary",
-            **TRAFFIC,
+            **self._at(TRAFFIC),
         )
 
     async def conclude(self, revision: Revision, outcome: Outcome) -> None:
@@ -182,7 +190,7 @@ class Acts:
             spec=self.spec, revision=revision, outcome=outcome, decided_at=workflow.now()
         )
         await workflow.execute_activity_method(
-            PrimaryActivities.conclude, request, summary=f"remember: {outcome}", **WRITE
+            PrimaryActivities.conclude, request, summary=f"remember: {outcome}", **self._at(WRITE)
         )
 
     async def alert(self, phase: Phase, revision: Revision, notice: Notice) -> None:
@@ -198,7 +206,7 @@ class Acts:
         request = AlertRequest(spec=self.spec, phase=phase, revision=revision, notice=notice)
         try:
             await workflow.execute_activity_method(
-                AlertActivities.alert, request, summary=notice.reason, **ALERT
+                AlertActivities.alert, request, summary=notice.reason, **self._at(ALERT)
             )
         except ActivityError as error:
             workflow.logger.error(
@@ -217,4 +225,4 @@ class Acts:
     def _as_long_as(self, options: ActivityOptions, *types: HookType) -> ActivityOptions:
         """Give an activity the time that its hooks may take."""
         longest = longest_calls(self.spec.analysis.hooks(*types))
-        return {**options, "start_to_close_timeout": CHECK_MARGIN + longest}
+        return {**self._at(options), "start_to_close_timeout": CHECK_MARGIN + longest}

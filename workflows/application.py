@@ -70,14 +70,14 @@ class ApplicationWorkflow:
         """Judge a spec and take it up; one that is refused leaves everything as it was."""
         async with self._judging:
             self._is_refused = True
-            problems = await judge(request.spec, is_new=self._state is None)
+            spec, problems = await judge(request.spec, is_new=self._state is None)
             if any(not problem.is_warning for problem in problems):
                 return ApplyResult(accepted=False, problems=problems)
             self._refuse_apply(request)  # it may have been deleted meanwhile
             self._is_refused = False
-            is_changed = self._state is None or self._state.spec != request.spec
+            is_changed = self._state is None or self._state.spec != spec
             if is_changed:
-                self._take_up(request.spec)
+                self._take_up(spec)
             return ApplyResult(accepted=True, changed=is_changed, problems=problems)
 
     @apply.validator

@@ -9,7 +9,7 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cluster.initialisation import InitialisationActivities
-from activities.cluster.preflight import Preflight, PreflightActivities
+from activities.cluster.preflight import Preflight
 from canary.idle import IdleDecision, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation
 from canary.problem import Problem
@@ -35,8 +35,9 @@ from workflows.contract import (
 )
 from workflows.entity import RESYNC
 from workflows.leaving import LeavingCanary
-from workflows.options import READ, WRITE
+from workflows.options import WRITE
 from workflows.rolling import RollingCanary
+from workflows.serving import look_before_leaping
 from workflows.wishes import as_command, as_person
 
 
@@ -129,7 +130,10 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     async def _lead_apex(self) -> None:
         """A manifest of the apex Service that is applied again leads it to the target, which has no pods."""
         who: str = await workflow.execute_activity_method(
-            InitialisationActivities.lead_apex, self.spec, summary="is the apex led to the primary", **WRITE
+            InitialisationActivities.lead_apex,
+            self.spec,
+            summary="is the apex led to the primary",
+            **self._at(WRITE),
         )
         if who:
             apex = f"{self.spec.service.name}.{self.spec.namespace}"
@@ -181,14 +185,13 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             wanted = ApplyCanary.model_validate(argument)
         except ValidationError as error:
             raise ApplicationError(f"apply: {error}", type="Invalid", non_retryable=True) from error
-        found: Preflight = await workflow.execute_activity_method(
-            PreflightActivities.preflight, wanted.spec, summary="look before leaping", **READ
-        )
+        found = await look_before_leaping(wanted.spec)
         problems = (*self._unchangeable(wanted.spec), *found.problems, *found.missing)
         if any(not problem.is_warning for problem in problems):
             return ApplyResult(accepted=False, problems=problems)
         self._check_apply(argument)  # it may have been deleted meanwhile
-        changed = self._take_up(found.spec or wanted.spec, found)
+        served = (found.spec or wanted.spec).model_copy(update={"task_queue": found.task_queue})
+        changed = self._take_up(served, found)
         return ApplyResult(accepted=True, changed=changed, problems=problems)
 
     @apply.validator

@@ -22,6 +22,8 @@ from workflows.contract import (
     rollout_id,
     watch_id,
 )
+from workflows.options import ActivityOptions
+from workflows.serving import at, worded
 
 QUIET = timedelta(milliseconds=300)
 """Registrations come in bursts: the watch changes once none has come for so long ..."""
@@ -36,6 +38,13 @@ RETRY = RetryPolicy(
     maximum_interval=timedelta(seconds=5),
 )
 """Without end: a cluster that is away comes back."""
+WATCH = ActivityOptions(
+    task_queue=WATCH_QUEUE,
+    start_to_close_timeout=WATCH_LIFE,
+    heartbeat_timeout=HEARTBEAT_TIMEOUT,
+    retry_policy=RETRY,
+    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+)
 
 
 class WatchState(Stored):
@@ -43,6 +52,8 @@ class WatchState(Stored):
 
     schema_version: int = 1
     registrations: tuple[Registration, ...] = ()
+    task_queue: str = ""
+    """Whose workers reach the cluster, by the newest registration; empty: the shared ones."""
 
 
 @workflow.defn(name=CLUSTER_WATCH_WORKFLOW)
@@ -52,7 +63,9 @@ class ClusterWatchWorkflow:
     @workflow.init
     def __init__(self, state: WatchState | None = None) -> None:
         self._cluster = workflow.info().workflow_id.removeprefix(watch_id(""))
-        self._registrations = {one.canary: one for one in (state or WatchState()).registrations}
+        known = state or WatchState()
+        self._registrations = {one.canary: one for one in known.registrations}
+        self._task_queue = known.task_queue
         self._changes = 0
 
     @workflow.run
@@ -71,17 +84,19 @@ class ClusterWatchWorkflow:
         """Ring a canary for its objects from now on, or no longer."""
         if registration is None:
             return
-        before = dict(self._registrations)
+        known = self._registrations.get(registration.canary)
         if registration.remove:
             self._registrations.pop(registration.canary, None)
-        else:
+            self._changes += known is not None
+        elif registration != known:
             self._registrations[registration.canary] = registration
-        self._changes += self._registrations != before
+            self._task_queue = registration.task_queue
+            self._changes += 1
 
     @workflow.query(name=STATUS)
     def status(self) -> WatchState:
         """Who is registered, for what."""
-        return WatchState(registrations=tuple(self._registrations.values()))
+        return WatchState(registrations=tuple(self._registrations.values()), task_queue=self._task_queue)
 
     async def _settle(self) -> None:
         """Wait out a burst of registrations: each change of the watch opens its streams anew."""
@@ -97,12 +112,8 @@ class ClusterWatchWorkflow:
         watching = workflow.start_activity_method(
             WatchActivities.watch_cluster,
             self._request(),
-            task_queue=WATCH_QUEUE,
-            start_to_close_timeout=WATCH_LIFE,
-            heartbeat_timeout=HEARTBEAT_TIMEOUT,
-            retry_policy=RETRY,
-            cancellation_type=ActivityCancellationType.TRY_CANCEL,
             summary=f"{len(self._registrations)} canaries",
+            **at(self._task_queue, WATCH),
         )
         await workflow.wait_condition(lambda: watching.done() or self._changes != changes)
         watching.cancel()
@@ -114,7 +125,7 @@ class ClusterWatchWorkflow:
 
     async def _stand_by(self, changes: int, error: ActivityError) -> None:
         """What cannot be watched is tried again: canaries look by themselves meanwhile, only later."""
-        facts = {"cluster": self._cluster, "cause": str(error.cause)}
+        facts = {"cluster": self._cluster, "cause": worded(error, self._task_queue)}
         workflow.logger.error("the cluster cannot be watched", extra=facts)
         with suppress(TimeoutError):
             await workflow.wait_condition(

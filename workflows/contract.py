@@ -20,6 +20,12 @@ CHECKS_QUEUE = "canary-checks"
 WATCH_QUEUE = "canary-watch"
 """The cluster watches, one slot each, for good."""
 
+
+def own_queue(task_queue: str, shared: str) -> str:
+    """Name the queue of a kind of work, by the shared one's name, for a cluster with workers of its own."""
+    return task_queue + shared.removeprefix(QUEUE)
+
+
 APPLICATION_WORKFLOW = "ApplicationWorkflow"
 CANARY_WORKFLOW = "CanaryWorkflow"
 ROLLOUT_WORKFLOW = "RolloutWorkflow"
@@ -116,6 +122,8 @@ class Registration(Stored):
     namespace: str
     objects: tuple[str, ...] = ()
     """`<Kind>/<name>` each, for instance `Deployment/backend`."""
+    task_queue: str = ""
+    """Whose workers reach the cluster; empty: the shared ones."""
     remove: bool = False
 
 

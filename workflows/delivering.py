@@ -17,12 +17,17 @@ from canary.status import ListRow, Phase
 from workflows import contract
 from workflows.contract import ApplyCanary, ApplyResult, Command, DeleteCommand
 from workflows.options import ActivityOptions
+from workflows.serving import at, is_untaken, worded
 
 MARGIN = timedelta(seconds=60)
 """For the requests of a sync, beside its build and its fetch, which have limits of their own."""
 FEW = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_attempts=3)
 """What keeps failing becomes a message, and is tried again with a longer back-off."""
 WITHOUT_END = RetryPolicy(initial_interval=timedelta(seconds=1), maximum_interval=timedelta(seconds=30))
+SYNC = ActivityOptions(
+    task_queue=contract.CHECKS_QUEUE, heartbeat_timeout=HEARTBEAT_TIMEOUT, retry_policy=FEW
+)
+"""A build is applied where it was made: manifests may hold what no history may."""
 HAND_OVER = ActivityOptions(
     task_queue=contract.QUEUE,
     start_to_close_timeout=timedelta(minutes=2),
@@ -53,7 +58,7 @@ async def deliver(spec: ApplicationSpec, delivery: Delivery, revision: str) -> D
         told = {"inventory": result.inventory, "message": result.message}
         return await _hand_over(delivery.model_copy(update=told), revision)
     except ActivityError as error:
-        return delivery.failed(revision, _worded(error), now())
+        return delivery.failed(revision, _worded(error, delivery.cluster.task_queue), now())
 
 
 async def _sync(spec: ApplicationSpec, delivery: Delivery, revision: str) -> SyncResult:
@@ -67,29 +72,17 @@ async def _sync(spec: ApplicationSpec, delivery: Delivery, revision: str) -> Syn
             policy=delivery.policy,
             cluster=delivery.cluster.name,
         ),
-        task_queue=contract.CHECKS_QUEUE,
-        start_to_close_timeout=delivery.policy.timeout + spec.source.timeout + MARGIN,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=FEW,
         summary=f"{delivery.key} {_short(revision)}",
+        **_within(delivery, delivery.policy.timeout + spec.source.timeout + MARGIN),
     )
+
+
+def _within(delivery: Delivery, limit: timedelta) -> ActivityOptions:
+    return {**at(delivery.cluster.task_queue, SYNC), "start_to_close_timeout": limit}
 
 
 async def _retire(spec: ApplicationSpec, delivery: Delivery) -> Delivery | None:
-    result = await workflow.execute_activity_method(
-        SourceActivities.retire_policy,
-        RetireInput(
-            application=_name(spec),
-            policy=delivery.policy.name,
-            cluster=delivery.cluster.name,
-            prune=delivery.policy.prune,
-        ),
-        task_queue=contract.CHECKS_QUEUE,
-        start_to_close_timeout=delivery.policy.timeout + MARGIN,
-        heartbeat_timeout=HEARTBEAT_TIMEOUT,
-        retry_policy=FEW,
-        summary=f"{delivery.key} taken back",
-    )
+    result = await _taken_back(spec, delivery)
     told = {"policy": delivery.key, "note": result.message}
     if result.is_done:
         workflow.logger.info("policy taken back", extra=told)
@@ -98,6 +91,27 @@ async def _retire(spec: ApplicationSpec, delivery: Delivery) -> Delivery | None:
         workflow.logger.error("policy left behind", extra=told)
         return None
     return delivery.failed(delivery.applied_revision, result.message, workflow.now())
+
+
+async def _taken_back(spec: ApplicationSpec, delivery: Delivery) -> SyncResult:
+    """Take a policy back; a cluster that nobody serves is as one that does not answer."""
+    try:
+        return await workflow.execute_activity_method(
+            SourceActivities.retire_policy,
+            RetireInput(
+                application=_name(spec),
+                policy=delivery.policy.name,
+                cluster=delivery.cluster.name,
+                prune=delivery.policy.prune,
+            ),
+            summary=f"{delivery.key} taken back",
+            **_within(delivery, delivery.policy.timeout + MARGIN),
+        )
+    except ActivityError as error:
+        if not is_untaken(error):
+            raise
+        message = worded(error, delivery.cluster.task_queue)
+        return SyncResult(is_done=False, is_unreachable=True, message=message)
 
 
 async def _hand_over(delivery: Delivery, revision: str) -> Delivery:
@@ -114,7 +128,7 @@ async def _hand_over(delivery: Delivery, revision: str) -> Delivery:
         )
     except ActivityError as error:
         # It may have been started: from now on it has to be deleted before the policy can go.
-        failed = delivery.failed(revision, _worded(error), workflow.now())
+        failed = delivery.failed(revision, _worded(error, ""), workflow.now())
         return failed.model_copy(update={"canary": delivery.canary or wanted})
     result = ApplyResult.model_validate(answer.answer)
     said = " ".join((delivery.message, *(problem.message for problem in result.problems))).strip()
@@ -185,6 +199,6 @@ def _short(revision: str) -> str:
     return f"{name}@{commit[:8]}" if name else commit[:8]
 
 
-def _worded(error: ActivityError) -> str:
-    cause = error.cause
-    return str(getattr(cause, "message", "") or cause or error)
+def _worded(error: ActivityError, task_queue: str) -> str:
+    said = getattr(error.cause, "message", "")
+    return said if said and not is_untaken(error) else worded(error, task_queue)

@@ -32,7 +32,8 @@ from workflows.contract import (
     rollout_id,
     watch_id,
 )
-from workflows.options import ALERT, ENTITY, READ, WRITE
+from workflows.options import ALERT, ENTITY, READ, WRITE, ActivityOptions
+from workflows.serving import at, worded
 
 RESYNC = timedelta(minutes=10)
 """A look without a reason, in case a doorbell was lost."""
@@ -59,7 +60,7 @@ class CanaryEntity:
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
         self._word: str | None = None
         """What the message was before something was refused."""
-        self._registered: tuple[str, ...] = ()
+        self._registered: Registration | None = None
         self._alerts: set[asyncio.Task[None]] = set()
         self._looked_at = workflow.now() - LULL
 
@@ -117,7 +118,7 @@ class CanaryEntity:
 
     def _note_refusal(self, error: ActivityError) -> None:
         word = self._status.message if self._word is None else self._word
-        self._become(message=str(error.cause or error), needs_person=True)
+        self._become(message=worded(error, self.spec.task_queue), needs_person=True)
         self._word = word
 
     def _before_refusal(self) -> CanaryStatus:
@@ -143,9 +144,13 @@ class CanaryEntity:
 
     # -- the cluster
 
+    def _at(self, options: ActivityOptions) -> ActivityOptions:
+        """Have it done where the cluster is served."""
+        return at(self.spec.task_queue, options)
+
     async def _observe(self) -> Observation:
         return await workflow.execute_activity_method(
-            ObservationActivities.observe, self.spec, summary="look", **READ
+            ObservationActivities.observe, self.spec, summary="look", **self._at(READ)
         )
 
     async def _observe_at_rest(self) -> Observation:
@@ -153,11 +158,11 @@ class CanaryEntity:
         rolled = (self._status.last_promoted, self._status.last_applied)
         resting = RestingCanary(spec=self.spec, known=tuple(one for one in rolled if one is not None))
         return await workflow.execute_activity_method(
-            ObservationActivities.observe_at_rest, resting, summary="look", **READ
+            ObservationActivities.observe_at_rest, resting, summary="look", **self._at(READ)
         )
 
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
-        await workflow.execute_activity_method(act, argument, summary=summary, **WRITE)
+        await workflow.execute_activity_method(act, argument, summary=summary, **self._at(WRITE))
 
     async def _deploy_load_tester(self, spec: CanarySpec) -> None:
         if spec.test_loader is not None:
@@ -180,9 +185,12 @@ class CanaryEntity:
             f"Service/{spec.service.name}",
             *(_as_object(key) for key in configs),
         )
-        if objects != self._registered:
-            self._registered = objects
-            await self._tell_watch(Registration(canary=spec.tail, namespace=spec.namespace, objects=objects))
+        wanted = Registration(
+            canary=spec.tail, namespace=spec.namespace, objects=objects, task_queue=spec.task_queue
+        )
+        if wanted != self._registered:
+            self._registered = wanted
+            await self._tell_watch(wanted)
 
     async def _tell_watch(self, registration: Registration) -> None:
         signal = SignalWithStart(
@@ -238,7 +246,10 @@ async def _alert(request: AlertRequest) -> None:
     """Send an alert; an address that is away is given up in the end."""
     try:
         await workflow.execute_activity_method(
-            AlertActivities.alert, request, summary=request.notice.reason, **ALERT
+            AlertActivities.alert,
+            request,
+            summary=request.notice.reason,
+            **at(request.spec.task_queue, ALERT),
         )
     except ActivityError as error:
         facts = {"notice": request.notice.message, "cause": str(error.cause)}

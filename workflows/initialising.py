@@ -57,7 +57,10 @@ class InitialisingCanary(CanaryEntity):
         if not self.spec.analysis.metrics:
             return self._tell(told_of_providers(()))
         found = await workflow.execute_activity_method(
-            AnalysisActivities.check_providers, self.spec, summary="are metrics to be had", **PROVIDERS
+            AnalysisActivities.check_providers,
+            self.spec,
+            summary="are metrics to be had",
+            **self._at(PROVIDERS),
         )
         self._tell(told_of_providers(found.errors))
         return None
@@ -72,7 +75,7 @@ class InitialisingCanary(CanaryEntity):
     async def _obstacle(self) -> str:
         """What speaks against a target that was not there when its document was applied; empty if nothing."""
         found = await workflow.execute_activity_method(
-            PreflightActivities.preflight, self.spec, summary="look before leaping", **READ
+            PreflightActivities.preflight, self.spec, summary="look before leaping", **self._at(READ)
         )
         said = [problem.message for problem in found.problems if not problem.is_warning]
         self._has_awaited_target = bool(said)
@@ -80,7 +83,7 @@ class InitialisingCanary(CanaryEntity):
 
     async def _create_primary(self) -> Revision:
         return await workflow.execute_activity_method(
-            PrimaryActivities.create_primary, self.spec, summary="create the primary", **WRITE
+            PrimaryActivities.create_primary, self.spec, summary="create the primary", **self._at(WRITE)
         )
 
     async def _primary_gets_ready(self) -> Observation | None:
@@ -116,7 +119,7 @@ class InitialisingCanary(CanaryEntity):
             return
         request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), needs_primary=True)
         written: Written = await workflow.execute_activity_method(
-            ScalingActivities.scale_target, request, summary="target to zero", **TRAFFIC
+            ScalingActivities.scale_target, request, summary="target to zero", **self._at(TRAFFIC)
         )
         if written is Written.NOT_SERVING:
             return  # the next turn begins again; the target still serves

@@ -5,14 +5,16 @@ from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.common import RetryPolicy
+from temporalio.exceptions import ActivityError
 
-from activities.cluster.preflight import PreflightActivities
-from activities.source.delivery import Members, SourceActivities
-from canary.application import ApplicationSpec
+from activities.cluster.preflight import Preflight, PreflightActivities
+from activities.source.delivery import Members, Reachability, SourceActivities
+from canary.application import ApplicationSpec, ClusterRef
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from workflows import contract
 from workflows.options import ActivityOptions
+from workflows.serving import at, unserved
 
 A_FEW_TIMES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3)
 """A person waits for the answer."""
@@ -34,38 +36,55 @@ _PATHS = {
 }
 
 
-async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[Problem, ...]:
-    """Look at every cluster and what each canary would stand on.
+async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[ApplicationSpec, tuple[Problem, ...]]:
+    """Look at every cluster and what each canary would stand on; the spec comes back with who serves them.
 
     A member that does not answer speaks against a new Application only: a running one must be able to bring
     the others what is new.
     """
-    reach = await workflow.execute_activity_method(
-        SourceActivities.check_clusters,
-        Members(clusters=spec.clusters),
-        summary="reach the clusters",
-        **REACH,
-    )
-    found = [
-        _placed(problem, index)
-        for name, problem in reach.problems.items()
-        for index in [_first_policy_in(spec, name)]
-    ]
+    reach = await _reach(spec.clusters)
+    spec = spec.served_by(reach.task_queues)
+    inside = await asyncio.gather(*(_reach_inside(one) for one in spec.clusters if one.task_queue))
+    unreached = {**reach.problems, **{name: problem for each in inside for name, problem in each.items()}}
+    found = [_placed(problem, _first_policy_in(spec, name)) for name, problem in unreached.items()]
     looks = [
         _look(canary, index)
         for index, policy in enumerate(spec.policies)
         for canary in policy.canaries
-        if canary.cluster not in reach.problems
+        if canary.cluster not in unreached
     ]
     for problems in await asyncio.gather(*looks):
         found.extend(problems)
-    return tuple(problem if is_new else _softened(problem) for problem in found)
+    return spec, tuple(problem if is_new else _softened(problem) for problem in found)
+
+
+async def _reach(clusters: tuple[ClusterRef, ...], task_queue: str = "") -> Reachability:
+    return await workflow.execute_activity_method(
+        SourceActivities.check_clusters,
+        Members(clusters=clusters),
+        summary="reach the clusters",
+        **at(task_queue, REACH),
+    )
+
+
+async def _reach_inside(cluster: ClusterRef) -> dict[str, Problem]:
+    """What the workers inside a cluster say of it, or that there are none."""
+    try:
+        return (await _reach((cluster,), cluster.task_queue)).problems
+    except ActivityError as error:
+        return {cluster.name: unserved(error, cluster.name, cluster.task_queue)}
 
 
 async def _look(canary: CanarySpec, index: int) -> list[Problem]:
-    preflight = await workflow.execute_activity_method(
-        PreflightActivities.preflight, canary, summary=f"preflight of {canary.tail}", **PREFLIGHT
-    )
+    try:
+        preflight: Preflight = await workflow.execute_activity_method(
+            PreflightActivities.preflight,
+            canary,
+            summary=f"preflight of {canary.tail}",
+            **at(canary.task_queue, PREFLIGHT),
+        )
+    except ActivityError as error:
+        return [_placed(unserved(error, canary.cluster, canary.task_queue), index)]
     return [_placed(problem, index) for problem in preflight.problems]
 
 

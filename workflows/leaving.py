@@ -22,17 +22,20 @@ class LeavingCanary(CanaryEntity):
         request = RemovalRequest(spec=self.spec, decided_at=workflow.now())
         try:
             await workflow.execute_activity_method(
-                RemovalActivities.restore_target, request, summary="target to the primary's size", **REMOVAL
+                RemovalActivities.restore_target,
+                request,
+                summary="target to the primary's size",
+                **self._at(REMOVAL),
             )
             await workflow.execute_activity_method(
                 RemovalActivities.restore_routes,
                 request,
                 summary="Service and routes as they were",
-                **REMOVAL,
+                **self._at(REMOVAL),
             )
             await workflow.sleep(self._delay, summary="the mesh forgets the primary")
             await workflow.execute_activity_method(
-                RemovalActivities.remove_objects, request, summary="delete what was made", **REMOVAL
+                RemovalActivities.remove_objects, request, summary="delete what was made", **self._at(REMOVAL)
             )
             self._become(message="Taken out; the workload is as it was")
             self._tell(told_of_leaving(self.spec, is_over=True))

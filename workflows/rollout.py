@@ -33,6 +33,7 @@ from workflows.attempt import KEPT_CHECKS
 from workflows.carrying import PAUSE
 from workflows.concluding import Concluding
 from workflows.contract import ROLLOUT_WORKFLOW, Command, RolloutStart, Verb
+from workflows.serving import worded
 
 LULL = timedelta(milliseconds=250)
 """Bells come in bursts: one look follows another no sooner, unless a person speaks."""
@@ -229,7 +230,7 @@ class RolloutWorkflow(Concluding):
 
     def _note_refusal(self, error: ActivityError) -> None:
         """Tell what was refused, until it is done: then what was said before is said again."""
-        text = str(error.cause or error)
+        text = worded(error, self._spec.task_queue)
         if self._unrefused is None:
             self._unrefused = {"message": self._status.message, "needs_person": self._status.needs_person}
             workflow.logger.error("refused", extra={"rollout": self._spec.tail, "cause": text})

@@ -78,6 +78,8 @@ class ClusterSettings:
     load_tester: str | None = None
     reach: str = "apiServer"
     scale_down_delay: timedelta = timedelta(seconds=30)
+    task_queue: str = ""
+    """Whose workers are to serve it, if not those that are told this."""
 
 
 class ClusterApi:
@@ -313,6 +315,26 @@ class UnknownClusterError(Exception):
         self, name: str, why: str = "neither the clusters file nor an AttachedCluster names it"
     ) -> None:
         super().__init__(f"Cluster {name} is not known here: {why}.")
+
+
+class ServedElsewhereError(UnknownClusterError):
+    """A cluster that is to be reached by the workers of another task queue."""
+
+    def __init__(self, name: str, task_queue: str) -> None:
+        why = f"the workers of task queue {task_queue} serve it by now; apply its documents again"
+        super().__init__(name, why)
+        self.task_queue = task_queue
+
+
+def served_here(api: ClusterApi) -> ClusterApi:
+    """Give the API back, unless new documents are to be served by others, who may be meant to take over.
+
+    Raises:
+        ServedElsewhereError: names whose workers.
+    """
+    if api.settings.task_queue:
+        raise ServedElsewhereError(api.name, api.settings.task_queue)
+    return api
 
 
 def _accept(*, metadata_only: bool, listed: bool = False) -> str:

@@ -13,7 +13,9 @@ from activities.cluster.api import (
     ClusterApi,
     Clusters,
     ClusterUnreachableError,
+    ServedElsewhereError,
     UnknownClusterError,
+    served_here,
 )
 from activities.cluster.paths import ISTIO
 from activities.cluster.reach import DIRECT, Reach
@@ -64,17 +66,23 @@ class ExaminationActivities:
     @activity.defn
     async def examine_clusters(self, examination: Examination) -> Findings:
         """Look at every cluster of the file, and at those that canaries are in."""
-        names = sorted({*self._clusters.names, *examination.clusters})
+        listed = self._clusters.names if examination.has_file else ()
+        names = sorted({*listed, *examination.clusters})
         async with heartbeating():
             looks = [self._examine(name, is_member=name in examination.clusters) for name in names]
-            found = await asyncio.gather(*looks)
-        return Findings(findings=tuple(finding for findings in found for finding in findings))
+            found = dict(zip(names, await asyncio.gather(*looks), strict=True))
+        return Findings(
+            findings=tuple(one for seen in found.values() if isinstance(seen, list) for one in seen),
+            task_queues={name: seen for name, seen in found.items() if isinstance(seen, str)},
+        )
 
-    async def _examine(self, name: str, *, is_member: bool) -> list[Finding]:
-        """Look at one cluster; one that does not answer is not asked any further."""
+    async def _examine(self, name: str, *, is_member: bool) -> list[Finding] | str:
+        """Look at one cluster, one that is away no further; or name the task queue whose workers have to."""
         try:
-            api = await self._clusters.get(name)
+            api = served_here(await self._clusters.get(name))
             version = await api.get("/version")
+        except ServedElsewhereError as error:
+            return error.task_queue
         except _FAILURES as error:
             remedy = (
                 "see that the worker's machine reaches it, and which kubeconfig and context the worker's "

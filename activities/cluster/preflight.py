@@ -13,7 +13,9 @@ from activities.cluster.api import (
     Clusters,
     ClusterUnreachableError,
     Object,
+    ServedElsewhereError,
     UnknownClusterError,
+    served_here,
 )
 from activities.cluster.obstacles import Seen
 from activities.cluster.references import read_references
@@ -38,6 +40,8 @@ class Preflight(Stored):
     """The document with what was read from the cluster for it; None where it was whole."""
     scale_down_delay: timedelta = timedelta(seconds=30)
     """How long the cluster's mesh may take to forget a workload."""
+    task_queue: str = ""
+    """Whose workers the cluster is served by, if not by whom was asked: they are to be asked instead."""
 
 
 class PreflightActivities:
@@ -53,9 +57,12 @@ class PreflightActivities:
         Of an Application's canary a missing workload or Service is a condition: the sync may yet bring it.
         """
         try:
-            api = await self._clusters.get(spec.cluster)
+            api = served_here(await self._clusters.get(spec.cluster))
             async with heartbeating():
                 return await _look(api, spec)
+        except ServedElsewhereError as error:
+            problem = Problem(path="cluster", message=str(error))
+            return Preflight(problems=(problem,), task_queue=error.task_queue)
         except UnknownClusterError as error:
             return Preflight(problems=(Problem(path="cluster", message=str(error)),))
         except ClusterUnreachableError as error:

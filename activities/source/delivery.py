@@ -16,7 +16,14 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.cluster import paths
-from activities.cluster.api import ApiError, Clusters, ClusterUnreachableError, UnknownClusterError
+from activities.cluster.api import (
+    ApiError,
+    Clusters,
+    ClusterUnreachableError,
+    ServedElsewhereError,
+    UnknownClusterError,
+    served_here,
+)
 from activities.heartbeat import heartbeating
 from activities.source.errors import SourceError
 from activities.source.kustomize import TREE, Kustomize
@@ -91,6 +98,8 @@ class Reachability(Stored):
     """What speaks against delivering to them, by cluster."""
 
     problems: dict[str, Problem] = Field(default_factory=dict)
+    task_queues: dict[str, str] = Field(default_factory=dict)
+    """Of each cluster that only others reach: whose workers do, and are to be asked instead."""
 
 
 class SyncResult(Stored):
@@ -156,13 +165,19 @@ class SourceActivities:
     async def check_clusters(self, wanted: Members) -> Reachability:
         """Make every cluster known to the workers, and look whether it answers."""
         found = await asyncio.gather(*(self._check(cluster) for cluster in wanted.clusters))
-        named = zip(wanted.clusters, found, strict=True)
-        return Reachability(problems={cluster.name: problem for cluster, problem in named if problem})
+        named = list(zip(wanted.clusters, found, strict=True))
+        return Reachability(
+            problems={cluster.name: one for cluster, one in named if isinstance(one, Problem)},
+            task_queues={cluster.name: one for cluster, one in named if isinstance(one, str)},
+        )
 
-    async def _check(self, cluster: ClusterRef) -> Problem | None:
+    async def _check(self, cluster: ClusterRef) -> Problem | str | None:
+        """What is wrong with a cluster, or the task queue whose workers are to be asked."""
         try:
             await self._clusters.attach(cluster)
-            await (await self._clusters.get(cluster.name)).get("/version")
+            await served_here(await self._clusters.get(cluster.name)).get("/version")
+        except ServedElsewhereError as error:
+            return error.task_queue
         except (UnknownClusterError, ApiError) as error:
             return Problem(path="cluster", message=str(error))
         except ClusterUnreachableError as error:

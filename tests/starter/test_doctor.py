@@ -76,5 +76,5 @@ async def test_without_a_worker_clusters_are_not_looked_at(bare: Client) -> None
 async def test_a_worker_that_does_not_answer_is_told(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clusters, "ANSWERED_WITHIN", timedelta(0))
 
-    (found,) = await clusters.look(engine.client)
+    (found,) = (await clusters.look(engine.client)).findings
     assert found.seen == "no worker has looked at them within 0 s"
