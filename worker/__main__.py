@@ -1,5 +1,6 @@
-"""`python -m worker`: connect, serve the three queues until SIGTERM or SIGINT."""
+"""`python -m worker`: connect, serve three queues until SIGTERM or SIGINT."""
 
+import argparse
 import asyncio
 import logging
 import os
@@ -7,6 +8,7 @@ import signal
 import sys
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 from temporalio.client import Client
@@ -37,7 +39,9 @@ async def serve(settings: WorkerSettings) -> None:
     loop = asyncio.get_running_loop()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, stopped.set)
-    clusters = ConfiguredClusters(settings.clusters, allow_exec=settings.allow_exec_kubeconfig)
+    clusters = ConfiguredClusters(
+        settings.clusters, allow_exec=settings.allow_exec_kubeconfig, task_queue=settings.task_queue
+    )
     sdk = SdkMetrics() if settings.metrics else None
     client = await connect(sdk.runtime if sdk else None)
     async with AsyncExitStack() as stack:
@@ -59,7 +63,7 @@ async def serve(settings: WorkerSettings) -> None:
 def main() -> None:
     """Serve; leaves by `os._exit`, for a Temporal client may abort the interpreter's own exit."""
     try:
-        settings = WorkerSettings()
+        settings = WorkerSettings(**_arguments())
     except ValidationError as error:
         sys.exit(
             "\n".join(
@@ -77,6 +81,17 @@ def main() -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+def _arguments() -> dict[str, Any]:
+    """What the command line says that the environment would say otherwise."""
+    parser = argparse.ArgumentParser(
+        prog="canary-worker",
+        description="Serve rollouts; CANARY_* and TEMPORAL_* in the environment say how.",
+    )
+    text = "serve a single cluster, from within it: the `taskQueue` that the clusters file gives it"
+    parser.add_argument("--task-queue", metavar="NAME", default=argparse.SUPPRESS, help=text)
+    return vars(parser.parse_args())
 
 
 if __name__ == "__main__":

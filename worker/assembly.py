@@ -1,4 +1,4 @@
-"""Putting a worker together: every adapter with its clients, and the Workers of the three queues."""
+"""Putting a worker together: every adapter with its clients, and the Workers of its three queues."""
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +14,7 @@ from temporalio.worker import PollerBehaviorAutoscaling, Worker
 
 from activities.alerts import AlertActivities
 from activities.analysis import AnalysisActivities
+from activities.announcements import AnnouncementActivities
 from activities.cluster.events import Events
 from activities.cluster.examination import ExaminationActivities, ListedClusters
 from activities.cluster.initialisation import InitialisationActivities
@@ -39,7 +40,7 @@ from worker.settings import WorkerSettings
 from workflows.application import ApplicationWorkflow
 from workflows.canary import CanaryWorkflow
 from workflows.cluster_watch import ClusterWatchWorkflow
-from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE
+from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE, own_queue
 from workflows.doctor import DoctorWorkflow
 from workflows.rollout import RolloutWorkflow
 
@@ -78,7 +79,11 @@ class Activities:
 def build_activities(
     settings: WorkerSettings, clusters: ListedClusters, client: Client, kubectl: Path, stack: AsyncExitStack
 ) -> Activities:
-    """Build every adapter; *stack* closes what they hold."""
+    """Build every adapter; *stack* closes what they hold.
+
+    Whoever serves one cluster does what can only be done from within it; what is the engine's is left to the
+    shared workers: Temporal's workflows and the store of reports.
+    """
     observation = ObservationActivities(clusters)
     reach = Reach(clusters)
     threads = stack.enter_context(ThreadPoolExecutor(THREADS_OF_A_CHECK * settings.checks, "metrics"))
@@ -90,8 +95,8 @@ def build_activities(
     secrets = ClusterSecrets(clusters)
     prometheus = Prometheus(reach, secrets, threads)
     analysis = AnalysisActivities(observation, webhooks, prometheus, _now)
-    entities, runs = EntityActivities(client), RunActivities(client)
-    source = SourceActivities(clusters, settings.cache, kubectl)
+    herald = Herald(Events(clusters), EventHooks(webhooks))
+    is_shared = not settings.task_queue
     short = [
         observation,
         TrafficActivities(clusters),
@@ -101,20 +106,19 @@ def build_activities(
         RemovalActivities(clusters),
         PreflightActivities(clusters),
         ExaminationActivities(clusters, prometheus, reach, verified),
-        entities,
-        runs,
+    ]
+    checks = [
+        analysis,
+        GateActivities(observation, webhooks, _now),
+        AlertActivities(reach, secrets, verified),
+        SourceActivities(clusters, settings.cache, kubectl),
+        AnnouncementActivities(herald),
     ]
     return Activities(
-        short=_methods(*short),
-        checks=_methods(
-            analysis,
-            GateActivities(observation, webhooks, _now),
-            AlertActivities(reach, secrets, verified),
-            source,
-            ReportActivities(settings.reports),
-        ),
+        short=_methods(*short, *([EntityActivities(client), RunActivities(client)] if is_shared else [])),
+        checks=_methods(*checks, *([ReportActivities(settings.reports)] if is_shared else [])),
         watches=_methods(WatchActivities(clusters, client)),
-        herald=Herald(Events(clusters), EventHooks(webhooks)),
+        herald=herald,
     )
 
 
@@ -126,34 +130,42 @@ def build_workers(client: Client, settings: WorkerSettings, activities: Activiti
         "default_heartbeat_throttle_interval": HEARTBEATS,
         "graceful_shutdown_timeout": GRACE,
     }
+    own = settings.task_queue
     return [
         Worker(
             client,
-            task_queue=QUEUE,
-            workflows=WORKFLOWS,
+            task_queue=own_queue(own, QUEUE),
             activities=activities.short,
-            workflow_runner=build_runner(),
-            max_cached_workflows=CACHED_WORKFLOWS,
             max_concurrent_activities=settings.writes,
-            sticky_queue_schedule_to_start_timeout=STICKY,
-            workflow_task_poller_behavior=PollerBehaviorAutoscaling(),
+            **({} if own else _for_workflows()),
             **common,
         ),
         Worker(
             client,
-            task_queue=CHECKS_QUEUE,
+            task_queue=own_queue(own, CHECKS_QUEUE),
             activities=activities.checks,
             max_concurrent_activities=settings.checks,
             **common,
         ),
         Worker(
             client,
-            task_queue=WATCH_QUEUE,
+            task_queue=own_queue(own, WATCH_QUEUE),
             activities=activities.watches,
             max_concurrent_activities=RUNS_OF_A_WATCH * settings.watches,
             **common,
         ),
     ]
+
+
+def _for_workflows() -> dict[str, Any]:
+    """What makes a Worker run workflows, which those of a single cluster do not."""
+    return {
+        "workflows": WORKFLOWS,
+        "workflow_runner": build_runner(),
+        "max_cached_workflows": CACHED_WORKFLOWS,
+        "sticky_queue_schedule_to_start_timeout": STICKY,
+        "workflow_task_poller_behavior": PollerBehaviorAutoscaling(),
+    }
 
 
 def _methods(*adapters: object) -> list[Callable[..., Any]]:

@@ -14,9 +14,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
+from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
 from canary.application import ClusterRef
 from worker.attached import note, read_kubeconfig
+from worker.settings import checked_task_queue
 
 CONNECTIONS = 200
 """Requests to one API server at once; each watch keeps one for good."""
@@ -44,6 +45,13 @@ class ClusterEntry(BaseModel):
     load_tester: str | None = Field(default=None, alias="loadTester")
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
+    task_queue: str = Field(default="", alias="taskQueue")
+    """Whose workers serve it; empty: all that are given this file."""
+
+    @field_validator("task_queue")
+    @classmethod
+    def _check_task_queue(cls, value: str) -> str:
+        return checked_task_queue(value)
 
     @field_validator("scale_down_delay", mode="before")
     @classmethod
@@ -52,8 +60,8 @@ class ClusterEntry(BaseModel):
             return float(match[1]) * _UNITS[match[2]]
         return value
 
-    def settings(self, name: str, folder: Path) -> ClusterSettings:
-        """What activities are told of the cluster.
+    def settings(self, name: str, folder: Path, task_queue: str = "") -> ClusterSettings:
+        """What activities are told of the cluster in a worker of this task queue.
 
         Raises:
             ClustersFileError: a file that it names is not what it should be.
@@ -65,6 +73,7 @@ class ClusterEntry(BaseModel):
             load_tester=self.load_tester,
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
+            task_queue="" if self.task_queue == task_queue else self.task_queue,
         )
 
 
@@ -93,7 +102,8 @@ def read_clusters_file(path: Path) -> ClustersFile:
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        raise ClustersFileError(f"{path}: {where}: {first['msg']}") from error
+        said = first["msg"].removeprefix("Value error, ")
+        raise ClustersFileError(f"{path}: {where}: {said}") from error
 
 
 def _read_ca(name: str, path: Path) -> str:
@@ -110,11 +120,15 @@ def _read_ca(name: str, path: Path) -> str:
 class ConfiguredClusters:
     """Connects to the clusters of a clusters file, each once."""
 
-    def __init__(self, path: Path, *, allow_exec: bool = False) -> None:
+    def __init__(self, path: Path, *, allow_exec: bool = False, task_queue: str = "") -> None:
         self._allow_exec = allow_exec
         self._folder = path.resolve().parent
         self._entries = read_clusters_file(path).clusters
-        self._settings = {name: entry.settings(name, self._folder) for name, entry in self._entries.items()}
+        self._settings = {
+            name: entry.settings(name, self._folder, task_queue) for name, entry in self._entries.items()
+        }
+        if task_queue and all(one.task_queue for one in self._settings.values()):
+            raise ClustersFileError(f"{path}: no cluster of it is served by task queue {task_queue}.")
         self._connected: dict[str, ClusterApi] = {}
         self._retired: list[ClusterApi] = []
 
@@ -156,6 +170,8 @@ class ConfiguredClusters:
         entry = self._entries.get(name)
         if entry is None:
             return await self._connect_attached(name, configuration)
+        if entry.kubeconfig is None and self._settings[name].task_queue:
+            raise ServedElsewhereError(name, entry.task_queue)
         try:
             await self._configure(entry, configuration)
         except config.ConfigException as error:
@@ -163,7 +179,10 @@ class ConfiguredClusters:
         return ClusterApi(self._settings[name], _client(configuration))
 
     async def _configure(self, entry: ClusterEntry, configuration: Configuration) -> None:
-        """Read how a cluster of the file is reached: its kubeconfig, else the service account here."""
+        """Read how a cluster of the file is reached: its kubeconfig, else the service account here.
+
+        That of another cluster's workers is theirs: here it would lead to the wrong cluster.
+        """
         if entry.kubeconfig is None:
             config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
             return

@@ -87,12 +87,15 @@ class Herald(logging.Handler):
             await asyncio.gather(*late, return_exceptions=True)
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Take an announcement over from the thread in which its workflow runs."""
+        """Take an announcement over from the thread in which its workflow runs, if it is for those here."""
         announcement = getattr(record, "announcement", None)
-        if self._loop is not None and isinstance(announcement, Announcement):
-            self._loop.call_soon_threadsafe(self._take, announcement)
+        if self._loop is None or not isinstance(announcement, Announcement):
+            return
+        if not announcement.spec.task_queue:  # else workers inside the cluster are given it
+            self._loop.call_soon_threadsafe(self.take, announcement)
 
-    def _take(self, announcement: Announcement) -> None:
+    def take(self, announcement: Announcement) -> None:
+        """Have every listener told of an announcement, after those before it."""
         for number in range(len(self._listeners)):
             lane = (announcement.spec.tail, number)
             if lane not in self._lanes:

@@ -7,7 +7,22 @@ from pathlib import Path
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+_TAKEN = re.compile(r"canary|.*(-checks|-watch)")
+"""Names of the shared queues, and what other queues' names are made with."""
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):\d{1,5}")
+
+
+def checked_task_queue(value: str) -> str:
+    """Give the name of a cluster's task queue back, if it can be one.
+
+    Raises:
+        ValueError: a sentence on what can.
+    """
+    if value and (_TAKEN.fullmatch(value) or value.split() != [value]):
+        raise ValueError(
+            "write a name without blanks that is not `canary`, nor ends in `-checks` or `-watch`"
+        )
+    return value
 
 
 class WorkerSettings(BaseSettings):
@@ -17,6 +32,8 @@ class WorkerSettings(BaseSettings):
 
     clusters: Path = Path("clusters.yaml")
     """The clusters file."""
+    task_queue: str = ""
+    """The cluster's task queue that a worker inside it serves; empty: the shared ones, and all workflows."""
     reports: Path = Path("reports")
     """The folder that rollout reports are written to."""
     cache: Path = Path(".cache")
@@ -32,6 +49,11 @@ class WorkerSettings(BaseSettings):
     watches: int = Field(default=100, gt=0)
     """How many clusters one worker watches at the most."""
     log_level: str = "INFO"
+
+    @field_validator("task_queue")
+    @classmethod
+    def _check_task_queue(cls, value: str) -> str:
+        return checked_task_queue(value)
 
     @field_validator("metrics")
     @classmethod

@@ -1,15 +1,21 @@
 """How workflows tell what happens: announcements by log record, alerts by activity.
 
 A log record is written once and not again in a replay, and costs no event of the history; the worker's herald
-makes Kubernetes Events and event hooks of it, as best it can. The history itself is the record that lasts.
+makes Kubernetes Events and event hooks of it, as best it can. A herald outside of a cluster that only its own
+workers reach can not: then it is handed to theirs. The history itself is the record that lasts.
 """
+
+import asyncio
 
 from temporalio import workflow
 
+from activities.announcements import AnnouncementActivities
 from canary.analysis import CheckRecord
 from canary.notice import Announcement, Decided, Notice, NoticeType
 from canary.spec import CanarySpec
 from canary.status import Phase, Revision, RolloutStatus
+from workflows.options import ANNOUNCEMENT
+from workflows.serving import at
 
 
 def announce(spec: CanarySpec, phase: Phase, revision: Revision, notice: Notice, uid: str = "") -> None:
@@ -18,6 +24,20 @@ def announce(spec: CanarySpec, phase: Phase, revision: Revision, notice: Notice,
     is_warning = notice.type is NoticeType.WARNING
     log = workflow.logger.warning if is_warning else workflow.logger.info
     log("announced", extra={"announcement": told, "notice": notice.message, "canary": spec.tail})
+    if spec.task_queue:
+        handed_on = workflow.start_activity_method(
+            AnnouncementActivities.hand_on,
+            told,
+            summary=notice.reason,
+            **at(spec.task_queue, ANNOUNCEMENT),
+        )
+        handed_on.add_done_callback(_note_failure)
+
+
+def _note_failure(handed_on: asyncio.Task[None]) -> None:
+    """Log what was not told: nothing waits for it."""
+    if not handed_on.cancelled() and (error := handed_on.exception()):
+        workflow.logger.info("not handed on", extra={"cause": str(error.__cause__ or error)})
 
 
 def note_decision(

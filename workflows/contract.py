@@ -23,7 +23,7 @@ WATCH_QUEUE = "canary-watch"
 
 def own_queue(task_queue: str, shared: str) -> str:
     """Name the queue of a kind of work, by the shared one's name, for a cluster with workers of its own."""
-    return task_queue + shared.removeprefix(QUEUE)
+    return task_queue + shared.removeprefix(QUEUE) if task_queue else shared
 
 
 APPLICATION_WORKFLOW = "ApplicationWorkflow"

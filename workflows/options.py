@@ -101,6 +101,13 @@ REPORT = ActivityOptions(
     retry_policy=RetryPolicy(maximum_attempts=5),
 )
 """The report is kept in Temporal as well: a store that is away does not hold up a rollout's end."""
+ANNOUNCEMENT = ActivityOptions(
+    task_queue=CHECKS_QUEUE,
+    start_to_close_timeout=timedelta(seconds=10),
+    schedule_to_close_timeout=timedelta(minutes=2),
+    retry_policy=RetryPolicy(maximum_attempts=2),
+)
+"""Handing on what happens to workers inside a cluster: as little of a promise as Events themselves are."""
 REMOVAL = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=30),
