@@ -53,22 +53,23 @@ _ANALYSING: tuple[Rung, ...] = (
     restart,
     hooked_back,
     approved,
+    lost_canary,
     drift,
     past_the_deadline,
-    lost_canary,
     too_early,
 )
 _PROMOTING: tuple[Rung, ...] = (
     abort_promotion,
+    lost_primary,
     unjudged,
     other_strategy,
-    drift,
     lost_canary,
+    drift,
     rescue,
     restoring,
     too_early,
 )
-_FINALISING: tuple[Rung, ...] = (drift, too_early)
+_FINALISING: tuple[Rung, ...] = (lost_primary, drift, rescue, too_early)
 
 
 def decide(case: Situation) -> Decision:

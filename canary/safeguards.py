@@ -3,7 +3,6 @@
 from datetime import datetime
 
 from canary.decision import Approve, Correct, Decision, RecreatePrimary, Restart, Retreat, Rollback, Wait
-from canary.observation import Routes
 from canary.retreat import ask, by, onto_the_primary, threshold_reached
 from canary.situation import Situation
 from canary.spec import CanarySpec
@@ -119,8 +118,10 @@ def drift(case: Situation) -> Decision | None:
     """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
     routes, status = case.seen.routes, case.status
     wanted = status.traffic_weight
-    if routes is not None and routes.is_intact and _are_as_wanted(routes, status):
+    if routes is not None and routes.is_intact and case.are_routes_as_wanted:
         return None
+    if case.are_routes_ours and status.foreign_writes < FOREIGN_WRITES:
+        return Correct(weight=wanted, message="the routes are brought in line with the document")
     who = routes.manager if routes is not None and routes.manager else "someone"
     seen = "no routes" if routes is None else f"weight {routes.canary}"
     text = f"{who} left {seen} where {wanted} was set"
@@ -132,16 +133,6 @@ def drift(case: Situation) -> Decision | None:
     if not (case.target_serves if grows and wanted else case.primary_serves):
         return ask(case, f"{text}, and the side to put it back to is not serving")
     return Correct(weight=wanted, message=text)
-
-
-def _are_as_wanted(routes: Routes, status: RolloutStatus) -> bool:
-    """Whether routes say what the rollout wants; whom they are for matters only where there are some."""
-    is_for_all = routes.is_for_all if routes.canary else status.is_for_all
-    return (routes.canary, routes.is_mirrored, is_for_all) == (
-        status.traffic_weight,
-        status.is_mirrored,
-        status.is_for_all,
-    )
 
 
 def past_the_deadline(case: Situation) -> Decision | None:

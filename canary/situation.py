@@ -78,6 +78,22 @@ class Situation:
         return self.status.traffic_weight > 0 or (routes is not None and routes.canary > 0)
 
     @property
+    def are_routes_as_wanted(self) -> bool:
+        """Whether routes say what the rollout wants; whom they are for matters only where there are some."""
+        routes, status = self.seen.routes, self.status
+        if routes is None:
+            return False
+        is_for_all = routes.is_for_all if routes.canary else status.is_for_all
+        wanted = (status.traffic_weight, status.is_mirrored, status.is_for_all)
+        return (routes.canary, routes.is_mirrored, is_for_all) == wanted
+
+    @property
+    def are_routes_ours(self) -> bool:
+        """Whether we wrote them last, and as wanted: where they differ all the same, the document does."""
+        routes = self.seen.routes
+        return routes is not None and not routes.manager and self.are_routes_as_wanted
+
+    @property
     def canary(self) -> ReadinessVerdict:
         """The readiness of the workload under analysis; one that somebody scaled to zero is not ready."""
         since, deadline = self.status.canary_unready_since, self.spec.progress_deadline

@@ -139,7 +139,7 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case Wait() | Measure() | Ask() | Reinforce():
             return {}
         case RecreatePrimary():
-            return {"primary_unready_since": done_at}
+            return {"primary_unready_since": done_at, **_judged_again(case)}
         case Begin():
             return {"phase": Phase.PROGRESSING, "waiting_for": None, "canary_unready_since": done_at}
         case Approve():
@@ -233,18 +233,24 @@ def _advanced(case: Situation, decision: Advance, done_at: datetime) -> dict[str
     }
 
 
+_UNEXPOSED = {
+    "canary_weight": 0,
+    "exposure": 0,
+    "has_begun": False,
+    "strategy": None,
+    "exposed_at": None,
+    "iterations": 0,
+}
+"""An analysis before its first step."""
+
+
 def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[str, Any]:
     status = case.status
     return {
         "phase": first_phase(case.spec),
         "revision": decision.revision,
-        "canary_weight": 0,
-        "exposure": 0,
-        "has_begun": False,
-        "strategy": None,
-        "exposed_at": None,
+        **_UNEXPOSED,
         "failed_checks": 0,
-        "iterations": 0,
         "restarts": status.restarts + 1,
         "is_retreated": False,
         "waiting_for": None,
@@ -255,6 +261,16 @@ def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[st
         "by": decision.by,
         **_traffic(case, 0, done_at if status.traffic_weight else status.traffic_changed_at),
     }
+
+
+def _judged_again(case: Situation) -> dict[str, Any]:
+    """A primary lost after its promotion is back at what was promoted before: the canary keeps its weight."""
+    status, weight = case.status, case.status.traffic_weight
+    if status.is_restoring or status.phase not in (Phase.PROMOTING, Phase.FINALISING):
+        return {}
+    is_weighed = case.spec.analysis.strategy is Strategy.CANARY
+    exposed = {"canary_weight": weight if is_weighed else 0, "exposure": weight}
+    return {"phase": Phase.PROGRESSING, **(exposed if weight else _UNEXPOSED)}
 
 
 def _rolled_back(case: Situation, decision: Rollback, done_at: datetime) -> dict[str, Any]:

@@ -5,7 +5,16 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from canary.analysis import Check, GateCheck, HookAnswer, Measurement
-from canary.decision import Approve, Ask, Decision, Measure, Promote, Restart, RestorePrimary
+from canary.decision import (
+    Approve,
+    Ask,
+    Decision,
+    Measure,
+    Promote,
+    RecreatePrimary,
+    Restart,
+    RestorePrimary,
+)
 from canary.ladder import decide
 from canary.observation import Observation, Routes, Workload
 from canary.situation import Situation
@@ -85,12 +94,13 @@ class Play:
             case = _answered(case, decision, look)
             decision = decide(case)
         status = after(case, decision, now)
+        is_half_promoted = self.is_half_promoted and not isinstance(decision, RecreatePrimary)
         play = replace(
             self,
             status=status,
             now=now,
             wishes=_fulfilled(wishes, decision),
-            is_half_promoted=self.is_half_promoted or isinstance(decision, Promote | RestorePrimary),
+            is_half_promoted=is_half_promoted or isinstance(decision, Promote | RestorePrimary),
         )
         return play, Turn(case, decision, status)
 

@@ -186,7 +186,7 @@ ANALYSIS = [
     ),
     pytest.param(
         a_case(status=at_weight(20), routes=Routes(primary=90, canary=10), target=a_workload(ready=0)),
-        ASKS,
+        Retreat,
         id="weights are not put back onto a canary that does not serve",
     ),
     pytest.param(

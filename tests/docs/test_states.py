@@ -39,6 +39,7 @@ LOOKS = (
     Look(wish="restart"),
     Look(wish="approve"),
     Look(target=None),
+    Look(primary=None),
     Look(target=at_revision(OLD)),
     Look(target=at_revision(NEWER)),
     Look(target=a_workload(size=SIZE, ready=0)),
