@@ -24,6 +24,8 @@ class Workload(Stored):
     ready: int = 0
     has_exceeded_deadline: bool = False
     """Its own `progressDeadlineSeconds` has passed."""
+    trouble: str = ""
+    """What keeps pods from being ready that should be, as they say it."""
     promoting: str = ""
     """Of a primary: the template hash that is being promoted, if that has not ended."""
     outcome: str = ""

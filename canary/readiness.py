@@ -51,15 +51,19 @@ def judge_readiness(
     if workload is None:
         return ReadinessVerdict(readiness=Readiness.WAITING, message="it is not there")
     if workload.has_exceeded_deadline and workload.is_observed:
-        message = f"{workload.name} exceeded its progress deadline"
+        message = f"{workload.name} exceeded its progress deadline{_because(workload)}"
         return ReadinessVerdict(readiness=Readiness.FAILED, message=message)
     waiting = _waits_for(workload, threshold)
     if not waiting:
         return ReadinessVerdict(readiness=Readiness.READY)
     if unready_since is not None and now - unready_since >= deadline:
-        message = f"{waiting}; not ready for {deadline.total_seconds():.0f} s"
+        message = f"{waiting}; not ready for {deadline.total_seconds():.0f} s{_because(workload)}"
         return ReadinessVerdict(readiness=Readiness.FAILED, message=message)
-    return ReadinessVerdict(readiness=Readiness.WAITING, message=waiting)
+    return ReadinessVerdict(readiness=Readiness.WAITING, message=f"{waiting}{_because(workload)}")
+
+
+def _because(workload: Workload) -> str:
+    return f": {workload.trouble}" if workload.trouble else ""
 
 
 def _waits_for(workload: Workload, threshold: int) -> str:

@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.cluster import configs, forwarding, marks, paths, services
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
+from activities.cluster.pods import trouble_of
 from activities.cluster.routes import read_routes
 from canary.observation import Observation, Workload
 from canary.revision import template_hash
@@ -71,7 +72,7 @@ class ObservationActivities:
         return Observation(
             at=datetime.now(UTC),  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
             target=None if target is None else await _read_target(api, spec, target),
-            primary=None if primary is None else read_primary(kind, primary),
+            primary=None if primary is None else await _explained(api, read_primary(kind, primary), primary),
             routes=None if routes is None else read_routes(spec, routes),
             has_routes=has_routes,
         )
@@ -99,9 +100,15 @@ async def _observe_services(
 async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Workload:
     template = (target.get("spec") or {}).get("template") or {}
     tracked = await configs.read_configs(api, spec.namespace, template)
-    return read_workload(spec.target.kind, target).model_copy(
-        update={"revision": revision_of(target, configs.hashes(tracked))}
-    )
+    workload = await _explained(api, read_workload(spec.target.kind, target), target)
+    return workload.model_copy(update={"revision": revision_of(target, configs.hashes(tracked))})
+
+
+async def _explained(api: ClusterApi, workload: Workload, found: Object) -> Workload:
+    """Ask the pods of a workload that are not ready why; all others cost no request."""
+    if not workload.desired or workload.ready >= workload.replicas:
+        return workload
+    return workload.model_copy(update={"trouble": await trouble_of(api, found)})
 
 
 def revision_of(target: Object, config_hashes: dict[str, str]) -> Revision:

@@ -86,7 +86,7 @@ RIGHTS = (
     Right("networking.k8s.io", ("networkpolicies",), ("list",), "policies that would stop matching"),
     Right("policy", ("poddisruptionbudgets",), ("list",), "policies that would stop matching"),
     Right("monitoring.coreos.com", ("podmonitors",), ("list",), "policies that would stop matching"),
-    Right("", ("pods",), ("list",), "sidecars: whether a namespace holds pods yet"),
+    Right("", ("pods",), ("list",), "why a workload is not ready; whether a namespace holds pods yet"),
     Right("", ("namespaces",), ("get", "create", "patch"), "sidecars: the label of a namespace without pods"),
 )
 """Everywhere; what a source delivers needs rights of its own besides."""

@@ -130,6 +130,35 @@ def test_weight_goes_back(promotion: int, expected: int) -> None:
             id="its own deadline",
             marks=pytest.mark.proves("C28"),
         ),
+        pytest.param(
+            a_workload(has_exceeded_deadline=True, trouble="it crashes"),
+            None,
+            Readiness.FAILED,
+            "podinfo exceeded its progress deadline: it crashes",
+            id="its own deadline, and why",
+            marks=pytest.mark.proves("T21"),
+        ),
+        pytest.param(
+            a_workload(ready=1, trouble="it crashes"),
+            NOW - timedelta(seconds=60),
+            Readiness.FAILED,
+            "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available; "
+            "not ready for 60 s: it crashes",
+            id="deadline, and why",
+            marks=pytest.mark.proves("T21"),
+        ),
+        pytest.param(
+            a_workload(ready=1, trouble="it crashes"),
+            None,
+            Readiness.WAITING,
+            "waiting for rollout to finish: 1 of 2 (readyThreshold 100%) updated replicas are available: "
+            "it crashes",
+            id="not available, and why",
+            marks=pytest.mark.proves("T21"),
+        ),
+        pytest.param(
+            a_workload(trouble="an old pod crashes"), None, Readiness.READY, "", id="ready all the same"
+        ),
     ],
 )
 def test_readiness(workload, since, readiness, message) -> None:  # noqa: ANN001 — a table's row

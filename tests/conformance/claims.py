@@ -65,7 +65,7 @@ CLAIMS = {
     "T18": "204 passes, and the answer of a hook that failed is kept",
     "T19": "gauges tell what is under way and how long it took, and vanish with their canary",
     "T20": "a document that is refused says so, by path",
-    "T21": "values and sample sizes are kept as evidence, events have a reason by kind",
+    "T21": "values and sample sizes are kept as evidence, pods say why, events have a reason by kind",
     "T22": "what is pushed in mid-run gets no pods before it may be looked at",
     "D1": "rolls back at the very check that reaches the threshold",
     "D2": "short intervals are warned of and kept",

@@ -109,6 +109,19 @@ async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: 
     assert await case.replicas() == 0
 
 
+@pytest.mark.proves("T21")
+@pytest.mark.conformance
+@together
+async def test_a_rollback_says_why_the_pods_did_not_get_ready(world: World) -> None:
+    case = Case(world, "kurator-member2", "no-image")
+    await case.deploy()
+    await case.initialise(spec={"progressDeadlineSeconds": 3})
+    ended = await case.roll_out(f"{BETTER}-missing")
+
+    image = workload.image(f"{BETTER}-missing")
+    assert ended.message.endswith(f"cannot pull image {image} (ImagePullBackOff)"), ended
+
+
 @pytest.mark.proves("T2")
 @pytest.mark.conformance
 @together

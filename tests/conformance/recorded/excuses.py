@@ -227,6 +227,11 @@ CAUSE_TOLD = Excused(
     "that a deadline has passed is told",
     theirs=rewrites(r"(updated replicas are available)$", r"\1; not ready for 20 s"),
 )
+REASON_TOLD = Excused(
+    "T21",
+    "the pods say why they are not ready",
+    ours=rewrites(r"( updated replicas are available.*?): no node takes its pods .*$", r"\1"),
+)
 SUSPENDED_IS_CHECKED = Excused(
     "D7",
     "a suspended rollout keeps its weight and goes on being checked",

@@ -20,6 +20,7 @@ from tests.conformance.recorded.excuses import (
     LEAVING_TOLD,
     ORIGINAL_KEPT,
     PAUSED,
+    REASON_TOLD,
     ROLLED_BACK,
     ROUTED_AT_LAST,
     SUSPENDED_IS_CHECKED,
@@ -74,7 +75,7 @@ test_config_change = told("config-change", PAUSED, *WITH_METRICS, UNDER_ANALYSIS
 test_restart = told("restart", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
 test_drift = told("drift", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, DRIFT_PUT_RIGHT)
 test_suspend = told("suspend", PAUSED, *WITH_METRICS, UNDER_ANALYSIS, SUSPENDED_IS_CHECKED)
-test_deadline = told("deadline", PAUSED, CAUSE_TOLD)
+test_deadline = told("deadline", PAUSED, CAUSE_TOLD, REASON_TOLD)
 test_skip_analysis = told("skip-analysis", PAUSED, WAITS_FOR_PRIMARY, ROUTED_AT_LAST)
 
 test_hpa = told("hpa", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
