@@ -132,6 +132,23 @@ async def test_no_protobuf_is_let_through(server: ApiServer, client: KubeClient)
     assert server.url != client.url
 
 
+async def test_a_server_with_pods_of_its_own_gets_everything_as_it_is(server: ApiServer) -> None:
+    front = await Front.start(Upstream(server.url, has_sandbox_pods=False))
+    async with KubeClient(front.url) as client, KubeClient(server.url) as behind:
+        await client.create(f"{CORE}/endpoints", endpoints())
+        await client.create(
+            f"{CORE}/services", {"metadata": {"name": "web"}, "spec": {"ports": [{"port": 80}]}}
+        )
+        stored = await behind.get(f"{CORE}/endpoints/web")
+        with pytest.raises(ApiError):  # nothing listens there
+            await client.get(f"{CORE}/services/web:80/proxy/")
+        asked = (await behind.get("/_sandbox/requests"))["requests"]
+    await front.stop()
+
+    assert address(stored) == HOST
+    assert asked[-1]["path"] == f"{CORE}/services/web:80/proxy/"
+
+
 async def test_a_watch_ends_when_the_server_ends_it(client: KubeClient) -> None:
     began = time.monotonic()
     path = f"{client.url}{CORE}/endpoints?watch=1&timeoutSeconds=1"
