@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from activities.cluster import marks, virtualservice, workloads
+from activities.cluster import marks, services, virtualservice, workloads
 from activities.cluster.api import Object
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
@@ -38,6 +38,7 @@ def about_others(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
     yield from _about_primary(spec, seen.primary)
     yield from _about_flagger(spec, seen.listed.get("Canary", []))
     yield from _about_routes(spec, seen.listed.get("VirtualService", []))
+    yield from _about_other_ports(spec, seen)
     yield from _about_hidden(spec, seen.hidden)
 
 
@@ -114,6 +115,30 @@ def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:
         text = f"Service {spec.service.name} has no port {spec.service.port}; it has {known}"
         return [Problem(path="spec.service.port", message=text)]
     return []
+
+
+def _about_other_ports(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
+    """Ports of the Service that the routes do not tell apart: the mesh leads their requests elsewhere."""
+    found = (seen.service or {"spec": {}})["spec"].get("ports") or []
+    known = _routed_ports(spec, seen.target)
+    others = [port for port in found if port["port"] not in known and port.get("protocol", "TCP") == "TCP"]
+    if not others or len(others) == len(found):  # of one without the document's port that is told instead
+        return
+    name, own = spec.service.name, spec.service.port
+    listed = ", ".join(" ".join(filter(None, (port.get("name"), str(port["port"])))) for port in others)
+    where, remedy = f"lead to port {own} in the mesh", "give them a Service of their own"
+    if spec.service.port_discovery:
+        where = "lead nowhere in the mesh, for no container has a port of that number"
+    elif not spec.application and spec.target.kind is not WorkloadKind.SERVICE:
+        remedy = f"say portDiscovery: true, or {remedy}"
+    text = f"Requests for other ports of Service {name} ({listed}) {where}: {remedy}"
+    yield Problem(path="spec.service.port", message=text, is_warning=True)
+
+
+def _routed_ports(spec: CanarySpec, target: Object | None) -> set[int]:
+    if target is None or not spec.service.port_discovery:
+        return {spec.service.port}
+    return {port["port"] for port in services.ports(spec, target)}
 
 
 def _about_flagger(spec: CanarySpec, canaries: list[Object]) -> list[Problem]:
