@@ -94,7 +94,7 @@ def _unready(case: Situation) -> str:
             f"{case.canary_name} is paused by somebody else and may not run its template: "
             f"kubectl rollout resume deployment/{case.spec.target.name} -n {case.spec.namespace}"
         )
-    return "" if case.target_serves else f"{case.name} has no serving pod"
+    return ""
 
 
 def _grow(case: Situation) -> Decision:

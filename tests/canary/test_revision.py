@@ -89,3 +89,11 @@ def test_a_config_alone_changes_the_checksum() -> None:
         first.model_copy(update={"configs": {"secret/b": "2", "configmap/a": "1"}})
     )
     assert 8 <= len(checksum(first)) <= 10
+
+
+def test_a_hash_that_was_stored_is_known_again_by_every_later_version() -> None:
+    revision = Revision(template="abc", configs={"configmap/a": "1"})
+
+    assert template_hash({**TEMPLATE, "metadata": {"labels": {"app": "bäckend"}}}) == "11f7d7746c"
+    assert config_hash({"a": "1"}, {"b": "2"}) == "7cd921487b"
+    assert checksum(revision) == "d4cd2ba449"
