@@ -105,6 +105,7 @@ def test_what_is_retired_waits_until_the_rest_is_current() -> None:
     assert next_to_serve([extra, web], "r1", LATER) == extra
     assert next_to_serve([failed, web], "r1", LATER) is None
     assert next_due([failed, web], "r1") == failed.due
+    assert next_due([extra.succeeded("r1", LATER), web.failed("r1", "no", NOW)], "r1") == NOW + FIRST_BACK_OFF
     assert next_to_serve([extra.succeeded("r1", LATER), web], "r1", LATER) == web
 
 
@@ -116,6 +117,35 @@ def test_a_renamed_policy_keeps_its_canary() -> None:
     assert (site.key, site.canary) == ("site-one", canary("one"))
     assert (web.key, web.canary) == ("web-one", None)
     assert not web.has_canary_too_many
+
+
+def test_what_is_retired_is_taken_back_at_once_whatever_failed_before() -> None:
+    failed = DONE.failed("r2", "no", NOW)
+
+    (retired,) = revised((failed,), None, LATER)
+
+    assert retired == failed.model_copy(
+        update={"retired_at": LATER, "is_stale": True, "failures": 0, "due": LATER}
+    )
+
+
+def test_what_is_wanted_again_is_delivered_at_once_to_where_it_is_now() -> None:
+    failed = revised((DONE,), None, NOW)[0].failed("r2", "no", NOW)
+    moved = ONE.model_copy(update={"task_queue": "near"})
+
+    (again,) = revised((failed,), spec(policy(target="backend", clusters=(moved,))), LATER)
+
+    assert again.cluster == moved
+    assert again == failed.model_copy(
+        update={
+            "policy": again.policy,
+            "cluster": moved,
+            "retired_at": None,
+            "is_stale": True,
+            "failures": 0,
+            "due": None,
+        }
+    )
 
 
 def test_the_time_of_retirement_is_the_first() -> None:
@@ -207,6 +237,24 @@ def test_what_was_wanted_meanwhile_is_still_to_be_done() -> None:
     assert after.policy == other.policy
     assert after.applied_revision == "r1"
     assert after.is_due("r1", NOW)
+
+
+def test_a_failure_counts_for_nothing_once_something_else_is_wanted() -> None:
+    moved = ONE.model_copy(update={"task_queue": "near"})
+    begun, wanted = delivery(), delivery(cluster=moved, due=LATER)
+    failed = begun.failed("r1", "no", NOW)
+
+    (after,) = concluded((wanted,), begun, failed)
+
+    assert after == failed.model_copy(
+        update={"cluster": moved, "is_stale": True, "failures": 0, "due": LATER}
+    )
+
+
+def test_a_failure_is_told() -> None:
+    failed = delivery().failed("r1", "no", NOW)
+
+    assert (failed.message, failed.attempted_revision) == ("no", "r1")
 
 
 def test_what_is_wanted_again_after_it_was_taken_back_begins_anew() -> None:
