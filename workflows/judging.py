@@ -14,7 +14,7 @@ from canary.problem import Problem
 from canary.spec import CanarySpec
 from workflows import contract
 from workflows.options import ActivityOptions
-from workflows.serving import at, unserved
+from workflows.serving import TAKEN_WITHIN, at, unserved
 
 A_FEW_TIMES = RetryPolicy(initial_interval=timedelta(milliseconds=500), maximum_attempts=3)
 """A person waits for the answer."""
@@ -63,7 +63,7 @@ async def _reach(clusters: tuple[ClusterRef, ...], task_queue: str = "") -> Reac
         SourceActivities.check_clusters,
         Members(clusters=clusters),
         summary="reach the clusters",
-        **at(task_queue, REACH),
+        **at(task_queue, REACH, within=TAKEN_WITHIN[contract.QUEUE]),  # a person waits for it
     )
 
 

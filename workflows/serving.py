@@ -19,7 +19,7 @@ TAKEN_WITHIN = {
 """Else the workers are away, or have too few slots: it is told, and tried again. Checks may queue a while."""
 
 
-def at(task_queue: str, options: ActivityOptions) -> ActivityOptions:
+def at(task_queue: str, options: ActivityOptions, *, within: timedelta | None = None) -> ActivityOptions:
     """Have an activity done by the workers of a cluster's own task queue; by the shared ones if it has none.
 
     Nobody may poll it: that is to be told after a while, unless there is a limit to the whole anyway.
@@ -29,7 +29,7 @@ def at(task_queue: str, options: ActivityOptions) -> ActivityOptions:
     kind = options["task_queue"]
     theirs: ActivityOptions = {**options, "task_queue": own_queue(task_queue, kind)}
     if "schedule_to_close_timeout" not in options:
-        theirs["schedule_to_start_timeout"] = TAKEN_WITHIN[kind]
+        theirs["schedule_to_start_timeout"] = within or TAKEN_WITHIN[kind]
     return theirs
 
 
