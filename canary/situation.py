@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from canary.analysis import Check, GateCheck
+from canary.analysis import Check, GateCheck, HookAnswer
 from canary.observation import Observation, Workload
 from canary.readiness import Readiness, ReadinessVerdict, judge_readiness
 from canary.spec import CanarySpec
@@ -39,6 +39,12 @@ class Situation:
     def primary_name(self) -> str:
         """The primary as messages name it."""
         return f"{self.spec.primary}.{self.spec.namespace}"
+
+    @property
+    def rollback_answers(self) -> list[HookAnswer]:
+        """What rollback hooks answered in this tick, beside the check and beside the gates."""
+        asked = (each for each in (self.check, self.gates) if each is not None)
+        return [answer for each in asked for answer in each.rollback]
 
     @property
     def next_tick(self) -> datetime:

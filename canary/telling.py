@@ -119,7 +119,7 @@ def told_of_leaving(spec: CanarySpec, *, is_over: bool) -> Notice:
 
 def _of_hooks(case: Situation, decision: Decision) -> Iterator[Notice]:
     check, gates = case.check, case.gates
-    for answer in (*(check.rollback if check else ()), *(gates.rollback if gates else ())):
+    for answer in case.rollback_answers:
         if answer.passed:
             yield _warning("RollbackRequested", f"Rollback check {answer.hook} passed")
         else:
@@ -204,7 +204,7 @@ def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
         severity = Severity.WARN
     if decision.outcome is Outcome.REVERTED:
         severity = Severity.INFO
-    if case.check is not None and any(answer.passed for answer in case.check.rollback):
+    if any(answer.passed for answer in case.rollback_answers):
         severity, alert = Severity.WARN, "Rolling back manual webhook invoked"
     yield _warning(str(decision.outcome), text, severity, alert)
     failed = _warning("ScalingDown", f"Canary failed! Scaling down {case.name}")
