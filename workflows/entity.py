@@ -1,7 +1,7 @@
 """What every part of `CanaryWorkflow` stands on: its state, looks and writes, and how it tells of itself."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from typing import Any
@@ -240,6 +240,16 @@ class CanaryEntity:
         alert = asyncio.create_task(_alert(request))
         self._alerts.add(alert)
         alert.add_done_callback(self._alerts.discard)
+
+
+async def at_once(*acts: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Do several things beside each other; if one fails the others end."""
+    tasks = [asyncio.create_task(act) for act in acts]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
 
 
 async def _alert(request: AlertRequest) -> None:

@@ -14,7 +14,7 @@ from canary.readiness import judge_readiness
 from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
 from canary.telling import told_of_initialisation, told_of_providers, told_of_waiting
-from workflows.entity import RESYNC, CanaryEntity
+from workflows.entity import RESYNC, CanaryEntity, at_once
 from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
 STARTING = timedelta(seconds=2)
@@ -41,10 +41,8 @@ class InitialisingCanary(CanaryEntity):
         text = f"New {self.spec.target.kind} detected, starting initialization."
         if self._status.message != text:
             self._become(phase=Phase.INITIALIZING, outcome=None, message=text, needs_person=False)
-        await self._check_providers()
         await self._deploy_load_tester(self.spec)
-        promoted = await self._create_primary()
-        await self._register(seen)
+        promoted, *_ = await at_once(self._create_primary(), self._check_providers(), self._register(seen))
         if (ready := await self._primary_gets_ready()) is not None:
             await self._route_to_primary(promoted, ready)
         return None
@@ -53,8 +51,8 @@ class InitialisingCanary(CanaryEntity):
         """Tell whether metrics can be had; without analysis nobody asks for them."""
         if self.spec.skip_analysis or self._has_checked_providers:
             return None
-        self._has_checked_providers = True
         if not self.spec.analysis.metrics:
+            self._has_checked_providers = True
             return self._tell(told_of_providers(()))
         found = await workflow.execute_activity_method(
             AnalysisActivities.check_providers,
@@ -62,6 +60,7 @@ class InitialisingCanary(CanaryEntity):
             summary="are metrics to be had",
             **self._at(PROVIDERS),
         )
+        self._has_checked_providers = True
         self._tell(told_of_providers(found.errors))
         return None
 

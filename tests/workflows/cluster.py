@@ -195,6 +195,7 @@ class Cluster:
 
         @activity.defn
         async def promote(request: PromoteRequest) -> Written:
+            await self._enter("promote")
             self.promoting = request.revision.template
             self.log.append("promote")
             return Written.DONE
@@ -213,6 +214,7 @@ class Cluster:
 
         @activity.defn
         async def create_primary(_: CanarySpec) -> Revision:
+            await self._enter("create_primary")
             self.log.append("create primary")
             self.primary = self.primary or self.target
             return self.primary
@@ -248,14 +250,17 @@ class Cluster:
 
         @activity.defn
         async def preflight(_: CanarySpec) -> Preflight:
+            await self._enter("preflight")
             return self.preflight_result
 
         @activity.defn
         async def store_report(report: StoredReport) -> None:
+            await self._enter("store_report")
             self.reports.append(report)
 
         @activity.defn
         async def check_providers(_: CanarySpec) -> ProviderErrors:
+            await self._enter("check_providers")
             return ProviderErrors()
 
         @activity.defn

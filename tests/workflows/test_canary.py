@@ -15,6 +15,7 @@ from temporalio.client import (
     WorkflowUpdateFailedError,
 )
 from temporalio.common import WorkflowIDConflictPolicy
+from temporalio.service import RPCError, RPCStatusCode
 
 from activities.cluster.preflight import Preflight
 from canary.problem import Problem
@@ -74,9 +75,19 @@ async def status(handle: Handle) -> CanaryStatus:
 async def until(handle: Handle, holds: Callable[[CanaryStatus], bool]) -> CanaryStatus:
     """Wait for a status; the server tells no one of changes, so it is asked again and again."""
     async with asyncio.timeout(PATIENCE):
-        while not holds(found := await status(handle)):  # noqa: ASYNC110 — the state of a server, not of this process
+        while (found := await _answered(handle)) is None or not holds(found):  # noqa: ASYNC110 — the state of a server, not of this process
             await asyncio.sleep(0.05)
     return found
+
+
+async def _answered(handle: Handle) -> CanaryStatus | None:
+    """The status; a history that has just begun cannot be asked yet."""
+    try:
+        return await status(handle)
+    except RPCError as error:
+        if error.status is not RPCStatusCode.FAILED_PRECONDITION:
+            raise
+        return None
 
 
 async def in_phase(handle: Handle, phase: Phase) -> CanaryStatus:

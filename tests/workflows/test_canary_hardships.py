@@ -383,6 +383,22 @@ async def test_a_target_stays_while_the_primary_has_stopped_serving(serve: Serve
     await leave(handle)
 
 
+async def test_a_refused_primary_does_not_wait_for_a_provider_that_hangs(serve: Serve) -> None:
+    cluster = settled()
+    cluster.hangs["check_providers"] = asyncio.Event()
+    cluster.refusals["create_primary"] = FORBIDDEN
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+
+    refused = await until(handle, lambda found: found.needs_person)
+    del cluster.refusals["create_primary"]
+    cluster.hangs.pop("check_providers").set()
+
+    assert "Forbidden" in refused.message
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
 @pytest.mark.parametrize(
     "left", [pytest.param({"primary": OLD}, id="a primary"), pytest.param({"has_routes": True}, id="routes")]
 )
