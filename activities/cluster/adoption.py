@@ -63,6 +63,16 @@ def refuse_other(spec: CanarySpec, selector: dict[str, str], found: Object | Non
         )
 
 
+def refuse_told(text: str) -> None:
+    """Refuse with what was said against an object; nothing said, nothing refused.
+
+    Raises:
+        ApplicationError: somebody else's object would be written over.
+    """
+    if text:
+        raise _foreign(text)
+
+
 def _foreign(text: str) -> ApplicationError:
     return ApplicationError(f"{text}.", type="ForeignOwner", non_retryable=True)
 

@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import adoption, loadtester, marks, paths, routes, services, virtualservice
+from activities.cluster import adoption, foreign, loadtester, marks, paths, routes, services, virtualservice
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.routing import Routing
@@ -36,12 +36,17 @@ class InitialisationActivities:
     @activity.defn
     @guarded
     async def deploy_load_tester(self, spec: CanarySpec) -> None:
-        """Deploy the workload's own load tester."""
+        """Deploy the workload's own load tester, over nobody else's object."""
         if spec.test_loader is None:
             return
         api = await self._clusters.get(spec.cluster)
-        for body in loadtester.objects(spec):
-            path = paths.one(body["kind"], spec.namespace, body["metadata"]["name"])
+        wanted = [
+            (paths.one(body["kind"], spec.namespace, body["metadata"]["name"]), body)
+            for body in loadtester.objects(spec)
+        ]
+        for path, body in wanted:
+            adoption.refuse_told(foreign.about_load_tester(spec, body["kind"], await api.find(path)))
+        for path, body in wanted:
             await api.apply(path, body, force=True)
 
     @activity.defn
@@ -53,6 +58,7 @@ class InitialisationActivities:
         """
         api = await self._clusters.get(request.spec.cluster)
         scene = await _look(api, request.spec)
+        await _take_over_rules(api, scene)
         await asyncio.gather(*_sides(api, scene))
         await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
         await _virtual_service(api, scene, request.routing)
@@ -117,6 +123,29 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
         virtual_service=routed,
         sides=(canary_side, primary_side),
     )
+
+
+async def _take_over_rules(api: ClusterApi, scene: _Scene) -> None:
+    """Refuse DestinationRules of the sides' names that are somebody else's; what Flagger left is ours."""
+    rules = [
+        services.destination_rule(scene.spec, front.name)
+        for front in (scene.fronts.canary, scene.fronts.primary)
+    ]
+    found = await asyncio.gather(
+        *(
+            api.find(paths.one("DestinationRule", scene.spec.namespace, rule["metadata"]["name"]))
+            for rule in rules
+        )
+    )
+    for rule, live in zip(rules, found, strict=True):
+        adoption.refuse_told(foreign.about_rule(scene.spec, live, rule))
+    for rule, live in zip(rules, found, strict=True):
+        if live is not None and not marks.is_ours(scene.spec, live["metadata"]):
+            # What Flagger set would stay: the document says all that there shall be.
+            path = paths.one("DestinationRule", scene.spec.namespace, rule["metadata"]["name"])
+            left = dict.fromkeys(live["spec"].keys() - rule["spec"].keys())
+            version = live["metadata"]["resourceVersion"]
+            await api.patch(path, {"metadata": {"resourceVersion": version}, "spec": left})
 
 
 def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:

@@ -6,6 +6,7 @@ from canary.spec import CanarySpec
 
 IMAGE = "ghcr.io/fluxcd/flagger-loadtester:0.29.0"
 PORT = 8080
+KINDS = ("Deployment", "Service")
 
 
 def objects(spec: CanarySpec) -> tuple[Object, ...]:

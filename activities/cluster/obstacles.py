@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from activities.cluster import marks, services, virtualservice, workloads
+from activities.cluster import foreign, marks, services, virtualservice, workloads
 from activities.cluster.api import Object
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
@@ -20,6 +20,8 @@ class Seen:
     target: Object | None
     primary: Object | None
     service: Object | None
+    testers: dict[str, Object | None]
+    """By kind, what has the name of the workload's own load tester."""
     listed: dict[str, list[Object]]
     """The objects of a kind: VirtualServices of all namespaces, others of the canary's."""
     hidden: list[str]
@@ -36,6 +38,7 @@ def about_what_is_needed(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
 def about_others(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
     """Who else is there already."""
     yield from _about_primary(spec, seen.primary)
+    yield from _about_places(spec, seen)
     yield from _about_flagger(spec, seen.listed.get("Canary", []))
     yield from _about_routes(spec, seen.listed.get("VirtualService", []))
     yield from _about_other_ports(spec, seen)
@@ -101,6 +104,18 @@ def _about_primary(spec: CanarySpec, primary: Object | None) -> list[Problem]:
     except marks.ForeignError as error:
         return [Problem(path=TARGET, message=str(error))]
     return []
+
+
+def _about_places(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
+    """Neither is what stands where the load tester or the rules of the two sides are to be made."""
+    for kind, found in seen.testers.items():
+        if text := foreign.about_load_tester(spec, kind, found):
+            yield Problem(path=TARGET, message=text)
+    rules = {rule["metadata"]["name"]: rule for rule in seen.listed.get("DestinationRule", [])}
+    for side in (spec.service.primary, spec.service.canary):
+        wanted = services.destination_rule(spec, side)
+        if text := foreign.about_rule(spec, rules.get(side), wanted):
+            yield Problem(path="spec.service.name", message=text)
 
 
 def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:

@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from temporalio import activity
 
-from activities.cluster import appliers, obstacles, paths, policies
+from activities.cluster import appliers, loadtester, obstacles, paths, policies
 from activities.cluster.api import (
     ApiError,
     ClusterApi,
@@ -106,11 +106,17 @@ async def _see(api: ClusterApi, spec: CanarySpec) -> Seen:
     places = {"VirtualService": paths.collection("VirtualService")}
     places |= {kind: paths.collection(kind, spec.namespace) for kind in LISTED}
     lists = await asyncio.gather(*(_optional_list(api, path) for path in places.values()))
+    testers = {
+        kind: await api.find(paths.one(kind, spec.namespace, spec.test_loader.name))
+        for kind in loadtester.KINDS
+        if spec.test_loader is not None
+    }
     listed = dict(zip(places, lists, strict=True))
     return Seen(
         target=target,
         primary=primary,
         service=service,
+        testers=testers,
         listed={kind: items for kind, items in listed.items() if items is not None},
         hidden=[kind for kind, items in listed.items() if items is None],
     )

@@ -58,7 +58,7 @@ RIGHTS = (
     Right(
         "networking.istio.io",
         ("destinationrules",),
-        ("list", "create", "patch", "delete"),
+        ("get", "list", "create", "patch", "delete"),
         "the two sides of the routes",
     ),
     Right(

@@ -1,0 +1,67 @@
+"""What stands where an object of ours is to be made and is not ours: whose it is, and what to do about it."""
+
+from activities.cluster import marks
+from activities.cluster.api import ROLLOUT_MANAGER, Object
+from canary.spec import CanarySpec
+
+FLAGGER = "flagger"
+"""The field manager of Flagger, whose objects are left behind when its Canary is deleted without them."""
+
+
+def about_load_tester(spec: CanarySpec, kind: str, found: Object | None) -> str:
+    """Say why a load tester must not be deployed over an object of its name; empty where it may."""
+    if found is None or marks.is_ours(spec, found["metadata"]):
+        return ""
+    remedy = "delete it or leave testLoader out"
+    return f"{_named(spec, kind, found)}, and the load tester needs one of that name: {remedy}"
+
+
+def about_rule(spec: CanarySpec, found: Object | None, wanted: Object) -> str:
+    """Say why a DestinationRule must not be written over; empty where it may.
+
+    One that Flagger left behind is taken over, and so is one that says the same.
+    """
+    if found is None or marks.is_ours(spec, found["metadata"]):
+        return ""
+    content, own = found.get("spec") or {}, wanted["spec"]
+    is_left = content.get("trafficPolicy") == own.get("trafficPolicy") or _managers(found) == [FLAGGER]
+    if is_left and _leads_nowhere_else(spec, content, own) and not _controller(found):
+        return ""
+    remedy = "delete or rename it"
+    return f"{_named(spec, 'DestinationRule', found)}, and the canary needs one of that name: {remedy}"
+
+
+def _leads_nowhere_else(spec: CanarySpec, content: Object, wanted: Object) -> bool:
+    """Whether a rule is for the same host, and says nothing that a rule of ours does not."""
+    name, namespace = wanted["host"], spec.namespace
+    hosts = {name, *(f"{name}.{namespace}{suffix}" for suffix in ("", ".svc", ".svc.cluster.local"))}
+    return content.get("host") in hosts and content.keys() <= {"host", "trafficPolicy"}
+
+
+def _named(spec: CanarySpec, kind: str, found: Object) -> str:
+    name = found["metadata"]["name"]
+    return f"{kind} {name} in namespace {spec.namespace} is there already and {_owned(found)}"
+
+
+def _owned(found: Object) -> str:
+    if controller := _controller(found):
+        return f"is controlled by {controller}"
+    if other := marks.canary_of(found):
+        return f"belongs to the canary of {other}"
+    if managers := _managers(found):
+        return f"was written by {', '.join(managers)}"
+    return "was not made by Durable Canary"
+
+
+def _controller(found: Object) -> str:
+    for reference in found["metadata"].get("ownerReferences") or []:
+        if reference.get("controller"):
+            return f"{reference.get('kind')} {reference.get('name')}"
+    return ""
+
+
+def _managers(found: Object) -> list[str]:
+    """Who else has written an object, its status apart."""
+    entries = found["metadata"].get("managedFields") or []
+    managers = {str(entry.get("manager")) for entry in entries if not entry.get("subresource")}
+    return sorted(managers - {ROLLOUT_MANAGER})
