@@ -126,6 +126,19 @@ def test_the_message_of_the_event_stands_where_alerts_have_none_of_their_own() -
     assert body["message"] == "an event"
 
 
+@pytest.mark.parametrize(("severity", "color"), [(Severity.ERROR, "#FF0000"), (Severity.WARN, "#0076D7")])
+def test_rocket_chat_paints_what_went_wrong_red(severity: Severity, color: str) -> None:
+    body = body_of(provider("rocket"), message("text", severity, is_detailed=False))
+
+    assert body["attachments"][0]["color"] == color
+
+
+def test_google_chat_shows_quotes_as_they_are() -> None:
+    body = body_of(provider("gchat"), message("it's slow", Severity.INFO, is_detailed=False))
+
+    assert "it's slow" in json.dumps(body)
+
+
 def test_google_chat_reads_html() -> None:
     body = body_of(provider("gchat"), message("98.00% < 99%", Severity.INFO, is_detailed=False))
 
