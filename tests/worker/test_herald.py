@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from activities.announcements import AnnouncementActivities
 from canary.analysis import HookAnswer
 from canary.errors import NoAnswerError
 from canary.notice import Announcement, Notice
@@ -198,3 +199,17 @@ async def test_calls_every_event_hook_and_logs_which_was_not_told(caplog: pytest
 
     assert webhooks.called == ["away", "closed", "open"]
     assert causes == {"away": "Webhook away does not answer: ConnectError.", "closed": "403 no"}
+
+
+async def test_leaves_to_workers_inside_a_cluster_what_is_announced_of_it(stack: AsyncExitStack) -> None:
+    ear = Ear()
+    herald = await heralded(stack, ear)
+    theirs = announcement("theirs")
+    theirs = theirs.model_copy(update={"spec": theirs.spec.model_copy(update={"task_queue": "inside"})})
+    LOGGER.info("announced", extra={"announcement": theirs})
+    announce("ours")
+    assert await ear.has_heard("ours")
+
+    await AnnouncementActivities(herald).hand_on(theirs)
+
+    assert await ear.has_heard("ours", "theirs")

@@ -31,6 +31,21 @@ def test_takes_a_log_level_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> 
     assert WorkerSettings().log_level == "DEBUG"
 
 
+def test_takes_a_task_queue_from_the_command_line() -> None:
+    started = subprocess.run(
+        [sys.executable, "-m", "worker", "--task-queue", "canary-checks"],
+        env={**os.environ, "CANARY_TASK_QUEUE": "inside"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert started.returncode == 1
+    assert started.stderr.startswith(
+        "CANARY_TASK_QUEUE: write a name without blanks that is not `canary`, nor"
+    )
+
+
 def test_names_each_setting_that_is_wrong() -> None:
     environment = {**os.environ, "CANARY_METRICS": "9464", "CANARY_LOG_LEVEL": "loud", "CANARY_CHECKS": "0"}
     started = subprocess.run(

@@ -224,7 +224,9 @@ async def test_the_watch_is_where_the_newest_registration_says(serve: Serve, que
         await handle.signal(REGISTER, Registration(canary=f"{cluster}/b", namespace="b", task_queue=""))
         await watch.until(2)
         await handle.signal(REGISTER, one)  # says nothing new
-        await handle.signal(REGISTER, Registration(canary=f"{cluster}/b", namespace="b", remove=True))
+        await handle.signal(
+            REGISTER, Registration(canary=f"{cluster}/b", namespace="b", task_queue=queue, remove=True)
+        )
         await watch.until(1)
         found = [where for _, where in await places(handle)]
         await handle.terminate()
