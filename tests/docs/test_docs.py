@@ -156,7 +156,7 @@ def test_every_setting_is_told_with_its_default() -> None:
 
 
 def _default(value: object) -> str:
-    return "none" if value is None else f"`{str(value).lower() if isinstance(value, bool) else value}`"
+    return "none" if value in (None, "") else f"`{str(value).lower() if isinstance(value, bool) else value}`"
 
 
 @pytest.mark.parametrize("page", PAGES, ids=page_id)
@@ -185,7 +185,7 @@ def test_every_key_of_a_cluster_is_told() -> None:
     example = YAML(typ="safe").load((ROOT / "examples/clusters.yaml").read_text())
 
     assert set(column(OPERATIONS, "key")) == CLUSTER_KEYS
-    assert {key for entry in example["clusters"].values() for key in entry} == CLUSTER_KEYS - {"taskQueue"}
+    assert {key for entry in example["clusters"].values() for key in entry} == CLUSTER_KEYS
 
 
 def test_the_example_of_a_clusters_file_can_be_read() -> None:

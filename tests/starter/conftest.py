@@ -272,7 +272,8 @@ class FakeDoctor:
     async def run(self, examination: Examination) -> Findings:
         seen = [Finding(cluster="one", what="rights", seen="may not list pods", remedy="run: kubectl …")]
         seen += [Finding(cluster=name, what="Istio", seen="fine") for name in examination.clusters]
-        return Findings(findings=tuple(seen))
+        inside = {name: f"queue-of-{name}" for name in examination.clusters if name == "inside"}
+        return Findings(findings=tuple(seen), task_queues=inside)
 
 
 def _judged(name: str) -> ApplyResult:

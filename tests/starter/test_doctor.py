@@ -67,6 +67,19 @@ async def test_tells_what_a_worker_sees_of_the_clusters(engine: Any, capsys: Any
     assert "ok    Istio of used: fine" in output
 
 
+async def test_names_each_queue_of_a_cluster_that_nobody_serves(engine: Any) -> None:
+    await engine.canary(engine.spec(namespace=engine.namespace(), cluster="inside"))
+
+    seen = [str(finding) async for finding in findings(engine.client)]
+
+    remedy = "start one inside the cluster with `canary-worker --task-queue queue-of-inside`"
+    assert [line for line in seen if "queue-of-inside" in line] == [
+        f"FAIL  workers of queue-of-inside: none; {remedy}",
+        f"FAIL  workers of queue-of-inside-checks: none; {remedy}",
+        f"FAIL  workers of queue-of-inside-watch: none; {remedy}",
+    ]
+
+
 async def test_without_a_worker_clusters_are_not_looked_at(bare: Client) -> None:
     seen = [str(finding) async for finding in findings(bare)]
 
