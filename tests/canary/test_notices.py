@@ -1,6 +1,6 @@
 """What is told, whole: reason, words, how loud, and with which phase."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
@@ -99,7 +99,7 @@ def passed(hook_name: str, words: str) -> Notice:
             id="a promotion",
         ),
         pytest.param(
-            told_of_post_rollout((answer(POST), answer(POST, passed=False))),
+            tuple(told_of_post_rollout((answer(POST), answer(POST, passed=False)))),
             [
                 passed("post-rollout", "Post-rollout"),
                 warning("PostRolloutHookFailed", "Post-rollout hook post-rollout failed"),
@@ -149,7 +149,7 @@ def passed(hook_name: str, words: str) -> Notice:
         ),
     ],
 )
-def test_tells_of(told: Iterable[Notice], expected: list[Notice]) -> None:
+def test_tells_of(told: Sequence[Notice], expected: list[Notice]) -> None:
     assert list(told) == expected
 
 
