@@ -40,6 +40,11 @@ from workflows.contract import (
 
 APPS, CORE = "/apis/apps/v1", "/api/v1"
 ISTIO = "/apis/networking.istio.io/v1beta1"
+GROUPS = {
+    **dict.fromkeys(("deployments", "daemonsets"), APPS),
+    **dict.fromkeys(("virtualservices", "destinationrules"), ISTIO),
+    "horizontalpodautoscalers": "/apis/autoscaling/v2",
+}
 READY_WITHIN = 60.0
 INITIALISED_WITHIN = 60.0
 ENDED_WITHIN = 90.0
@@ -90,8 +95,7 @@ class Case:
     # The cluster.
 
     def path(self, kind: str, name: str | None = None) -> str:
-        group = {"deployments": APPS, "virtualservices": ISTIO, "destinationrules": ISTIO}.get(kind, CORE)
-        return f"{group}/namespaces/{self.namespace}/{kind}/{name or self.name}"
+        return f"{GROUPS.get(kind, CORE)}/namespaces/{self.namespace}/{kind}/{name or self.name}"
 
     async def get(self, kind: str, name: str | None = None) -> dict[str, Any]:
         return await self.cluster.api.get(self.path(kind, name))
@@ -141,11 +145,11 @@ class Case:
 
         await until(served, READY_WITHIN, f"users of {self.namespace} are served")
 
-    async def release(self, tag: str) -> None:
+    async def release(self, tag: str, kind: str = "deployments") -> None:
         """Write another image into the target, as `kubectl set image` does."""
         container = {"name": "podinfod", "image": workload.image(tag)}
         body = {"spec": {"template": {"spec": {"containers": [container]}}}}
-        await self.cluster.api.patch(self.path("deployments"), body, kind="strategic")
+        await self.cluster.api.patch(self.path(kind), body, kind="strategic")
 
     async def image(self, name: str) -> str:
         template = (await self.get("deployments", name))["spec"]["template"]

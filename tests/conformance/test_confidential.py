@@ -15,7 +15,7 @@ from tests.conformance.chorus import together
 from tests.conformance.workload import BETTER
 from tests.conformance.world import MARKER, World
 
-KINDS = ("secret", "env", "bearer", "kubeconfig")
+KINDS = ("secret", "env", "bearer", "hook", "kubeconfig")
 """Where a marker is planted; the last one the world itself plants."""
 MARKERS = [f"{MARKER}-{kind}" for kind in KINDS]
 
@@ -28,19 +28,21 @@ async def test_a_marker_in_every_secret_is_found_nowhere(world: World) -> None:
     await case.deploy(env=env, envFrom=[{"secretRef": {"name": "login"}}])
     await case.apply_object("secrets", _secret("login", {"password": f"{MARKER}-secret"}))
     await case.apply_object("secrets", _secret("prometheus", {"token": f"{MARKER}-bearer"}))
+    await case.apply_object("secrets", _secret("guarded", {"token": f"{MARKER}-hook"}))
     async with _prometheus() as (url, headers):
         metric = {"name": "mine", "interval": "1m", "templateRef": {"name": "mine"}}
         await case.initialise(
             others=[_template(case.namespace, url)],
             stepWeight=50,
             metrics=[metric | {"thresholdRange": {"max": 1}}],
+            webhooks=[{"name": "guarded", "url": f"{url}/hook", "secretRef": {"name": "guarded"}}],
         )
         good = await case.roll_out(BETTER)
         await case.apply_object("secrets", _secret("login", {"password": f"{MARKER}-secret", "more": "1"}))
         again = await case.rollout_ends(await case.rollout_begins())
 
     assert (good.outcome, again.outcome) == ("Promoted", "Promoted")
-    assert set(headers) == {f"Bearer {MARKER}-bearer"}
+    assert set(headers) == {f"Bearer {MARKER}-bearer", f"Bearer {MARKER}-hook"}
     assert len(list((world.folder / "reports").rglob(f"{case.spec.tail}/*.json"))) == 2
     everything = {name: text async for name, text in _everything(world)}
     assert [name for name, text in everything.items() if _markers(text)] == []
@@ -91,7 +93,7 @@ def _template(place: str, url: str) -> dict[str, Any]:
 
 @asynccontextmanager
 async def _prometheus() -> AsyncIterator[tuple[str, list[str]]]:
-    """A Prometheus that answers 0.5 and keeps who asked."""
+    """A Prometheus that answers 0.5, and a hook that says what it was sent; they keep who asked."""
     headers: list[str] = []
 
     async def answer(request: web.Request) -> web.Response:
@@ -100,7 +102,12 @@ async def _prometheus() -> AsyncIterator[tuple[str, list[str]]]:
         body = {"status": "success", "data": {"resultType": "vector", "result": result}}
         return web.Response(text=json.dumps(body), content_type="application/json")
 
+    async def repeat(request: web.Request) -> web.Response:
+        headers.append(request.headers.get("Authorization", ""))
+        return web.Response(text=str(dict(request.headers)))
+
     app = web.Application()
+    app.router.add_route("POST", "/hook", repeat)
     app.router.add_route("*", "/api/v1/query", answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
     await runner.setup()

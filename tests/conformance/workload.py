@@ -53,6 +53,14 @@ def deployment(place: str, *, tag: str = GOOD, replicas: int = 2, **container: A
     }
 
 
+def daemon_set(place: str) -> Object:
+    """The same pods, one on each node, of which a new one is ready before the old one goes."""
+    found = deployment(place)
+    spec = {key: found["spec"][key] for key in ("selector", "template")}
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    return {**found, "kind": "DaemonSet", "spec": {**spec, "updateStrategy": strategy}}
+
+
 def service(place: str) -> Object:
     ports = [{"name": "http", "port": PORT, "targetPort": "http"}]
     return {
