@@ -1,4 +1,7 @@
-"""Webhooks, called as Flagger calls them: a POST that passes when it is answered 200 to 204 in time."""
+"""Webhooks, called as Flagger calls them: a POST that passes when it is answered 200 to 204 in time.
+
+Of our own: a hook may want a token, which is read where it is used, travels in a header, and is told nobody.
+"""
 
 import asyncio
 import re
@@ -14,7 +17,7 @@ import httpx
 from pydantic_core import to_json
 
 from canary.analysis import HookAnswer
-from canary.errors import NoAnswerError
+from canary.errors import MeasurementError, NoAnswerError
 from canary.hooks import event_payload, pauses, payload
 from canary.notice import Announcement
 from canary.spec import CanarySpec, WebhookSpec
@@ -31,6 +34,8 @@ _AWAY = (
 )
 """Nobody at home. Any other failure, a 500 too, is the hook's own answer: its test failed."""
 _HEADERS = {"Content-Type": "application/json", "Accept-Encoding": "identity"}
+_BY_PROXY = "X-Loadtester-Token"
+"""What carries a token through an API server, which keeps `Authorization` for itself."""
 _USER_INFO = re.compile(r"//[^/@\s]*@")
 
 
@@ -66,6 +71,33 @@ class Reach(Protocol):
         ...
 
 
+class Secrets(Protocol):
+    """Reads Secrets of member clusters."""
+
+    async def read(self, cluster: str, namespace: str, name: str) -> dict[str, str] | None:
+        """Return what a Secret holds; None if it is not there."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Call:
+    """A hook, the way to it, and what it is sent."""
+
+    hook: WebhookSpec
+    route: Route
+    body: bytes
+    token: str
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """The headers; a token among them where the hook wants one."""
+        if not self.token:
+            return _HEADERS
+        if self.route.proxy is not None:
+            return {**_HEADERS, _BY_PROXY: self.token}
+        return {**_HEADERS, "Authorization": f"Bearer {self.token}"}
+
+
 @dataclass(frozen=True)
 class _Answer:
     status: int
@@ -84,11 +116,13 @@ class Webhooks:
     def __init__(
         self,
         reach: Reach,
+        secrets: Secrets,
         client: httpx.AsyncClient,
         unverified: httpx.AsyncClient,
         clock: Callable[[], datetime],
     ) -> None:
         self._reach = reach
+        self._secrets = secrets
         self._client = client
         self._unverified = unverified
         self._clock = clock
@@ -109,9 +143,11 @@ class Webhooks:
         route = await self._reach.webhook(spec.cluster, spec.namespace, hook.url)
         if route.proxy and "@" in urlsplit(route.url).netloc:
             return self._answer(hook, None, "the API server drops the credentials of the URL")
-        body = to_json(content)
         try:
-            answer = await self._persist(route, hook, body)
+            token = await self._token(spec, hook)
+            answer = await self._persist(_Call(hook, route, to_json(content), token))
+        except MeasurementError as error:
+            return self._answer(hook, None, str(error))
         except TimeoutError:
             return self._answer(hook, None, f"no answer within {hook.timeout.total_seconds():g} s")
         except httpx.InvalidURL:
@@ -119,6 +155,21 @@ class Webhooks:
         if answer.status in _AWAY:
             raise NoAnswerError(f"Webhook {hook.name}", f"{answer.status} {answer.text}", answer.status)
         return self._answer(hook, answer.status, answer.text)
+
+    async def _token(self, spec: CanarySpec, hook: WebhookSpec) -> str:
+        """Read the token that a hook wants, anew each time; empty if it wants none."""
+        if hook.secret_ref is None:
+            return ""
+        name = f"Secret {hook.secret_ref} in namespace {spec.namespace}"
+        found = await self._secrets.read(spec.cluster, spec.namespace, hook.secret_ref)
+        if found is None:
+            raise MeasurementError(f"{name} not found")
+        token = found.get("token", "").strip()
+        if not token:
+            raise MeasurementError(f"{name} holds no `token`")
+        if not (token.isascii() and token.isprintable()):
+            raise MeasurementError(f"{name} holds a `token` that no header can carry")
+        return token
 
     def _answer(self, hook: WebhookSpec, status: int | None, text: str) -> HookAnswer:
         return HookAnswer(
@@ -130,31 +181,40 @@ class Webhooks:
             at=self._clock(),
         )
 
-    async def _persist(self, route: Route, hook: WebhookSpec, body: bytes) -> _Answer:
+    async def _persist(self, call: _Call) -> _Answer:
         """Call until the answer is one to keep, or the retries are used up."""
-        for pause in pauses(hook):
+        for pause in pauses(call.hook):
             with suppress(NoAnswerError, TimeoutError):  # if it stays so, the last attempt raises it
-                answer = await self._once(route, hook, body)
+                answer = await self._once(call)
                 if not answer.is_to_be_retried:
                     return answer
             await asyncio.sleep(pause.total_seconds())
-        return await self._once(route, hook, body)
+        return await self._once(call)
 
-    async def _once(self, route: Route, hook: WebhookSpec, body: bytes) -> _Answer:
-        seconds = hook.timeout.total_seconds()
+    async def _once(self, call: _Call) -> _Answer:
+        seconds = call.hook.timeout.total_seconds()
         async with asyncio.timeout(seconds):
-            if route.proxy is None:
-                return await self._post(route.url, hook, body)
-            status, text = await route.proxy.send(
-                route.url, body=body, headers=_HEADERS, seconds=seconds + 1, limit=_LONGEST_MESSAGE
+            if call.route.proxy is None:
+                return await self._post(call)
+            status, text = await call.route.proxy.send(
+                call.route.url,
+                body=call.body,
+                headers=call.headers,
+                seconds=seconds + 1,
+                limit=_LONGEST_MESSAGE,
             )
-            return _Answer(status, _worded(status, text))
+            return _worded(call, status, text)
 
-    async def _post(self, url: str, hook: WebhookSpec, body: bytes) -> _Answer:
-        client = self._unverified if hook.disable_tls else self._client
+    async def _post(self, call: _Call) -> _Answer:
+        client = self._unverified if call.hook.disable_tls else self._client
         # The time limit is the caller's, over the whole call; httpx's own would bound each read alone.
         sending = client.stream(
-            "POST", url, content=body, headers=_HEADERS, timeout=None, follow_redirects=False
+            "POST",
+            call.route.url,
+            content=call.body,
+            headers=call.headers,
+            timeout=None,
+            follow_redirects=False,
         )
         text = b""
         try:
@@ -166,11 +226,13 @@ class Webhooks:
                 if response.status_code in _REDIRECTED:
                     text = response.headers.get("Location", "").encode()
         except httpx.TransportError as error:
-            raise NoAnswerError(f"Webhook {hook.name}", type(error).__name__) from None
-        return _Answer(response.status_code, _worded(response.status_code, text))
+            raise NoAnswerError(f"Webhook {call.hook.name}", type(error).__name__) from None
+        return _worded(call, response.status_code, text)
 
 
-def _worded(status: int, body: bytes) -> str:
-    """Return an answer's text, as far as it is kept, without the user info of URLs."""
+def _worded(call: _Call, status: int, body: bytes) -> _Answer:
+    """Return an answer as far as it is kept: without the user info of URLs, and without our token."""
     text = _USER_INFO.sub("//", body[:_LONGEST_MESSAGE].decode(errors="ignore").strip())
-    return f"redirected, which is not followed: {text}" if status in _REDIRECTED else text
+    if call.token:
+        text = text.replace(call.token, "…")
+    return _Answer(status, f"redirected, which is not followed: {text}" if status in _REDIRECTED else text)

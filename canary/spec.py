@@ -129,6 +129,8 @@ class WebhookSpec(Stored):
     disable_tls: bool = False
     mute_alert: bool = False
     """Of a gate: no alert tells that it is closed."""
+    secret_ref: str | None = None
+    """A Secret in the canary's namespace whose `token` the hook wants."""
 
 
 class ThresholdRange(Stored):

@@ -91,8 +91,8 @@ def build_activities(
     unverified = httpx.AsyncClient(follow_redirects=False, trust_env=False, limits=UNLIMITED, verify=False)  # noqa: S501 — for hooks that say `disableTLS`
     stack.push_async_callback(verified.aclose)
     stack.push_async_callback(unverified.aclose)
-    webhooks = Webhooks(reach, verified, unverified, _now)
     secrets = ClusterSecrets(clusters)
+    webhooks = Webhooks(reach, secrets, verified, unverified, _now)
     prometheus = Prometheus(reach, secrets, threads)
     analysis = AnalysisActivities(observation, webhooks, prometheus, _now)
     herald = Herald(Events(clusters), EventHooks(webhooks))

@@ -157,6 +157,7 @@ def _webhook(webhook: Webhook) -> WebhookSpec:
         metadata=webhook.metadata,
         disable_tls=webhook.disable_tls,
         mute_alert=webhook.mute_alert,
+        secret_ref=webhook.secret_ref.name if webhook.secret_ref else None,
     )
 
 

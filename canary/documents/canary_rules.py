@@ -151,3 +151,9 @@ def _webhook_mistakes(webhook: Webhook) -> Iterator[Mistake]:
     yield from address_mistakes(("url",), webhook.url)
     if webhook.mute_alert and not HookType(webhook.type or HookType.ROLLOUT).is_gate:
         yield warning(("muteAlert",), "has no effect: only a closed gate is alerted of")
+    if webhook.secret_ref is not None:
+        yield from object_name_mistakes(("secretRef", "name"), webhook.secret_ref.name)
+        if webhook.disable_tls:
+            yield warning(
+                ("disableTLS",), "the token of secretRef goes to whoever answers: nobody's name is checked"
+            )

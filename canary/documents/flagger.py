@@ -8,6 +8,7 @@ from pydantic import Field
 from canary.analysis import BUILT_IN, SUCCESS_RATE
 from canary.documents.affinity import SessionAffinity
 from canary.documents.alerts import Alert
+from canary.documents.flux import SecretRef
 from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry, HttpRewrite, TrafficPolicy
 from canary.documents.metadata import ForeignMetadata, OwnMetadata
 from canary.documents.metrics import Judging, TemplateBody
@@ -137,7 +138,10 @@ class Metric(Judging):
 
 
 class Webhook(Document):
-    """One call of a hook."""
+    """One call of a hook.
+
+    Of our own beside Flagger's fields: `secretRef`.
+    """
 
     name: Text
     url: Text
@@ -157,6 +161,7 @@ class Webhook(Document):
     metadata: dict[str, str] = Field(default_factory=dict)
     disable_tls: Annotated[bool, Field(alias="disableTLS")] = False
     mute_alert: bool = False
+    secret_ref: SecretRef | None = None
 
 
 class Analysis(WeightSteps):

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from canary.documents.affinity import Cookie
-from canary.documents.flux import GitRepository, Kustomization
+from canary.documents.flux import GitRepository, Kustomization, SecretRef
 from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry
 from canary.documents.metadata import OwnMetadata
 from canary.documents.metrics import Judging, TemplateBody
@@ -85,10 +85,14 @@ class Metric(Judging):
 
 
 class Webhooks(Document):
-    """The commands the load tester runs at each check."""
+    """The commands the load tester runs at each check.
+
+    Of our own beside Kurator's fields: `secretRef`.
+    """
 
     timeout_seconds: Seconds = 60
     command: list[Text] = Field(default_factory=list)
+    secret_ref: SecretRef | None = None
 
 
 class TrafficAnalysis(Document):

@@ -66,6 +66,9 @@ def _analysis_mistakes(policy: RolloutPolicy) -> Iterator[Mistake]:
     yield from threshold_mistakes(("checkFailedTimes",), analysis.check_failed_times)
     for index, metric in enumerate(analysis.metrics):
         yield from under(("metrics", index), _metric_mistakes(metric, policy))
+    if analysis.webhooks.secret_ref is not None:
+        where: Path = ("webhooks", "secretRef", "name")
+        yield from object_name_mistakes(where, analysis.webhooks.secret_ref.name)
     if not analysis.metrics and not analysis.webhooks.command:
         yield warning((), "has neither metrics nor commands: every check passes")
     if analysis.session_affinity is not None:

@@ -115,6 +115,7 @@ def _webhooks(webhooks: Webhooks, address: str) -> Iterator[WebhookSpec]:
             url=address,
             timeout=timedelta(seconds=webhooks.timeout_seconds),
             metadata={"type": "cmd", "cmd": command},
+            secret_ref=webhooks.secret_ref.name if webhooks.secret_ref else None,
         )
 
 

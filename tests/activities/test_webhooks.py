@@ -14,13 +14,13 @@ from aiohttp.test_utils import TestServer
 
 from activities import webhooks
 from activities.webhooks import Webhooks
-from canary.errors import NoAnswerError
+from canary.errors import MeasurementError, NoAnswerError
 from canary.hooks import event_payload
 from canary.notice import Announcement, Notice
 from canary.revision import checksum
 from canary.spec import AnalysisSpec, CanarySpec, HookType, ServiceSpec, TargetRef, WebhookSpec
 from canary.status import Phase, Revision
-from sandbox.loadtester import LoadTester
+from sandbox.loadtester import LoadTester, Rules
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 REVISION = Revision(template="abc", configs={"configmap/a": "1"})
@@ -32,6 +32,8 @@ SPEC = CanarySpec(
     service=ServiceSpec(name="backend", port=9898),
     analysis=AnalysisSpec(interval=timedelta(seconds=1)),
 )
+TOKEN = "t0ken"
+SECRETS = {"tester": {"token": f"{TOKEN}\n"}, "empty": {"address": "x"}, "odd": {"token": "a\nb"}}
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -41,6 +43,7 @@ class Server:
     def __init__(self) -> None:
         self.handlers: list[Handler] = []
         self.bodies: list[bytes] = []
+        self.tokens: list[str | None] = []
         self.types: list[str] = []
         app = web.Application()
         app.router.add_route("*", "/{path:.*}", self._answer)
@@ -58,6 +61,7 @@ class Server:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.bodies.append(await request.read())
+        self.tokens.append(request.headers.get("Authorization"))
         self.types.append(f"{request.method} {request.content_type}")
         handler = self.handlers.pop(0) if len(self.handlers) > 1 else self.handlers[0]
         return await handler(request)
@@ -80,12 +84,26 @@ class Outside:
         return Route(url, self.proxy)
 
 
+class Safe:
+    """Secrets of the canary's namespace; those that may not be read are None."""
+
+    def __init__(self, secrets: Mapping[str, dict[str, str] | None] | None = None) -> None:
+        self.secrets = secrets or {}
+
+    async def read(self, cluster: str, namespace: str, name: str) -> dict[str, str] | None:
+        assert (cluster, namespace) == ("member1", "webapp")
+        if name == "locked":
+            raise MeasurementError("Secret locked in namespace webapp cannot be read: 403 Forbidden")
+        return self.secrets.get(name)
+
+
 class Relay:
     """A proxy that answers by itself and keeps what it was sent."""
 
     def __init__(self, status: int, body: bytes) -> None:
         self.answer = (status, body)
         self.sent: list[tuple[str, bytes | None]] = []
+        self.headers: list[Mapping[str, str]] = []
 
     async def send(
         self, url: str, *, body: bytes | None, headers: Mapping[str, str], seconds: float, limit: int
@@ -94,6 +112,7 @@ class Relay:
         assert seconds > 0
         assert limit == 4096
         self.sent.append((url, body))
+        self.headers.append(headers)
         return self.answer
 
 
@@ -113,7 +132,13 @@ async def clients() -> AsyncIterator[tuple[httpx.AsyncClient, httpx.AsyncClient]
 
 @pytest.fixture
 def hooks(clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> Webhooks:
-    return Webhooks(Outside(), *clients, lambda: NOW)
+    return Webhooks(Outside(), Safe(), *clients, lambda: NOW)
+
+
+@pytest.fixture
+def trusted(clients: tuple[httpx.AsyncClient, httpx.AsyncClient]) -> Webhooks:
+    """Webhooks that may read the namespace's Secrets."""
+    return Webhooks(Outside(), Safe(SECRETS), *clients, lambda: NOW)
 
 
 @pytest.fixture
@@ -340,7 +365,7 @@ async def test_a_proxied_hook_is_called_by_the_proxy(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ) -> None:
     relay = Relay(202, b" queued ")
-    hooks = Webhooks(Outside(relay), *clients, lambda: NOW)
+    hooks = Webhooks(Outside(relay), Safe(), *clients, lambda: NOW)
     answer = await hooks.call(SPEC, hook("http://tester.webapp/"), Phase.PROGRESSING, REVISION)
 
     assert (answer.passed, answer.message) == (True, "queued")
@@ -352,7 +377,7 @@ async def test_credentials_are_not_sent_where_they_would_be_dropped(
     clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
 ) -> None:
     relay = Relay(202, b"")
-    hooks = Webhooks(Outside(relay), *clients, lambda: NOW)
+    hooks = Webhooks(Outside(relay), Safe(), *clients, lambda: NOW)
     answer = await hooks.call(SPEC, hook("http://u:p4ss@tester.webapp/"), Phase.PROGRESSING, REVISION)
 
     assert not answer.passed
@@ -375,3 +400,87 @@ async def test_speaks_the_load_testers_protocol(hooks: Webhooks) -> None:
     assert (failed.passed, failed.status) == (False, 500)
     assert "broken" in failed.message
     assert (halted.passed, halted.status, halted.message) == (False, 403, "Forbidden")
+
+
+def guarded(url: str, secret: str = "tester") -> WebhookSpec:
+    return hook(url, type="bash", cmd="true").model_copy(update={"secret_ref": secret})
+
+
+async def test_a_guarded_load_tester_runs_commands_for_who_carries_its_token(trusted: Webhooks) -> None:
+    tester = await LoadTester.start(rules=Rules(token=TOKEN))
+    url = f"{tester.url}/"
+    try:
+        open_ = await trusted.call(SPEC, guarded(url), Phase.PROGRESSING, REVISION)
+        shut = await trusted.call(SPEC, hook(url, type="bash", cmd="true"), Phase.PROGRESSING, REVISION)
+    finally:
+        await tester.stop()
+
+    assert (open_.passed, open_.status) == (True, 200)
+    assert (shut.passed, shut.status) == (False, 401)
+
+
+async def test_a_token_travels_in_a_header_and_is_told_nobody(server: Server, trusted: Webhooks) -> None:
+    server.answers(403, text=f"{TOKEN} is not mine, said Bearer {TOKEN}")
+    answer = await trusted.call(SPEC, guarded(server.url), Phase.PROGRESSING, REVISION)
+
+    assert server.tokens == [f"Bearer {TOKEN}"]
+    assert TOKEN not in server.bodies[0].decode()
+    assert answer.message == "… is not mine, said Bearer …"
+
+
+async def test_a_hook_that_wants_no_token_gets_none(server: Server, trusted: Webhooks) -> None:
+    server.answers(200)
+    await trusted.call(SPEC, hook(server.url), Phase.PROGRESSING, REVISION)
+
+    assert server.tokens == [None]
+
+
+async def test_an_event_hook_is_told_with_its_token(server: Server, trusted: Webhooks) -> None:
+    server.answers(200)
+    await trusted.announce(
+        guarded(server.url),
+        Announcement(
+            spec=SPEC,
+            phase=Phase.PROGRESSING,
+            revision=REVISION,
+            notice=Notice(reason="Advanced", message="on"),
+            at=NOW,
+        ),
+    )
+
+    assert server.tokens == [f"Bearer {TOKEN}"]
+
+
+async def test_through_an_api_server_a_token_has_a_header_of_its_own(
+    clients: tuple[httpx.AsyncClient, httpx.AsyncClient],
+) -> None:
+    relay = Relay(401, f"no {TOKEN}".encode())
+    hooks = Webhooks(Outside(relay), Safe(SECRETS), *clients, lambda: NOW)
+    answer = await hooks.call(SPEC, guarded("http://tester.webapp/"), Phase.PROGRESSING, REVISION)
+
+    assert relay.headers[0]["X-Loadtester-Token"] == TOKEN
+    assert "Authorization" not in relay.headers[0]
+    assert answer.message == "no …"
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        pytest.param("gone", "Secret gone in namespace webapp not found", id="not there"),
+        pytest.param("empty", "Secret empty in namespace webapp holds no `token`", id="without a token"),
+        pytest.param(
+            "odd", "Secret odd in namespace webapp holds a `token` that no header can carry", id="odd"
+        ),
+        pytest.param(
+            "locked", "Secret locked in namespace webapp cannot be read: 403 Forbidden", id="no right"
+        ),
+    ],
+)
+async def test_without_its_token_a_hook_is_not_called(
+    server: Server, trusted: Webhooks, secret: str, text: str
+) -> None:
+    server.answers(200)
+    answer = await trusted.call(SPEC, guarded(server.url, secret), Phase.PROGRESSING, REVISION)
+
+    assert (answer.passed, answer.status, answer.message) == (False, None, text)
+    assert server.bodies == []

@@ -300,6 +300,11 @@ KURATOR = [
         0,
         f"{ANALYSIS}.checkFailedTimes: warning: 0 counts as 1: the first failed check rolls back",
     ),
+    (
+        f"{ANALYSIS}.webhooks.secretRef",
+        {"name": "Tester"},
+        f"{ANALYSIS}.webhooks.secretRef.name: Tester {NO_OBJECT_NAME}",
+    ),
     (f"{ANALYSIS}.metrics[0].name", GONE, f"{ANALYSIS}.metrics[0].name: is required"),
     (f"{ANALYSIS}.metrics[0].name", "", f"{ANALYSIS}.metrics[0].name: must not be empty"),
     (

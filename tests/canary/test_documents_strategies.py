@@ -19,6 +19,10 @@ NO_LABEL_KEY = (
     "after a domain and '/' or without"
 )
 NOT_GIVEN = "was not given: it is read from the cluster, or pass it with -f"
+NO_OBJECT_NAME = (
+    "is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
+    "with a letter or digit first and last"
+)
 NO_COOKIE = "is no name of a cookie: allowed are letters, digits and !#$%&'*+-.^_`|~"
 SUCCESS_RATE_OF_TCP = (
     "spec.analysis.metrics[0]: warning: request-success-rate counts HTTP requests, of which TCP has none"
@@ -404,6 +408,27 @@ GATES = [
         "spec.analysis.webhooks[1].muteAlert",
         True,
         ["spec.analysis.webhooks[1].muteAlert: warning: has no effect: only a closed gate is alerted of"],
+    ),
+    ("spec.analysis.webhooks[1].secretRef", {"name": "tester"}, []),
+    (
+        "spec.analysis.webhooks[1].secretRef",
+        {"name": "tester", "key": "token"},
+        ["spec.analysis.webhooks[1].secretRef.key: unknown field; allowed are name"],
+    ),
+    (
+        "spec.analysis.webhooks[1].secretRef",
+        {"name": "Tester"},
+        [f"spec.analysis.webhooks[1].secretRef.name: Tester {NO_OBJECT_NAME}"],
+    ),
+    (
+        "spec.analysis.webhooks[1]",
+        {"name": "x", "url": "https://x", "disableTLS": True, "secretRef": {"name": "tester"}},
+        [
+            (
+                "spec.analysis.webhooks[1].disableTLS: warning: the token of secretRef goes to whoever "
+                "answers: nobody's name is checked"
+            )
+        ],
     ),
     (
         "spec.analysis.alerts[0].providerRef",
