@@ -99,7 +99,7 @@ def restart(case: Situation) -> Decision | None:
 
 def hooked_back(case: Situation) -> Decision | None:
     """A rollback hook that answers with a success wants the rollout back, also while it waits (T6)."""
-    if not any(answer.passed for answer in case.rollback_answers):
+    if not case.is_wanted_back:
         return None
     text = f"Rolling back {case.name} manual webhook invoked"
     return onto_the_primary(case, Rollback(outcome=Outcome.ROLLED_BACK, message=text))

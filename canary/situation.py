@@ -84,6 +84,11 @@ class Situation:
         return self.status.traffic_weight > 0 or (routes is not None and routes.canary > 0)
 
     @property
+    def is_wanted_back(self) -> bool:
+        """Whether a rollback hook has answered with a success (T6)."""
+        return any(answer.passed for answer in self.rollback_answers)
+
+    @property
     def are_routes_as_wanted(self) -> bool:
         """Whether routes say what the rollout wants; whom they are for matters only where there are some."""
         routes, status = self.seen.routes, self.status

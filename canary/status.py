@@ -142,6 +142,8 @@ class RolloutStatus(Stored):
     """The target's `metadata.generation` when its revision was last seen to be this one."""
     is_restoring: bool = False
     """Aborted in mid-promotion: the primary is getting its last promoted template back."""
+    unheeded: Wishes = Wishes()
+    """What persons asked for when it was ending: its canary sees to it."""
     traffic_changed_at: datetime | None = None
     """When the routes were last changed; a workload loses its pods only `scaleDownDelay` after that."""
 

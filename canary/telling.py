@@ -33,7 +33,7 @@ from canary.decision import (
 from canary.notice import Notice, NoticeType
 from canary.situation import Situation
 from canary.spec import CanarySpec, HookType
-from canary.status import Outcome, Phase, RolloutStatus
+from canary.status import Outcome, Person, Phase, RolloutStatus
 from canary.transition import is_to_be_told
 
 _NEW_REVISION = "New revision detected, progressing canary analysis."
@@ -109,6 +109,11 @@ def told_of_a_halt(message: str) -> Notice:
 def told_of_repair(message: str) -> Notice:
     """Something that a canary stands on was changed by somebody, and is put right."""
     return _warning("Repaired", message, Severity.WARN)
+
+
+def told_of_a_refusal(verb: str, person: Person, why: str) -> Notice:
+    """A command that was taken can no longer be obeyed."""
+    return _warning("CommandRefused", f"{verb} by {person.who} is not done. {why}", Severity.WARN)
 
 
 def told_of_leaving(spec: CanarySpec, *, is_over: bool) -> Notice:

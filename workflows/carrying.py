@@ -4,6 +4,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cluster.traffic import Written
 from canary.decision import (
@@ -76,12 +77,10 @@ class Carrying(Attempt):
 
     async def _advance(self, decision: Advance) -> bool:
         """Expose the canary; after a restart its new pods are to stay what they are from here on."""
-        if (
-            self._status.restarts
-            and not self._status.has_begun
-            and not await self._scale(None, is_paused=True)
-        ):
-            return False
+        if self._status.restarts and not self._status.has_begun:
+            is_scaled = await self._scale(None, is_paused=True)
+            if not is_scaled or self._spec is not self._heeded:  # by another document it is another step
+                return False
         return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
 
     async def _start_over(self) -> bool:
@@ -107,3 +106,8 @@ class Carrying(Attempt):
         workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
         await self._rest(Wait(until=workflow.now() + PAUSE, message="superseded by a later decision"))
         return False
+
+
+def is_of_nothing(error: ActivityError) -> bool:
+    """Whether what was to be written is not there."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == "NotFound"

@@ -1,12 +1,15 @@
 """What persons can command a rollout: Updates, which answer, and Signals of the same names, which do not."""
 
+from abc import abstractmethod
 from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
+from canary.notice import Notice
 from canary.spec import CanarySpec
-from canary.status import Phase, RolloutStatus, Wishes
+from canary.status import Outcome, Person, Phase, RolloutStatus, Wishes
+from canary.telling import told_of_a_refusal
 from workflows.contract import BELL, UPDATE_SPEC, Answer, Command, Given, Verb
 from workflows.wishes import as_command, as_person
 
@@ -19,6 +22,10 @@ class Commanded:
     _wishes: Wishes
     _commands: list[Given]
     _has_news: bool
+
+    @abstractmethod
+    def _tell(self, notice: Notice, before: Phase | None = None) -> None:
+        """Tell the outside."""
 
     @workflow.signal(name=BELL)
     def bell(self, _: Any = None) -> None:
@@ -34,7 +41,7 @@ class Commanded:
     @workflow.signal(name=Verb.ABORT)
     def abort_by_signal(self, command: Any = None) -> None:
         """Put all traffic back and end; whatever the argument is, it aborts."""
-        self._wish(Verb.ABORT, as_command(command))
+        self._wish_if_allowed(Verb.ABORT, as_command(command))
 
     @workflow.signal(name=Verb.RESTART)
     def restart_by_signal(self, command: Any = None) -> None:
@@ -85,6 +92,8 @@ class Commanded:
         status = self._status
         if verb is Verb.APPROVE:
             return "" if status.waiting_for else f"The rollout is {status.phase}: no gate is waited for."
+        if self._is_left_to_the_canary(verb):
+            return ""
         if status.phase.is_final or status.phase is Phase.FINALISING:
             back = "the version before comes back by rolling it out again"
             return f"The rollout is {status.phase}: too late to {verb} it; {back}."
@@ -92,15 +101,36 @@ class Commanded:
             return "The rollout is Promoting: abort it first, or push a new revision."
         return ""
 
+    def _is_left_to_the_canary(self, verb: Verb) -> bool:
+        """Whether the canary obeys it once this rollout has gone back, or was halted."""
+        status = self._status
+        is_halted = status.outcome is Outcome.HALTED
+        if verb is Verb.ABORT:
+            return is_halted
+        return status.phase is Phase.FAILED or status.is_restoring
+
     def _wish_if_allowed(self, verb: Verb, command: Command) -> None:
+        """A signal has no answer: that it is refused is told."""
         if text := self._refusal(verb):
-            workflow.logger.warning("command refused", extra={"verb": str(verb), "why": text})
+            self._tell(told_of_a_refusal(verb, as_person(command, workflow.now()), text))
         else:
             self._wish(verb, command)
 
+    def _answer_for_the_late(self) -> None:
+        """What was taken a moment before it became too late is refused after all."""
+        if self._status.phase is Phase.FAILED:
+            return
+        for verb in (Verb.ABORT, Verb.RESTART):
+            person: Person | None = getattr(self._wishes, verb)
+            if person is not None and (text := self._refusal(verb)):
+                self._wishes = self._wishes.model_copy(update={str(verb): None})
+                self._tell(told_of_a_refusal(verb, person, text))
+
     def _wish(self, verb: Verb, command: Command) -> Answer:
+        """Record a wish; an abort undoes the restart before it."""
         person = as_person(command, workflow.now())
-        self._wishes = self._wishes.model_copy(update={str(verb): person})
+        undone = {"restart": None} if verb is Verb.ABORT else {}
+        self._wishes = self._wishes.model_copy(update={**undone, str(verb): person})
         self._commands.append(Given(verb=verb, by=person))
         self._has_news = True
         workflow.logger.info("commanded", extra={"verb": str(verb), "who": person.who})

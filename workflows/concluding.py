@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.reports import StoredReport
 from canary.spec import HookType
-from canary.status import Outcome, RolloutStatus
+from canary.status import Outcome, RolloutStatus, Wishes
 from canary.telling import told_of_post_rollout, told_of_promotion
 from workflows.carrying import Carrying
 
@@ -52,8 +52,15 @@ class Concluding(Carrying):
         name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id}"
         return StoredReport(name=name, content=self.view().model_dump_json(indent=1))
 
+    def _unheeded(self) -> Wishes:
+        """The last word of a person that is still to be obeyed: it came when this rollout was ending."""
+        restart, abort = self._wishes.restart, self._wishes.abort
+        if restart is not None or self._status.outcome is not Outcome.HALTED:
+            return Wishes(restart=restart)
+        return Wishes(abort=abort)
+
     def _result(self) -> RolloutStatus:
-        status = self._status
+        status = self._status.model_copy(update={"unheeded": self._unheeded()})
         if status.outcome is Outcome.PROMOTED:
             return status
         raise ApplicationError(

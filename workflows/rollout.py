@@ -1,12 +1,14 @@
 """`RolloutWorkflow`: one revision, from its first step to its promotion or its rollback."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
+from functools import partial
+from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, is_cancelled_exception
+from temporalio.exceptions import ActivityError
 
 from canary.analysis import Check, GateCheck
 from canary.checks import next_check
@@ -18,6 +20,7 @@ from canary.decision import (
     Measure,
     Reinforce,
     Restart,
+    Rollback,
     ShiftBack,
     Wait,
 )
@@ -30,7 +33,7 @@ from canary.telling import told_of, told_of_beginning
 from canary.transition import after, noticed
 from workflows.announcing import note_decision
 from workflows.attempt import KEPT_CHECKS
-from workflows.carrying import PAUSE
+from workflows.carrying import PAUSE, is_of_nothing
 from workflows.concluding import Concluding
 from workflows.contract import ROLLOUT_WORKFLOW, Command, RolloutStart, Verb
 from workflows.serving import worded
@@ -57,7 +60,7 @@ class RolloutWorkflow(Concluding):
         self._has_started = True
         while not self._status.phase.is_final:
             await self._persistently(self._step)
-            await self._continue_as_new_when_long()
+            self._continue_as_new_when_long()
         await self._persistently(self._wind_down)
         await self._persistently(self._leave)
         return self._result()
@@ -69,7 +72,13 @@ class RolloutWorkflow(Concluding):
         if self._wishes.abort is not None:
             return
         size = self._start.primary_desired
-        if await self._is_done(await self._acts.scale(None, primary_size=size, is_paused=True)):
+        try:
+            written = await self._acts.scale(None, primary_size=size, is_paused=True)
+        except ActivityError as error:
+            if not is_of_nothing(error):
+                raise
+            return  # a target that is gone is found gone by the first look
+        if await self._is_done(written):
             self._tell(told_of_beginning(self._spec))
 
     async def _await_first_tick(self) -> None:
@@ -85,12 +94,14 @@ class RolloutWorkflow(Concluding):
         if isinstance(decision, Measure | Ask):
             self._set_about(decision)
             return
-        self._end_tick()
+        is_found_out = isinstance(decision, Rollback) and (decision.is_failed_check or case.is_wanted_back)
+        self._end_tick(is_remembered=is_found_out)
         before = self._phase_before()
         if await self._unless_aborted(decision):
             self._unrefused = None
             self._become(after(case, decision, workflow.now()))
             self._forget_wishes(case.status, decision)
+            self._answer_for_the_late()
             record = self._checks[-1] if case.check is not None else None
             needs_person = self._status.needs_person
             note_decision(self._spec, self._status, record, needs_person=needs_person)
@@ -123,6 +134,7 @@ class RolloutWorkflow(Concluding):
         """What was found out by another document counts for nothing: it is found out anew."""
         if self._spec is not self._heeded:
             self._heeded = self._spec
+            self._status = self._status.model_copy(update={"foreign_writes": 0})
             self._end_tick()
 
     def _forget_wishes(self, before: RolloutStatus, decision: Decision) -> None:
@@ -168,9 +180,13 @@ class RolloutWorkflow(Concluding):
             self._record(found)
         return found.observation
 
-    def _end_tick(self) -> None:
-        """Forget what this tick found out, and end what is still under way."""
-        self._check = self._gates = None
+    def _end_tick(self, *, is_remembered: bool = False) -> None:
+        """Forget what this tick found out, and end what is still under way.
+
+        What asks for a rollback is remembered until that is written: nobody is asked again.
+        """
+        if not is_remembered:
+            self._check = self._gates = None
         self._acts.forget_routes()
         if self._job is not None:
             self._job.cancel()
@@ -185,11 +201,8 @@ class RolloutWorkflow(Concluding):
             return await self._carry_out(decision)
         known = self._wishes.abort
         write = asyncio.create_task(self._carry_out(decision))
-        try:
-            await workflow.wait_condition(lambda: write.done() or self._wishes.abort is not known)
-        finally:
-            is_done = not write.cancel()
-        if is_done:
+        await workflow.wait_condition(lambda: write.done() or self._wishes.abort is not known)
+        if not write.cancel():
             return await write
         with suppress(ActivityError, asyncio.CancelledError):
             await write
@@ -206,27 +219,29 @@ class RolloutWorkflow(Concluding):
             if until > workflow.now():
                 await self._rest(Wait(until=until))
 
-    async def _persistently(self, act: Callable[[], Awaitable[object]]) -> None:
-        """Do it until it is done: a refusal is told and tried again, a cancellation is an abort."""
-        wishes, is_refused = self._wishes, False
+    async def _persistently(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Do it until it is done: a refusal is told and tried again."""
         while True:
+            wishes = self._wishes
             try:
-                if is_refused:
-                    await self._pause(wishes)
-                wishes = self._wishes
-                await act()
-            except asyncio.CancelledError:
-                self._wish(Verb.ABORT, Command(who="cancellation"))
+                await self._uncancelled(act)
             except ActivityError as error:
-                is_refused = not is_cancelled_exception(error)
-                if is_refused:
-                    self._note_refusal(error)
-                else:
-                    self._wish(Verb.ABORT, Command(who="cancellation"))
+                self._note_refusal(error)
+                await self._uncancelled(partial(self._pause, wishes))
             else:
                 self._take_refusal_back()
                 self._show()
                 return
+
+    async def _uncancelled(self, act: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """A cancellation is an abort: it cuts nothing off that may already be under way in the cluster."""
+        done = asyncio.create_task(act())
+        while not done.done():
+            try:
+                await workflow.wait_condition(done.done)
+            except asyncio.CancelledError:
+                self._wish_if_allowed(Verb.ABORT, Command(who="cancellation"))
+        await done
 
     def _note_refusal(self, error: ActivityError) -> None:
         """Tell what was refused, until it is done: then what was said before is said again."""
@@ -243,19 +258,17 @@ class RolloutWorkflow(Concluding):
 
     async def _pause(self, wishes: Wishes) -> None:
         """Let some time pass before the next try, unless a person speaks."""
-        await self._continue_as_new_when_long()
+        self._continue_as_new_when_long()
         with suppress(TimeoutError):
             await workflow.wait_condition(lambda: self._wishes is not wishes, timeout=PAUSE)
 
-    async def _continue_as_new_when_long(self) -> None:
+    def _continue_as_new_when_long(self) -> None:
         """Begin a new history, but not in the middle of a check; a gate that stays closed is asked anew."""
-        is_free = self._job is None or self._status.phase is Phase.WAITING
+        is_free = (self._job is None or self._status.phase is Phase.WAITING) and not self._alerts
         if not (workflow.info().is_continue_as_new_suggested() and is_free):
             return
         self._end_tick()
         self._take_refusal_back()
-        await self._settle_alerts()
-        await workflow.wait_condition(workflow.all_handlers_finished)
         status = self._status if self._has_started else None
         carried = {"spec": self._spec, "status": status, "wishes": self._wishes}
         kept = {
