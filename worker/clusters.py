@@ -45,6 +45,7 @@ class ClusterEntry(BaseModel):
     load_tester: str | None = Field(default=None, alias="loadTester")
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
+    root_namespace: str = Field(default="istio-system", alias="rootNamespace", min_length=1)
     task_queue: str = Field(default="", alias="taskQueue")
     """Whose workers serve it; empty: all that are given this file."""
 
@@ -73,6 +74,7 @@ class ClusterEntry(BaseModel):
             load_tester=self.load_tester,
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
+            root_namespace=self.root_namespace,
             task_queue="" if self.task_queue == task_queue else self.task_queue,
         )
 

@@ -78,6 +78,8 @@ class ClusterSettings:
     load_tester: str | None = None
     reach: str = "apiServer"
     scale_down_delay: timedelta = timedelta(seconds=30)
+    root_namespace: str = "istio-system"
+    """Istio's own: policies in it hold for every namespace."""
     task_queue: str = ""
     """Whose workers are to serve it, if not those that are told this."""
 

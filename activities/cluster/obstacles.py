@@ -23,9 +23,9 @@ class Seen:
     testers: dict[str, Object | None]
     """By kind, what has the name of the workload's own load tester."""
     listed: dict[str, list[Object]]
-    """The objects of a kind: VirtualServices of all namespaces, others of the canary's."""
+    """The objects of a kind: VirtualServices of all namespaces, others of the canary's or the mesh's root."""
     hidden: list[str]
-    """The kinds that may not be looked at."""
+    """The kinds that may not be looked at, all or somewhere."""
 
 
 def about_what_is_needed(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:

@@ -13,6 +13,8 @@ from canary.spec import CanarySpec, WorkloadKind
 
 REFUSED = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "NetworkPolicy")
 """What guards the workload: without it, users would be refused or strangers let in."""
+MESH_WIDE = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "EnvoyFilter")
+"""In the mesh's root namespace they select pods of every namespace."""
 TOLD = ("PodDisruptionBudget", "PodMonitor", "Sidecar", "EnvoyFilter")
 APEX_RULES = "DestinationRule"
 
@@ -33,21 +35,23 @@ def about_policies(spec: CanarySpec, target: Object, found: Mapping[str, list[Ob
     for kind in (*REFUSED, *TOLD):
         for item in found.get(kind, []):
             if any(_selects(one, before) and not _selects(one, after) for one in _selectors(kind, item)):
-                yield _problem(spec, kind, item["metadata"]["name"], f"{label}={value}-primary")
+                yield _problem(spec, kind, item["metadata"], f"{label}={value}-primary")
     for item in found.get(APEX_RULES, []):
         if _is_apex_rule(spec, item):
             yield _apex_rule(spec, item["metadata"]["name"])
 
 
-def _problem(spec: CanarySpec, kind: str, name: str, label: str) -> Problem:
+def _problem(spec: CanarySpec, kind: str, metadata: Object, label: str) -> Problem:
+    name, namespace = metadata["name"], metadata["namespace"]
     text = (
-        f"{kind} {name} in namespace {spec.namespace} selects the pods of {spec.target.name}, "
+        f"{kind} {name} in namespace {namespace} selects the pods of {spec.target.name}, "
         f"but will not select those of {spec.primary}, which carry {label} and serve the users"
     )
     if kind in TOLD:
         return Problem(path="spec.targetRef.name", message=f"{text}: add one for them", is_warning=True)
-    is_accepted = f"{kind}/{name}" in spec.accepted_policies
-    remedy = f"select by another label, or accept it: acceptedPolicies: [{kind}/{name}]"
+    known = f"{kind}/{name}" if namespace == spec.namespace else f"{kind}/{namespace}/{name}"
+    is_accepted = known in spec.accepted_policies
+    remedy = f"select by another label, or accept it: acceptedPolicies: [{known}]"
     return Problem(path="spec.targetRef.name", message=f"{text}: {remedy}", is_warning=is_accepted)
 
 

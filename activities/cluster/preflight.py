@@ -102,24 +102,40 @@ async def _see(api: ClusterApi, spec: CanarySpec) -> Seen:
         api.find(paths.one(spec.target.kind, spec.namespace, spec.primary)),
         api.find(paths.one("Service", spec.namespace, spec.service.name)),
     )
-    # Another VirtualService for the same host may be in any namespace.
-    places = {"VirtualService": paths.collection("VirtualService")}
-    places |= {kind: paths.collection(kind, spec.namespace) for kind in LISTED}
-    lists = await asyncio.gather(*(_optional_list(api, path) for path in places.values()))
+    places = _places(api.settings.root_namespace, spec)
+    lists = await asyncio.gather(
+        *(_optional_list(api, paths.collection(kind, there)) for kind, there in places)
+    )
     testers = {
         kind: await api.find(paths.one(kind, spec.namespace, spec.test_loader.name))
         for kind in loadtester.KINDS
         if spec.test_loader is not None
     }
-    listed = dict(zip(places, lists, strict=True))
+    listed: dict[str, list[Object]] = {}
+    hidden: list[str] = []
+    for (kind, there), items in zip(places, lists, strict=True):
+        if items is not None:
+            listed.setdefault(kind, []).extend(items)
+        else:
+            hidden.append(kind if there in (None, spec.namespace) else f"{kind} of namespace {there}")
     return Seen(
         target=target,
         primary=primary,
         service=service,
         testers=testers,
-        listed={kind: items for kind, items in listed.items() if items is not None},
-        hidden=[kind for kind, items in listed.items() if items is None],
+        listed=listed,
+        hidden=hidden,
     )
+
+
+def _places(root: str, spec: CanarySpec) -> list[tuple[str, str | None]]:
+    """Which kinds are listed in which namespace."""
+    # Another VirtualService for the same host may be in any namespace.
+    own: list[tuple[str, str | None]] = [
+        ("VirtualService", None),
+        *((kind, spec.namespace) for kind in LISTED),
+    ]
+    return own if root == spec.namespace else [*own, *((kind, root) for kind in policies.MESH_WIDE)]
 
 
 async def _optional_list(api: ClusterApi, path: str) -> list[Object] | None:

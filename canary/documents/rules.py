@@ -90,11 +90,12 @@ def interval_mistakes(path: Path, interval: timedelta) -> Iterator[Mistake]:
 def policy_mistakes(path: Path, accepted: Sequence[str]) -> Iterator[Mistake]:
     """Yield what is not a policy that could be accepted."""
     for index, name in enumerate(accepted):
-        kind, slash, own = name.partition("/")
-        if kind not in POLICIES or not slash or not _SUBDOMAIN.fullmatch(own):
-            yield Mistake(
-                (*path, index), f"must be <kind>/<name> with a kind of {', '.join(POLICIES)}, is {show(name)}"
-            )
+        kind, *own = name.split("/")
+        is_named = len(own) in (1, 2) and all(_SUBDOMAIN.fullmatch(part) for part in own)
+        if kind not in POLICIES or not is_named:
+            forms = "<kind>/<name>, in Istio's root namespace <kind>/<namespace>/<name>,"
+            text = f"must be {forms} with a kind of {', '.join(POLICIES)}, is {show(name)}"
+            yield Mistake((*path, index), text)
 
 
 def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Iterator[Mistake]:

@@ -289,8 +289,18 @@ KURATOR = [
         f"{POLICY}.acceptedPolicies",
         ["Deployment/web"],
         (
-            f"{POLICY}.acceptedPolicies[0]: must be <kind>/<name> with a kind of AuthorizationPolicy, "
-            "PeerAuthentication, RequestAuthentication, NetworkPolicy, is Deployment/web"
+            f"{POLICY}.acceptedPolicies[0]: must be <kind>/<name>, in Istio's root namespace "
+            "<kind>/<namespace>/<name>, with a kind of AuthorizationPolicy, PeerAuthentication, "
+            "RequestAuthentication, NetworkPolicy, is Deployment/web"
+        ),
+    ),
+    (
+        f"{POLICY}.acceptedPolicies",
+        ["NetworkPolicy/a/b/c"],
+        (
+            f"{POLICY}.acceptedPolicies[0]: must be <kind>/<name>, in Istio's root namespace "
+            "<kind>/<namespace>/<name>, with a kind of AuthorizationPolicy, PeerAuthentication, "
+            "RequestAuthentication, NetworkPolicy, is NetworkPolicy/a/b/c"
         ),
     ),
     (f"{ANALYSIS}.checkFailedTimes", GONE, f"{ANALYSIS}.checkFailedTimes: is required"),

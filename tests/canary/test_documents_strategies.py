@@ -356,13 +356,15 @@ AFFINITY = [
         [{"uri": {"suffix": "/"}}],
         ["spec.service.match[0].uri.suffix: not supported: Istio knows exact, prefix and regex"],
     ),
+    ("spec.acceptedPolicies", ["NetworkPolicy/a", "AuthorizationPolicy/istio-system/b"], []),
     (
         "spec.acceptedPolicies",
         ["NetworkPolicy"],
         [
             (
-                "spec.acceptedPolicies[0]: must be <kind>/<name> with a kind of AuthorizationPolicy, "
-                "PeerAuthentication, RequestAuthentication, NetworkPolicy, is NetworkPolicy"
+                "spec.acceptedPolicies[0]: must be <kind>/<name>, in Istio's root namespace "
+                "<kind>/<namespace>/<name>, with a kind of AuthorizationPolicy, PeerAuthentication, "
+                "RequestAuthentication, NetworkPolicy, is NetworkPolicy"
             )
         ],
     ),

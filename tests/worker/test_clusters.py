@@ -180,6 +180,16 @@ def test_reads_a_scale_down_delay(tmp_path: Path, written: str, expected: float)
     assert delay == timedelta(seconds=expected)
 
 
+@pytest.mark.parametrize(("written", "expected"), [("", "istio-system"), ("rootNamespace: mesh", "mesh")])
+def test_reads_the_root_namespace_of_the_mesh(tmp_path: Path, written: str, expected: str) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_text(f"clusters:\n  a: {{{written}}}\n")
+
+    settings = read_clusters_file(path).clusters["a"].settings("a", tmp_path)
+
+    assert settings.root_namespace == expected
+
+
 async def test_an_authority_lies_beside_the_clusters_file(server: ApiServer, tmp_path: Path) -> None:
     (tmp_path / "kubeconfig").write_text(text(kubeconfig(server.url), tmp_path))
     (tmp_path / "ca.pem").write_bytes(CERTIFICATE.read_bytes())

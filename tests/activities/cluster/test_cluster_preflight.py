@@ -1,5 +1,6 @@
 """What in a cluster speaks against a canary, and how it is told."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -297,6 +298,90 @@ async def test_a_policy_that_would_stop_matching_is_refused_unless_accepted(
         f"select by another label, or accept it: acceptedPolicies: [{kind}/guard]"
     )
     assert (refused.is_warning, accepted.is_warning) == (False, True)
+
+
+ROOT = "istio-system"
+WEB = {"selector": {"matchLabels": {"app": "podinfo"}}}
+
+
+async def add_to(member: Member, namespace: str, body: Object) -> None:
+    await member.kube.create(paths.collection(body["kind"], namespace), body)
+
+
+@pytest.fixture
+async def rooted(meshed: Member) -> Member:
+    """A cluster whose mesh has a root namespace."""
+    for name in (ROOT, "mesh"):
+        body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
+        await meshed.kube.create("/api/v1/namespaces", body)
+    return meshed
+
+
+@pytest.mark.parametrize("kind", ["AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"])
+async def test_a_policy_of_the_mesh_that_would_stop_matching_is_refused_unless_accepted(
+    rooted: Member, kind: str
+) -> None:
+    await add_to(rooted, ROOT, named(kind, "guard", "security.istio.io/v1beta1", **WEB))
+    refused = await problem(rooted)
+    own = await problem(rooted, spec(accepted_policies=(f"{kind}/guard",)))
+    accepted = await problem(rooted, spec(accepted_policies=(f"{kind}/{ROOT}/guard",)))
+
+    assert refused.message.startswith(f"{kind} guard in namespace {ROOT} selects the pods of podinfo, but ")
+    assert refused.message.endswith(f"or accept it: acceptedPolicies: [{kind}/{ROOT}/guard]")
+    assert [one.is_warning for one in (refused, own, accepted)] == [False, False, True]
+
+
+async def test_a_filter_of_the_mesh_that_would_be_missed_is_told(rooted: Member) -> None:
+    selector = {"labels": {"app": "podinfo"}}
+    body = named("EnvoyFilter", "mine", "networking.istio.io/v1alpha3", workloadSelector=selector)
+    await add_to(rooted, ROOT, body)
+    found = await problem(rooted)
+
+    assert found.is_warning
+    assert found.message.startswith(f"EnvoyFilter mine in namespace {ROOT} selects ")
+
+
+async def test_policies_of_another_namespace_or_for_everybody_are_none_of_our_business(
+    rooted: Member,
+) -> None:
+    await add_to(rooted, "mesh", named("AuthorizationPolicy", "a", "security.istio.io/v1beta1", **WEB))
+    await add_to(rooted, ROOT, named("AuthorizationPolicy", "b", "security.istio.io/v1beta1"))
+    network = named("NetworkPolicy", "c", "networking.k8s.io/v1", podSelector=WEB["selector"])
+    await add_to(rooted, ROOT, network)
+
+    assert (await look(rooted)).problems == ()
+
+
+async def test_the_root_namespace_is_the_clusters_to_name(rooted: Member) -> None:
+    await add_to(rooted, "mesh", named("AuthorizationPolicy", "guard", "security.istio.io/v1beta1", **WEB))
+    rooted.api.settings = replace(rooted.api.settings, root_namespace="mesh")
+
+    assert "AuthorizationPolicy guard in namespace mesh" in (await problem(rooted)).message
+
+
+async def test_a_canary_in_the_root_namespace_is_told_once(meshed: Member) -> None:
+    await meshed.add(named("AuthorizationPolicy", "guard", "security.istio.io/v1beta1", **WEB))
+    meshed.api.settings = replace(meshed.api.settings, root_namespace=NAMESPACE)
+
+    assert "[AuthorizationPolicy/guard]" in (await problem(meshed)).message
+
+
+async def test_what_may_not_be_listed_of_the_mesh_is_told_with_the_missing_right(rooted: Member) -> None:
+    await add_to(rooted, ROOT, named("AuthorizationPolicy", "guard", "security.istio.io/v1beta1", **WEB))
+    await rooted.fault({"do": "status", "status": 403, "path": f"/namespaces/{ROOT}/authorizationpolicies"})
+    found = await problem(rooted)
+
+    assert found.is_warning
+    assert found.message.startswith(
+        f"The worker may not list AuthorizationPolicy of namespace {ROOT} in member1: whether one of them"
+    )
+
+
+async def test_an_autoscaler_that_may_not_be_looked_for_is_not_missing(meshed: Member) -> None:
+    await meshed.fault({"do": "status", "status": 403, "path": "horizontalpodautoscalers"})
+    found = await problem(meshed, spec(autoscaler="podinfo"))
+
+    assert found.message.startswith("The worker may not list HorizontalPodAutoscaler in member1")
 
 
 @pytest.mark.parametrize(
