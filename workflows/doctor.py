@@ -12,7 +12,7 @@ from activities.heartbeat import HEARTBEAT_TIMEOUT
 from canary.examination import Examination, Finding, Findings
 from workflows.contract import DOCTOR_WORKFLOW, QUEUE
 from workflows.options import ActivityOptions
-from workflows.serving import at, unserved
+from workflows.serving import at, is_untaken
 
 LOOK = timedelta(seconds=45)
 """Several clusters at once, each within the time limits of its own requests."""
@@ -53,7 +53,9 @@ async def _seen_inside(cluster: str, task_queue: str) -> tuple[Finding, ...]:
     try:
         seen = await _examined(Examination(clusters=(cluster,), has_file=False), task_queue)
     except ActivityError as error:
-        problem = unserved(error, cluster, task_queue)
+        if not is_untaken(error):
+            raise
+        text = f"not looked at: no worker of task queue {task_queue} answers"
         remedy = f"run inside it: canary-worker --task-queue {task_queue}"
-        return (Finding(cluster=cluster, what="task queue", seen=problem.message, remedy=remedy),)
+        return (Finding(cluster=cluster, what="API server", seen=text, remedy=remedy),)
     return seen.findings

@@ -329,4 +329,5 @@ async def test_without_a_worker_inside_nothing_is_applied_and_all_say_so(serve: 
     placed = problem.model_copy(update={"path": "spec.syncPolicies[0].destination.fleet"})
     assert application == ApplyResult(accepted=False, problems=(placed,))
     (finding,) = findings.findings
-    assert (finding.seen, finding.remedy) == (message, f"run inside it: canary-worker --task-queue {queue}")
+    assert finding.seen == f"not looked at: no worker of task queue {queue} answers"
+    assert finding.remedy == f"run inside it: canary-worker --task-queue {queue}"
