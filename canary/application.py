@@ -63,12 +63,11 @@ class ApplicationSpec(Stored):
     @property
     def clusters(self) -> tuple[ClusterRef, ...]:
         """Every cluster that a policy names, once, in their order."""
-        seen = {
-            cluster.name: cluster
-            for policy in reversed(self.policies)
-            for cluster in reversed(policy.clusters)
-        }
-        return tuple(reversed(seen.values()))
+        seen: dict[str, ClusterRef] = {}
+        for policy in self.policies:
+            for cluster in policy.clusters:
+                seen.setdefault(cluster.name, cluster)
+        return tuple(seen.values())
 
     def served_by(self, task_queues: Mapping[str, str]) -> "ApplicationSpec":
         """The same, each cluster reached by the workers of its task queue, if it has one."""

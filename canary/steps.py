@@ -1,6 +1,6 @@
 """The steps of an analysis: how exposure grows with each strategy, and how the weight goes back."""
 
-from typing import NamedTuple
+from typing import NamedTuple, assert_never
 
 from canary.spec import AnalysisSpec, StepPlan, Strategy, Weight
 from canary.status import RolloutStatus
@@ -33,6 +33,8 @@ def next_step(analysis: AnalysisSpec, status: RolloutStatus) -> Step | None:
             if status.canary_weight >= last_weight(analysis.steps):
                 return None
             return Step(next_weight(analysis.steps, status.canary_weight))
+        case _:
+            assert_never(analysis.strategy)
 
 
 def last_weight(plan: StepPlan) -> Weight:

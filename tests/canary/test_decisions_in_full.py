@@ -225,6 +225,25 @@ DRIFTS = [
 ]
 ENDINGS = [
     pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, 0, strategy=Strategy.BLUE_GREEN)),
+        Finalise(message="Routing all traffic to primary"),
+        id="another strategy means nothing to a canary without traffic",
+    ),
+    pytest.param(
+        a_case(
+            a_spec(primary_ready_threshold=0),
+            in_phase(Phase.PROMOTING),
+            primary=a_primary(ready=0, available=2),
+        ),
+        Hold(message="podinfo-primary.test has no serving pod"),
+        id="a threshold of zero is no reason to go where nobody serves",
+    ),
+    pytest.param(
+        a_case(status=in_phase(Phase.PROMOTING, primary_size=3)),
+        Hold(message="podinfo-primary.test has 2 of the 3 pods it began with"),
+        id="a primary that is smaller than it was",
+    ),
+    pytest.param(
         a_case(STEPWISE, in_phase(Phase.PROMOTING)),
         ShiftBack(weight=10, message="Advance podinfo.test primary weight 90"),
         id="a step of the promotion",

@@ -57,6 +57,11 @@ def test_what_is_read_in_is_as_if_it_had_been_given(metered: CanarySpec, templat
     assert list(mistakes_of_read(metered, {TEMPLATE: template})) == []
 
 
+def test_what_was_not_found_has_no_mistakes(metered: CanarySpec) -> None:
+    assert list(mistakes_of_read(metered, {})) == []
+    assert list(unread(read_in(metered, {}))) == list(unread(metered))
+
+
 def test_alert_providers_are_read_in_from_their_own_namespaces() -> None:
     canary, *providers = read("gates-and-alerts.yaml")
     keys = [Key("AlertProvider", "shop", "chat"), Key("AlertProvider", "ops", "pager")]
