@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tests.conformance.proof import SECONDS
+from tests.conformance.waiting import SLOWNESS
 from tests.conformance.world import World
 
 AT_ONCE = 8
-PATIENCE = 240.0
+PATIENCE = 240.0 * SLOWNESS
 
 Story = Callable[[World], Awaitable[None]]
 

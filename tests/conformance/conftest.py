@@ -14,8 +14,8 @@ from tests.conformance.world import World
 
 @pytest.fixture(scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
-    ground: Ground | None = Named(Settings()) if NAMED else None
     try:
+        ground: Ground | None = Named(Settings.read()) if NAMED else None
         async with World(tmp_path_factory.mktemp("world"), ground=ground) as world:
             async with Ledger(world.clusters.values()) as ledger:
                 yield world

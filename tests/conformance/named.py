@@ -7,8 +7,9 @@ import asyncio
 import json
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from pydantic import ValidationError
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from sandbox import handover
@@ -46,6 +47,19 @@ class Settings(BaseSettings):
     prometheus: str = ""
     scrape_interval: float = 15.0
     scale_down_delay: str = "10s"
+
+    @classmethod
+    def read(cls) -> Self:
+        """Read the environment.
+
+        Raises:
+            UnfitError: something in it is not what it should be.
+        """
+        try:
+            return cls()
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise UnfitError(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}.") from error
 
     def of(self, name: str, number: int) -> str:
         """What is told of one context; nothing where it is left out.

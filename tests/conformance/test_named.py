@@ -100,6 +100,14 @@ async def test_tells_where_all_is_of_a_cluster_that_will_do(file: Path, tmp_path
     assert {Need.MEMBERS, Need.SCRAPES, Need.QUOTA, Need.CONNECT} < ground.lacks.keys()
 
 
+def test_says_which_variable_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(f"{PREFIX}KUBECONFIG", "theirs")
+    monkeypatch.setenv(f"{PREFIX}SCRAPE_INTERVAL", "soon")
+
+    with pytest.raises(UnfitError, match="CONFORMANCE_SCRAPE_INTERVAL: Input should be a valid number"):
+        Settings.read()
+
+
 def test_every_variable_is_documented() -> None:
     variables = {f"{PREFIX}{name.upper()}" for name in Settings.model_fields} - {f"{PREFIX}KUBECONFIG"}
     rows = [
