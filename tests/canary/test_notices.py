@@ -1,7 +1,8 @@
 """What is told, whole: reason, words, how loud, and with which phase."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -14,6 +15,7 @@ from canary.status import Phase
 from canary.telling import (
     told_of,
     told_of_a_halt,
+    told_of_a_refusal,
     told_of_beginning,
     told_of_initialisation,
     told_of_leaving,
@@ -25,6 +27,7 @@ from canary.telling import (
 )
 from tests.canary.rollouts import (
     ABORT,
+    ADA,
     NEWER,
     NOW,
     OLD,
@@ -70,87 +73,91 @@ def passed(hook_name: str, words: str) -> Notice:
 
 
 @pytest.mark.parametrize(
-    ("told", "expected"),
+    ("tell", "expected"),
     [
         pytest.param(
-            [told_of_beginning(a_spec())],
-            [
-                Notice(
-                    reason="NewRevision",
-                    message="New revision detected! Scaling up podinfo.test",
-                    severity=Severity.INFO,
-                    alert="New revision detected, progressing canary analysis.",
-                    is_detailed=True,
-                    phase=Phase.PROGRESSING,
-                )
-            ],
+            partial(told_of_beginning, a_spec()),
+            Notice(
+                reason="NewRevision",
+                message="New revision detected! Scaling up podinfo.test",
+                severity=Severity.INFO,
+                alert="New revision detected, progressing canary analysis.",
+                is_detailed=True,
+                phase=Phase.PROGRESSING,
+            ),
             id="a beginning",
         ),
         pytest.param(
-            [told_of_promotion(a_status(message="Promotion completed!"), is_skipped=False)],
-            [
-                Notice(
-                    reason="Promoted",
-                    message="Promotion completed!",
-                    severity=Severity.INFO,
-                    alert="Canary analysis completed successfully, promotion finished.",
-                )
-            ],
+            partial(told_of_promotion, a_status(message="Promotion completed!"), is_skipped=False),
+            Notice(
+                reason="Promoted",
+                message="Promotion completed!",
+                severity=Severity.INFO,
+                alert="Canary analysis completed successfully, promotion finished.",
+            ),
             id="a promotion",
         ),
         pytest.param(
-            tuple(told_of_post_rollout((answer(POST), answer(POST, passed=False)))),
-            [
-                passed("post-rollout", "Post-rollout"),
-                warning("PostRolloutHookFailed", "Post-rollout hook post-rollout failed"),
-            ],
-            id="hooks after it",
-        ),
-        pytest.param(
-            [told_of_initialisation(a_spec())],
-            [
-                Notice(
-                    reason="Initialized",
-                    message="Initialization done! podinfo.test",
-                    severity=Severity.INFO,
-                    alert="New Deployment detected, initialization completed.",
-                    is_detailed=True,
-                )
-            ],
+            partial(told_of_initialisation, a_spec()),
+            Notice(
+                reason="Initialized",
+                message="Initialization done! podinfo.test",
+                severity=Severity.INFO,
+                alert="New Deployment detected, initialization completed.",
+                is_detailed=True,
+            ),
             id="an initialisation",
         ),
         pytest.param(
-            [told_of_providers(("one is away", "two is away"))],
-            [warning("MetricsUnavailable", "Error checking metric providers: one is away; two is away")],
+            partial(told_of_providers, ("one is away", "two is away")),
+            warning("MetricsUnavailable", "Error checking metric providers: one is away; two is away"),
             id="providers that do not answer",
         ),
         pytest.param(
-            [told_of_providers(())],
-            [Notice(reason="MetricsAvailable", message="all the metrics providers are available!")],
+            partial(told_of_providers, ()),
+            Notice(reason="MetricsAvailable", message="all the metrics providers are available!"),
             id="providers that answer",
         ),
         pytest.param(
-            [told_of_waiting("m", is_past_hope=False), told_of_waiting("m", is_past_hope=True)],
-            [warning("PrimaryNotReady", "m"), warning("PrimaryNotReady", "m", Severity.ERROR)],
+            partial(told_of_waiting, "m", is_past_hope=False),
+            warning("PrimaryNotReady", "m"),
             id="a primary that is not ready",
         ),
         pytest.param(
-            [told_of_a_halt("m"), told_of_repair("m")],
-            [warning("PersonNeeded", "m", Severity.ERROR), warning("Repaired", "m", Severity.WARN)],
-            id="a halt and a repair",
+            partial(told_of_waiting, "m", is_past_hope=True),
+            warning("PrimaryNotReady", "m", Severity.ERROR),
+            id="a primary past its deadline",
+        ),
+        pytest.param(partial(told_of_a_halt, "m"), warning("PersonNeeded", "m", Severity.ERROR), id="a halt"),
+        pytest.param(partial(told_of_repair, "m"), warning("Repaired", "m", Severity.WARN), id="a repair"),
+        pytest.param(
+            partial(told_of_a_refusal, "abort", ADA, "It has ended."),
+            warning("CommandRefused", "abort by ada is not done. It has ended.", Severity.WARN),
+            id="a command that comes too late",
         ),
         pytest.param(
-            [told_of_leaving(a_spec(), is_over=False), told_of_leaving(a_spec(), is_over=True)],
-            [
-                Notice(reason="Terminating", message="Terminating canary podinfo.test"),
-                Notice(reason="Terminated", message="Terminated canary podinfo.test"),
-            ],
-            id="the way out",
+            partial(told_of_leaving, a_spec(), is_over=False),
+            Notice(reason="Terminating", message="Terminating canary podinfo.test"),
+            id="on the way out",
+        ),
+        pytest.param(
+            partial(told_of_leaving, a_spec(), is_over=True),
+            Notice(reason="Terminated", message="Terminated canary podinfo.test"),
+            id="out",
         ),
     ],
 )
-def test_tells_of(told: Sequence[Notice], expected: list[Notice]) -> None:
-    assert list(told) == expected
+def test_tells_of(tell: Callable[[], Notice], expected: Notice) -> None:
+    assert tell() == expected
+
+
+def test_tells_of_the_hooks_after_a_rollout() -> None:
+    told = list(told_of_post_rollout((answer(POST), answer(POST, passed=False))))
+
+    assert told == [
+        passed("post-rollout", "Post-rollout"),
+        warning("PostRolloutHookFailed", "Post-rollout hook post-rollout failed"),
+    ]
 
 
 CASES = [
