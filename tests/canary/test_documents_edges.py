@@ -1,14 +1,12 @@
 """Documents at the edge of what is allowed: this is no mistake, and one more is."""
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.documents.resolve import resolve
+from tests.canary.examples import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 LONGEST_PREFIX = ".".join(["a" * 63] * 3 + ["a" * 61])
 NO_OBJECT_NAME = (
     "is no name of a Kubernetes object: allowed are lower-case letters, digits, '-' and '.', "
@@ -26,9 +24,7 @@ NO_LABEL_KEY = (
 
 def documents() -> list[Any]:
     """A Canary in which nothing is wrong, and what it names."""
-    yaml = YAML(typ="safe", pure=True)
-    names = ("flagger-canary.yaml", "metric-template.yaml")
-    return [document for name in names for document in yaml.load_all((EXAMPLES / name).read_text())]
+    return read("flagger-canary.yaml", "metric-template.yaml")
 
 
 def lines(section: str, changes: dict[str, Any]) -> list[str]:

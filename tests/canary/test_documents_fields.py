@@ -4,19 +4,17 @@ from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass, replace
 from itertools import pairwise, product
-from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
-from ruamel.yaml import YAML
 
 from canary.documents.mistake import Mistake
 from canary.documents.reading import KINDS
 from canary.documents.resolve import resolve
 from canary.documents.schema import NotDone
+from tests.canary.examples import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 SETS = (
     ("canary.yaml", "fleet.yaml"),
     ("ab-testing.yaml", "fleet.yaml"),
@@ -116,14 +114,9 @@ def models_in(annotation: Any, path: tuple[str | int, ...]) -> Iterator[tuple[An
 ALL = [field for kind, (_, model) in KINDS.items() for field in fields(kind, model)]
 
 
-def read(names: tuple[str, ...]) -> list[Any]:
-    yaml = YAML(typ="safe", pure=True)
-    return [document for name in names for document in yaml.load_all((EXAMPLES / name).read_text())]
-
-
 def variant(names: tuple[str, ...], *changes: tuple[str, object]) -> list[Any]:
     """Example documents with some fields of the first one changed."""
-    documents = read(names)
+    documents = read(*names)
     for path, value in changes:
         change(documents[0], tuple(int(part) if part.isdigit() else part for part in path.split(".")), value)
     return documents

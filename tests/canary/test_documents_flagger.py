@@ -1,10 +1,8 @@
 from copy import deepcopy
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.application import ClusterRef, SecretKey
 from canary.documents.reading import Key
@@ -20,13 +18,9 @@ from canary.spec import (
     TargetRef,
     ThresholdRange,
 )
+from tests.canary.examples import read
 
 Object = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
-
-
-def read(name: str) -> list[Any]:
-    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
 
 
 @pytest.fixture

@@ -1,25 +1,19 @@
 from copy import deepcopy
 from datetime import timedelta
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.application import ApplicationSpec, ClusterRef, GitSource, SecretKey
 from canary.documents.resolve import resolve
 from canary.spec import CanarySpec, StepPlan, TestLoader, ThresholdRange, WorkloadKind
+from tests.canary.examples import read
 
 Object = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 MISSING_CLUSTER = (
     "spec.syncPolicies[0].destination.fleet: warning: AttachedCluster default/kurator-member2 of this fleet "
     "not found: pass it with -f, unless the workers know the cluster by its name"
 )
-
-
-def read(name: str) -> list[Any]:
-    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
 
 
 @pytest.fixture

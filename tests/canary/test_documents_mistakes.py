@@ -1,17 +1,15 @@
 from collections.abc import Sequence
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ruamel.yaml import YAML
 
 from canary.documents.resolve import resolve
+from tests.canary.examples import read
 
 Object = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 GONE = object()
 ROLLOUT = "spec.syncPolicies[0].rollout"
 POLICY = f"{ROLLOUT}.rolloutPolicy"
@@ -698,11 +696,6 @@ TEMPLATE = [
     ),
     ("metadata.namespace", "n" * 64, "metadata.namespace: must have at most 63 characters, has 64"),
 ]
-
-
-def read(*names: str) -> list[Any]:
-    yaml = YAML(typ="safe", pure=True)
-    return [document for name in names for document in yaml.load_all((EXAMPLES / name).read_text())]
 
 
 def table(rows: Sequence[tuple[str, object, str]]) -> list[Any]:

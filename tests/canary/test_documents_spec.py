@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.alert import AlertProvider, AlertSpec, AlertType, Severity
 from canary.documents.resolve import resolve
@@ -26,8 +25,8 @@ from canary.spec import (
     UnmanagedMetadata,
     WorkloadKind,
 )
+from tests.canary.examples import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "flagger").glob("*.jsonl"))
 STRATEGIES = {
     "ab": Strategy.AB_TESTING,
@@ -35,11 +34,6 @@ STRATEGIES = {
     "blue-green-mirror": Strategy.BLUE_GREEN,
     "daemonset": Strategy.BLUE_GREEN,
 }
-
-
-def read(*names: str) -> list[Any]:
-    yaml = YAML(typ="safe", pure=True)
-    return [document for name in names for document in yaml.load_all((EXAMPLES / name).read_text())]
 
 
 def spec_of(*documents: Any) -> CanarySpec:

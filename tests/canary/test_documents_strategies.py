@@ -1,15 +1,13 @@
 """Mistakes in strategies, hooks, alerts and service options: a wrong document each, and its line."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.documents.resolve import resolve
+from tests.canary.examples import read
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
 GONE = object()
 NOTHING = "matches every request: give headers, queryParams or sourceLabels"
 TWICE = "stands in service.match as well: a request would have to match both"
@@ -536,10 +534,6 @@ TCP = [
     ),
     ({"service": {"portDiscovery": True}}, []),
 ]
-
-
-def read(name: str) -> list[Any]:
-    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
 
 
 def table(rows: Sequence[tuple[Any, ...]]) -> list[Any]:

@@ -1,26 +1,20 @@
 """What a document names and was not given with is read from the cluster's own objects."""
 
 from copy import deepcopy
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from canary.documents.reading import Key
 from canary.documents.resolve import resolve
 from canary.documents.unread import Unread, mistakes_of_read, read_in, unread
 from canary.spec import CanarySpec
+from tests.canary.examples import read
 
 Object = dict[str, Any]
-EXAMPLES = Path(__file__).parents[2] / "examples"
 TEMPLATE_PATH = "spec.analysis.metrics[2].templateRef"
 TEMPLATE = Key("MetricTemplate", "webapp", "client-errors")
 NAMED = "MetricTemplate webapp/client-errors in member: "
-
-
-def read(name: str) -> list[Any]:
-    return list(YAML(typ="safe", pure=True).load_all((EXAMPLES / name).read_text()))
 
 
 def spec_of(*documents: Object) -> CanarySpec:
