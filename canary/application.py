@@ -18,6 +18,15 @@ class GitSource(Stored):
     timeout: timedelta = timedelta(seconds=60)
     secret_ref: str | None = None
 
+    def has_revisions_of(self, other: "GitSource") -> bool:
+        """Whether both follow the same commits."""
+        return (self.url, self.branch, self.tag, self.commit) == (
+            other.url,
+            other.branch,
+            other.tag,
+            other.commit,
+        )
+
 
 class SecretKey(Stored):
     """One key of a Secret in the host cluster."""

@@ -123,6 +123,8 @@ class ApplicationWorkflow:
         """Wait for the first spec; one that is refused, or never comes, ends the workflow."""
         with contextlib.suppress(TimeoutError):
             await workflow.wait_condition(self._is_begun, timeout=FIRST_SPEC, timeout_summary="first spec")
+        # One that is being judged may yet be accepted.
+        await workflow.wait_condition(lambda: self._state is not None or workflow.all_handlers_finished())
 
     def _is_begun(self) -> bool:
         is_closed = self._is_refused and workflow.all_handlers_finished()
@@ -140,9 +142,12 @@ class ApplicationWorkflow:
         if self._state is None:
             self._state = ApplicationState(spec=spec, deliveries=revised((), spec, now))
             return
-        if spec.source != self._state.spec.source:
+        before = self._state.spec.source
+        if spec.source != before:
             self._stop_looking()
-        self._change(spec=spec, deliveries=revised(self._state.deliveries, spec, now))
+        # A revision of elsewhere is none of this document: nothing is brought until there is one of its own.
+        revision = self._state.revision if spec.source.has_revisions_of(before) else ""
+        self._change(spec=spec, revision=revision, deliveries=revised(self._state.deliveries, spec, now))
 
     # The source.
 

@@ -94,7 +94,7 @@ async def _retire(spec: ApplicationSpec, delivery: Delivery) -> Delivery | None:
 
 
 async def _taken_back(spec: ApplicationSpec, delivery: Delivery) -> SyncResult:
-    """Take a policy back; a cluster that nobody serves is as one that does not answer."""
+    """Take a policy back; that nobody knows how it went is as if the cluster did not answer."""
     try:
         return await workflow.execute_activity_method(
             SourceActivities.retire_policy,
@@ -108,9 +108,7 @@ async def _taken_back(spec: ApplicationSpec, delivery: Delivery) -> SyncResult:
             **_within(delivery, delivery.policy.timeout + MARGIN),
         )
     except ActivityError as error:
-        if not is_untaken(error):
-            raise
-        message = worded(error, delivery.cluster.task_queue)
+        message = _worded(error, delivery.cluster.task_queue)
         return SyncResult(is_done=False, is_unreachable=True, message=message)
 
 

@@ -69,6 +69,8 @@ class Fleet:
     log: list[str] = field(default_factory=list)
     results: dict[str, SyncResult] = field(default_factory=dict)
     """What a sync or retirement in a cluster comes to, if not to success."""
+    lost: set[str] = field(default_factory=set)
+    """The clusters where nobody ever hears how a retirement went."""
     held: dict[str, asyncio.Event] = field(default_factory=dict)
     """What a sync or retirement in a cluster waits for."""
     canary_answer: ApplyResult = field(default_factory=lambda: ApplyResult(accepted=True))
@@ -113,6 +115,8 @@ class Fleet:
     async def retire_policy(self, wanted: RetireInput) -> SyncResult:
         await self._hold(wanted.cluster)
         self.log.append(f"retire {wanted.policy} {wanted.cluster}{' prune' * wanted.prune}")
+        if wanted.cluster in self.lost:
+            raise ApplicationError("activity StartToClose timeout", non_retryable=True)
         return self.results.get(wanted.cluster, SyncResult(is_done=True))
 
     @activity.defn

@@ -1,6 +1,7 @@
 """An Application over a fleet of fake clusters."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
@@ -16,6 +17,7 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
@@ -366,6 +368,22 @@ async def test_a_changed_source_is_looked_at_at_once(begin: Any, of: Any) -> Non
     await application.until_ready("2")
 
 
+async def test_nothing_of_the_source_before_is_applied_by_a_changed_document(begin: Any, of: Any) -> None:
+    """Its revision, of another branch, would bring what nobody asked for to where the new policy leads."""
+    fleet = Fleet(pause=timedelta(hours=1))
+    application = await begin(fleet, policy_of("web", ONE))
+    await application.until_ready()
+    fleet.log.clear()
+    fleet.revision = "release@sha1:2"
+    moved = of(policy_of("web", ONE, interval=timedelta(hours=1)))
+    source = moved.source.model_copy(update={"branch": "release"})
+
+    await application.apply(moved.model_copy(update={"source": source}))
+
+    await application.until_ready("2")
+    assert fleet.log == ["sync web one 2"]
+
+
 async def test_nothing_is_shown_twice(begin: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH, policy_of("extra", ONE, interval=timedelta(seconds=1)))
@@ -435,6 +453,20 @@ async def test_delete_leaves_behind_what_stays_unreachable(
     assert "retire web two prune" in fleet.log
 
 
+@pytest.mark.proves("K5")
+async def test_delete_leaves_behind_where_nobody_hears_how_it_went(
+    monkeypatch: pytest.MonkeyPatch, begin: Any
+) -> None:
+    monkeypatch.setattr("canary.delivery.GIVE_UP_AFTER", timedelta(0))
+    fleet = Fleet(lost={"two"})
+    application = await begin(fleet, BOTH)
+    await application.until_ready()
+
+    await asyncio.wait_for(application.delete(), 20)
+
+    assert fleet.log.count("retire web two prune") == 1
+
+
 async def test_an_apply_that_waits_for_a_delete_is_refused(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH)
@@ -467,6 +499,28 @@ async def test_a_refused_first_apply_closes_the_workflow(serve: Serve, of: Any) 
     assert result.problems[0].path == "spec.syncPolicies[0].rollout.port"
     await application.handle.result()
     assert fleet.log == []
+
+
+async def test_a_first_apply_that_is_judged_for_long_is_not_lost(
+    monkeypatch: pytest.MonkeyPatch, serve: Serve, of: Any
+) -> None:
+    monkeypatch.setattr("workflows.application.FIRST_SPEC", timedelta(milliseconds=500))
+    judged = asyncio.Event()
+    application = Application(await serve(Fleet(judged=judged).activities()), of(BOTH))
+    applying = asyncio.create_task(application.apply(of(BOTH)))
+
+    async def has_waited() -> bool:
+        with contextlib.suppress(RPCError):  # it is about to be started
+            history = await application.handle.fetch_history()
+            return any(event.HasField("timer_fired_event_attributes") for event in history.events)
+        return False
+
+    await eventually(has_waited)
+    judged.set()
+
+    assert (await applying).accepted
+    await application.until_ready()
+    await application.delete()
 
 
 async def test_a_first_apply_that_cannot_be_judged_closes_the_workflow(serve: Serve, of: Any) -> None:
