@@ -95,7 +95,8 @@ def api_server_command(program: Path, files: Files) -> list[str]:
         "--allow-privileged=true",
         "--authorization-mode=AlwaysAllow",
         f"--token-auth-file={files.tokens}",
-        "--disable-admission-plugins=ServiceAccount",
+        # Nobody takes the taint of a new node away: that controller is not started.
+        "--disable-admission-plugins=ServiceAccount,TaintNodesByCondition",
         f"--service-account-issuer={files.api}",
         f"--service-account-key-file={files.key}",
         f"--service-account-signing-key-file={files.key}",

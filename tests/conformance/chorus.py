@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 
 from tests.conformance.proof import SECONDS
-from tests.conformance.waiting import SLOWNESS
+from tests.conformance.waiting import IS_OURS, SLOWNESS
 from tests.conformance.world import World
 
-AT_ONCE = 8
+AT_ONCE = 8 if IS_OURS else 4
 PATIENCE = 240.0 * SLOWNESS
 
 Story = Callable[[World], Awaitable[None]]

@@ -41,6 +41,7 @@ def test_the_api_server_lets_in_whoever_has_the_token() -> None:
         "--token-auth-file=/box/tokens.csv",
         "--cert-dir=/box/certificates",
     } <= set(command)
+    assert any("TaintNodesByCondition" in one for one in command)  # DaemonSets would shun our node
 
 
 def test_the_controllers_are_those_that_ours_stand_in_for() -> None:
