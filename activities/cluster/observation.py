@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.cluster import configs, forwarding, marks, paths, services
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
-from activities.cluster.pods import trouble_of
+from activities.cluster.pods import are_starting, trouble_of
 from activities.cluster.routes import read_routes
 from canary.observation import Observation, Workload
 from canary.revision import template_hash
@@ -66,13 +66,14 @@ class ObservationActivities:
             api.find(paths.one(kind, spec.namespace, spec.primary)),
             api.find(routed) if has_routes else asyncio.sleep(0),
         )
+        at = datetime.now(UTC)  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
         if kind is WorkloadKind.SERVICE:
             seen = await _observe_services(api, spec, target, primary, routes)
             return seen.model_copy(update={"has_routes": has_routes})
         return Observation(
-            at=datetime.now(UTC),  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
-            target=None if target is None else await _read_target(api, spec, target),
-            primary=None if primary is None else await _explained(api, read_primary(kind, primary), primary),
+            at=at,
+            target=None if target is None else await _read_target(api, spec, target, at),
+            primary=primary and await _explained(api, read_primary(kind, primary), primary, at),
             routes=None if routes is None else read_routes(spec, routes),
             has_routes=has_routes,
         )
@@ -97,16 +98,16 @@ async def _observe_services(
     return seen.model_copy(update={"routes": None if routes is None else read_routes(spec, routes)})
 
 
-async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object) -> Workload:
+async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object, at: datetime) -> Workload:
     template = (target.get("spec") or {}).get("template") or {}
     tracked = await configs.read_configs(api, spec.namespace, template)
-    workload = await _explained(api, read_workload(spec.target.kind, target), target)
+    workload = await _explained(api, read_workload(spec.target.kind, target), target, at)
     return workload.model_copy(update={"revision": revision_of(target, configs.hashes(tracked))})
 
 
-async def _explained(api: ClusterApi, workload: Workload, found: Object) -> Workload:
-    """Ask the pods of a workload that are not ready why; all others cost no request."""
-    if not workload.desired or workload.ready >= workload.replicas:
+async def _explained(api: ClusterApi, workload: Workload, found: Object, at: datetime) -> Workload:
+    """Ask the pods of a workload that do not get ready why; all others cost no request."""
+    if not workload.desired or workload.ready >= workload.replicas or are_starting(found, at):
         return workload
     return workload.model_copy(update={"trouble": await trouble_of(api, found)})
 

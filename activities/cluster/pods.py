@@ -6,6 +6,7 @@ between two reasons, and whoever hears a new one every few seconds stops listeni
 
 import asyncio
 from collections.abc import Iterator
+from datetime import datetime, timedelta
 from http import HTTPStatus
 
 from temporalio import activity
@@ -15,6 +16,8 @@ from activities.cluster.api import ApiError, ClusterApi, ClusterUnreachableError
 
 PATIENCE = 2.0
 """Seconds: a look at a canary that has lost its pods does not wait for an explanation."""
+STARTING = timedelta(seconds=5)
+"""Pods of a workload that moved this lately are only starting: nothing keeps them from it yet."""
 PAGE = 100
 PAGES = 5
 """Hundreds of pods are mostly ready ones: so many are looked through for one that is not."""
@@ -39,6 +42,16 @@ async def trouble_of(api: ClusterApi, workload: Object) -> str:
     except (ClusterUnreachableError, TimeoutError) as error:
         _log(workload, type(error).__name__)
     return ""
+
+
+def are_starting(workload: Object, now: datetime) -> bool:
+    """Whether its controller has told of a change so lately that its pods have had no time to get ready."""
+    times = (
+        condition.get(key)
+        for condition in (workload.get("status") or {}).get("conditions") or []
+        for key in ("lastUpdateTime", "lastTransitionTime")
+    )
+    return any(now - datetime.fromisoformat(time) < STARTING for time in times if time)
 
 
 def _log(workload: Object, why: str) -> None:

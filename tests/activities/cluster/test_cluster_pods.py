@@ -1,5 +1,6 @@
 """Pods that are not ready say why, where a workload is not ready, and nowhere else (T21)."""
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -41,12 +42,12 @@ async def unready(member: Member) -> Member:
     return member
 
 
-async def say(member: Member, *, ready: int) -> None:
+async def say(member: Member, *, ready: int, **status: Any) -> None:
     """Write what the Deployment's controller would."""
     counters = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": ready, "readyReplicas": ready}
     await member.kube.patch(
         "/apis/apps/v1/namespaces/default/deployments/podinfo/status",
-        {"status": {"observedGeneration": 1, **counters}},
+        {"status": {"observedGeneration": 1, **counters, **status}},
     )
 
 
@@ -155,3 +156,22 @@ async def test_a_look_does_not_wait_for_an_explanation(
 
     assert await trouble(unready) == ""
     await unready.fault()
+
+
+@pytest.mark.parametrize(
+    ("passed", "said"),
+    [pytest.param(4, "", id="a moment ago"), pytest.param(6, PULL, id="long enough ago")],
+)
+async def test_pods_that_are_only_starting_are_not_asked(unready: Member, passed: int, said: str) -> None:
+    moved = (datetime.now(UTC) - timedelta(seconds=passed)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {
+        "type": "Progressing",
+        "status": "True",
+        "reason": "ReplicaSetUpdated",
+        "lastUpdateTime": moved,
+        "lastTransitionTime": "2026-01-01T00:00:00Z",
+    }
+    await add_pod(unready, "a", containing(**waiting("ImagePullBackOff")))
+    await say(unready, ready=0, conditions=[condition])
+
+    assert await trouble(unready) == said
