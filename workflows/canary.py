@@ -15,7 +15,7 @@ from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Outcome, Wishes
-from canary.telling import told_of_a_halt, told_of_repair
+from canary.telling import told_of_a_halt, told_of_a_refusal, told_of_repair
 from workflows.contract import (
     ALERTS,
     APPLY,
@@ -48,6 +48,8 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     @workflow.init
     def __init__(self, state: CanaryState | None = None) -> None:
         super().__init__(state)
+        self._applying = asyncio.Lock()
+        """Documents are looked at one after the other, so that the one applied last stands."""
 
     @workflow.run
     async def run(self, state: CanaryState | None = None) -> CanaryStatus:
@@ -140,8 +142,9 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             self._tell(told_of_repair(f"{who} led Service {apex} elsewhere: it leads to the primary again"))
 
     async def _come_to_rest(self, decision: Rest, seen: Observation) -> None:
-        self._wishes = Wishes()  # those that were decided upon: what is wished from here on is new
+        decided, self._wishes = self._wishes, Wishes()  # what is wished from here on is new
         before = self._status
+        self._answer_for(decided, decision.message)
         if (decision.message, decision.needs_person) != (before.message, before.needs_person):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
@@ -149,6 +152,14 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         if seen.is_apex_rewritten and before.outcome is not Outcome.HALTED:
             await self._lead_apex()
         await self._rest(RESYNC, "until something changes")
+
+    def _answer_for(self, wishes: Wishes, message: str) -> None:
+        """Tell that a command was of no use, for it was taken."""
+        promoted = self._status.last_promoted
+        why = message or f"{promoted.template if promoted else 'nothing'} is promoted already"
+        for verb, person in ((Verb.ABORT, wishes.abort), (Verb.RESTART, wishes.restart)):
+            if person is not None:
+                self._tell(told_of_a_refusal(verb, person, why))
 
     async def _renew(self) -> None:
         """Bring Services, routes and load tester in line with a changed document."""
@@ -185,11 +196,22 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             wanted = ApplyCanary.model_validate(argument)
         except ValidationError as error:
             raise ApplicationError(f"apply: {error}", type="Invalid", non_retryable=True) from error
-        found = await look_before_leaping(wanted.spec)
+        async with self._applying:
+            return await self._judge(wanted, argument)
+
+    async def _judge(self, wanted: ApplyCanary, argument: dict[str, Any]) -> ApplyResult:
+        """Take a document up if nothing in the cluster speaks against it; one that leaves does not wait."""
+        look = asyncio.create_task(look_before_leaping(wanted.spec))
+        await workflow.wait_condition(lambda: look.done() or self._is_leaving)
+        if not look.done():
+            look.cancel()
+            with suppress(ActivityError, asyncio.CancelledError):
+                await look
+        self._check_apply(argument)  # it may have been deleted meanwhile
+        found = await look
         problems = (*self._unchangeable(wanted.spec), *found.problems, *found.missing)
         if any(not problem.is_warning for problem in problems):
             return ApplyResult(accepted=False, problems=problems)
-        self._check_apply(argument)  # it may have been deleted meanwhile
         served = (found.spec or wanted.spec).model_copy(update={"task_queue": found.task_queue})
         changed = self._take_up(served, found)
         return ApplyResult(accepted=True, changed=changed, problems=problems)
@@ -246,7 +268,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     @abort.validator
     def _check_abort(self, command: Command) -> None:
         del command
-        is_running = self._rollout is not None or not self._is_initialised
+        is_running = self._is_rolling or self._is_cut_off or not self._is_initialised
         if not is_running and self._status.outcome is not Outcome.HALTED:
             raise ApplicationError("Nothing is running that could be aborted.", type="Refused")
 
@@ -256,10 +278,11 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         return await self._wish(Verb.RESTART, command)
 
     async def _wish(self, verb: Verb, command: Command) -> Answer:
+        """Pass a command on to the rollout that runs, else record it; the last one alone stands."""
         if self._spec is None:
             return Answer(message=f"{workflow.info().workflow_id} has no document yet: {verb} does nothing")
         if await self._reaches_rollout(verb, command.model_dump(mode="json")):
             return Answer(message=f"{verb} passed on to the rollout of {self.spec.tail}")
-        self._wishes = self._wishes.model_copy(update={str(verb): as_person(command, workflow.now())})
+        self._wishes = Wishes.model_validate({str(verb): as_person(command, workflow.now())})
         self._has_news = True
         return Answer(message=f"{verb} recorded for {self.spec.tail}")

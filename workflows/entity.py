@@ -56,7 +56,7 @@ class CanaryEntity:
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
-        self._is_rolling = self._has_checked_providers = self._has_awaited_target = False
+        self._is_rolling = self._has_checked_providers = self._has_awaited_target = self._is_alone = False
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
         self._word: str | None = None
         """What the message was before something was refused."""
@@ -189,8 +189,8 @@ class CanaryEntity:
             canary=spec.tail, namespace=spec.namespace, objects=objects, task_queue=spec.task_queue
         )
         if wanted != self._registered:
-            self._registered = wanted
             await self._tell_watch(wanted)
+            self._registered = wanted
 
     async def _tell_watch(self, registration: Registration) -> None:
         signal = SignalWithStart(

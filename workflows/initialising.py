@@ -1,5 +1,6 @@
 """A canary's beginning: primary, routes, and the target to zero; at any point the target goes on serving."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
@@ -29,8 +30,10 @@ class InitialisingCanary(CanaryEntity):
         if self._wishes.abort is not None:
             return await self._stop_initialising(self._wishes.abort)
         seen = await self._observe()
-        if seen.primary is not None or seen.routes is not None:
+        if (seen.primary is not None or seen.routes is not None) and not self._is_alone:
             await self._end_orphan()
+            self._is_alone = True
+            return None  # the next turn looks at what that has left behind
         if seen.target is None:
             return await self._await_the_target(seen)
         if self._has_awaited_target and (obstacle := await self._obstacle()):
@@ -113,8 +116,12 @@ class InitialisingCanary(CanaryEntity):
     async def _route_to_primary(self, promoted: Revision, seen: Observation) -> None:
         """Routes, the time the mesh needs to learn them, and only then the target to zero."""
         await self._establish("route to the primary")
-        await workflow.sleep(self._delay, summary="the mesh learns the routes")
-        if self._wishes.abort is not None or self._is_leaving:
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._wishes.abort is not None or self._is_leaving,
+                timeout=self._delay,
+                timeout_summary="the mesh learns the routes",
+            )
             return
         request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), needs_primary=True)
         written: Written = await workflow.execute_activity_method(

@@ -45,12 +45,13 @@ class RollingCanary(InitialisingCanary):
         """Go on where a promotion was halted; if the canary has lost its traffic, go back and begin again."""
         again = self._wishes.restart if decision.abort is None else None
         if again is None or (seen.routes is not None and seen.routes.canary):
-            await self._roll_out(self._resumption(decision, seen))
-            return
-        await self._roll_out(self._resumption(decision.model_copy(update={"abort": again}), seen))
-        self._wishes = Wishes(restart=again)
+            start = self._resumption(decision, seen, Wishes(abort=decision.abort))
+        else:
+            back = decision.model_copy(update={"abort": again})
+            start = self._resumption(back, seen, Wishes(abort=again, restart=again))
+        await self._roll_out(start)
 
-    def _resumption(self, decision: Resume, seen: Observation) -> RolloutStart:
+    def _resumption(self, decision: Resume, seen: Observation, wishes: Wishes) -> RolloutStart:
         """A rollout that goes on with the traffic where it is."""
         start = self._start_of(decision.revision, seen)
         weight = seen.routes.canary if seen.routes else 0
@@ -61,7 +62,7 @@ class RollingCanary(InitialisingCanary):
         status = status.model_copy(update={"is_for_all": is_for_all})
         if decision.abort is not None:
             status = status.model_copy(update={"phase": Phase.PROMOTING})
-        return start.model_copy(update={"status": status, "wishes": Wishes(abort=decision.abort)})
+        return start.model_copy(update={"status": status, "wishes": wishes})
 
     @property
     def _is_cut_off(self) -> bool:
@@ -80,7 +81,7 @@ class RollingCanary(InitialisingCanary):
 
     async def _ended(self, start: RolloutStart) -> RolloutStatus | None:
         """Run a rollout and say how it ended by our own rules; None if it was cut off."""
-        self._wishes = Wishes()
+        self._wishes = Wishes(abort=self._wishes.abort)  # it came in between: the rollout is told
         self._become(
             phase=start.status.phase if start.status else first_phase(self.spec),
             last_applied=start.revision,
@@ -166,6 +167,8 @@ class RollingCanary(InitialisingCanary):
         if ended.outcome is Outcome.REVERTED:
             changes["last_applied"] = self._status.last_promoted
         self._become(**changes)
+        if self._wishes == Wishes():  # else a person has spoken since
+            self._wishes = ended.unheeded
 
     async def _recover(self) -> None:
         """The rollout was terminated: before its promotion all traffic goes back, after that we hold."""
@@ -182,9 +185,8 @@ class RollingCanary(InitialisingCanary):
         begun = begin(self.spec, revision, start.promoted, start.primary_size, workflow.now())
         person = Person(who="durable-canary", reason="the rollout was terminated", at=workflow.now())
         status = resumed(self.spec, begun, weight)
-        again = Wishes(restart=self._wishes.restart)
-        await self._roll_out(start.model_copy(update={"status": status, "wishes": Wishes(abort=person)}))
-        self._wishes = again if again.restart is not None else self._wishes
+        wishes = Wishes(abort=person, restart=self._wishes.restart)
+        await self._roll_out(start.model_copy(update={"status": status, "wishes": wishes}))
 
     def _promoted_meanwhile(self, seen: Observation) -> Revision | None:
         """What the rollout has promoted, if all that it left undone is to say so."""

@@ -284,10 +284,12 @@ class Cluster:
 
         @activity.defn
         async def signal_with_start(wanted: SignalWithStart) -> None:
+            await self._enter("signal_with_start")
             self.registrations.append(wanted)
 
         @activity.defn
         async def end_orphan(_: Abandoned) -> None:
+            await self._enter("end_orphan")
             self.log.append("end orphan")
 
         return [value for value in locals().values() if hasattr(value, "__temporal_activity_definition")]
