@@ -56,7 +56,8 @@ class RemovalActivities:
         if target is None or (primary is None and not _is_scaled_by_us(target)):
             return
         record = await records.last_promoted(api, spec)
-        await api.patch(path, _as_promoted(spec, target, primary, record), kind=Patch.JSON)
+        wanted = [*_fence(request, target), *_as_promoted(spec, target, primary, record)]
+        await api.patch(path, wanted, kind=Patch.JSON)
         if spec.target.kind is WorkloadKind.DAEMON_SET:
             selector = {"nodeSelector": {SCALE_TO_ZERO: None}}
             await api.patch(path, {"spec": {"template": {"spec": selector}}})
@@ -115,6 +116,14 @@ async def _delete_own(api: ClusterApi, spec: CanarySpec, kind: str, name: str) -
 
 def _is_scaled_by_us(target: Object) -> bool:
     return marks.read_stamp(target["metadata"]) is not None
+
+
+def _fence(request: RemovalRequest, target: Object) -> list[Object]:
+    """A JSON patch that lets no earlier decision write the target any more, though it may be on its way."""
+    note, moment = marks.DECIDED_AT, marks.stamp(request.decided_at)
+    if not target["metadata"].get("annotations"):
+        return [{"op": "add", "path": "/metadata/annotations", "value": {note: moment}}]
+    return [{"op": "add", "path": f"/metadata/annotations/{note.replace('/', '~1')}", "value": moment}]
 
 
 def _as_promoted(

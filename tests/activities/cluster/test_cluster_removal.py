@@ -10,7 +10,7 @@ from activities.cluster.initialisation import EstablishRequest, InitialisationAc
 from activities.cluster.primary import PrimaryActivities
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
-from activities.cluster.traffic import ShiftRequest, TrafficActivities
+from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
 from canary.revision import SCALE_TO_ZERO
 from canary.routing import Routing
 from canary.spec import CanarySpec, ObjectMetadata, WorkloadKind
@@ -186,6 +186,22 @@ async def test_a_target_that_cannot_bear_it_all_is_waited_for(cluster: Member) -
         ApplicationError, match=r"Deployment podinfo in namespace default is not ready yet: .*1 of 2"
     ):
         await cluster.run(removal.restore_routes, request)
+
+
+async def test_a_target_that_is_given_back_is_not_scaled_to_zero_by_a_write_that_comes_late(
+    cluster: Member,
+) -> None:
+    """It hung while the canary was initialised: the target has its size still, so nothing else changes."""
+    await cluster.run(PrimaryActivities(cluster).create_primary, spec())
+    before = (await cluster.read("Deployment", "podinfo"))["metadata"]["resourceVersion"]
+    request = RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(RemovalActivities(cluster).restore_target, request)
+
+    found = await cluster.read("Deployment", "podinfo")
+    scale = ScaleRequest(spec=spec(), replicas=0, decided_at=at(0))
+
+    assert found["metadata"]["resourceVersion"] != before
+    assert await cluster.run(ScalingActivities(cluster).scale_target, scale) is Written.SUPERSEDED
 
 
 async def test_where_nothing_was_made_nothing_is_waited_for(cluster: Member) -> None:
