@@ -93,6 +93,27 @@ async def test_what_is_pushed_after_a_failed_promotion_gets_no_users(world: Worl
     assert await case.image(f"{NAME}-primary") == workload.image(GOOD)
 
 
+@pytest.mark.proves("T14")
+@pytest.mark.conformance
+@together
+async def test_a_primary_deleted_in_its_promotion_comes_back_and_is_promoted_again(world: World) -> None:
+    """And once more when it has got everybody."""
+    case = Case(world, "kurator-member2", "lost-twice")
+    await case.deploy()
+    await case.initialise(interval="3s", stepWeight=50)
+    await case.release(BETTER)
+    run = await case.rollout_begins()
+    for phase in (Phase.PROMOTING, Phase.FINALISING):
+        await case.rollout_is(lambda status, phase=phase: status.phase is phase, f"it is {phase}", 40)
+        await case.cluster.api.delete(case.path("deployments", f"{NAME}-primary"))
+        await case.rollout_is(lambda status: status.phase is Phase.PROGRESSING, "it is judged again", 15)
+    ended = await case.rollout_ends(run)
+
+    assert ended.outcome == "Promoted", ended
+    assert await case.image(f"{NAME}-primary") == workload.image(BETTER)
+    assert case.weights[-1] == 0
+
+
 @pytest.mark.proves("C28")
 @pytest.mark.conformance
 @together
