@@ -81,7 +81,8 @@ class RollingCanary(InitialisingCanary):
 
     async def _ended(self, start: RolloutStart) -> RolloutStatus | None:
         """Run a rollout and say how it ended by our own rules; None if it was cut off."""
-        self._wishes = Wishes(abort=self._wishes.abort)  # it came in between: the rollout is told
+        early = self._wishes.abort if start.wishes.abort is None else None
+        self._wishes = Wishes(abort=early)  # it came in between: the rollout is told
         self._become(
             phase=start.status.phase if start.status else first_phase(self.spec),
             last_applied=start.revision,
