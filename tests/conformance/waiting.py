@@ -10,7 +10,7 @@ NAMED = os.environ.get("CONFORMANCE_KUBECONFIG")
 IS_OURS = not NAMED and "KUBEBUILDER_ASSETS" not in os.environ
 """Whether the API server is the sandbox's own."""
 SLOWNESS = 1.0 if IS_OURS else 3.0
-"""How much longer everything may take elsewhere: images are pulled and routes pushed, or etcd shares our cores."""
+"""How much longer all may take elsewhere: images are pulled, routes pushed, or etcd shares our cores."""
 LOOK = 0.05
 
 Answer = TypeVar("Answer")
