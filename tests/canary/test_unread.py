@@ -85,7 +85,7 @@ def test_what_was_not_found_stays_to_be_read(metered: CanarySpec) -> None:
     ("spec", "text"),
     [
         pytest.param({"query": ""}, "spec.query: must not be empty", id="empty query"),
-        pytest.param({"query": "x", "querry": "y"}, "spec.querry: unknown field", id="unknown field"),
+        pytest.param({"query": "x", "queries": "y"}, "spec.queries: unknown field", id="unknown field"),
         pytest.param(
             {"query": "x", "provider": {"type": "datadog"}},
             "spec.provider.type: datadog is not supported yet; allowed is prometheus",

@@ -136,7 +136,7 @@ async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: 
 async def test_a_rollback_says_why_the_pods_did_not_get_ready(world: World) -> None:
     case = Case(world, "kurator-member2", "no-image")
     await case.deploy()
-    await case.initialise(spec={"progressDeadlineSeconds": 3})
+    await case.initialise(spec={"progressDeadlineSeconds": 8})  # by then its pods are not only starting
     ended = await case.roll_out(f"{BETTER}-missing")
 
     image = workload.image(f"{BETTER}-missing")
