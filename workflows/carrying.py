@@ -104,7 +104,9 @@ class Carrying(Attempt):
         if written is Written.DONE:
             return True
         workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
-        await self._rest(Wait(until=workflow.now() + PAUSE, message="superseded by a later decision"))
+        text = "A later decision has been written: looking again"
+        self._become(self._status.model_copy(update={"message": text}))
+        await self._rest(Wait(until=workflow.now() + PAUSE, message=text))
         return False
 
 

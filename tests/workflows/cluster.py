@@ -92,6 +92,8 @@ class Cluster:
     """An activity's name to an event it waits for first."""
     refusals: dict[str, Exception] = field(default_factory=dict)
     """An activity's name to the error it ends with."""
+    is_superseded: bool = False
+    """A later decision has written the routes."""
     entered: list[str] = field(default_factory=list)
     """The activities that hang or have hung."""
     refused: list[str] = field(default_factory=list)
@@ -179,6 +181,8 @@ class Cluster:
         @activity.defn
         async def shift_traffic(request: ShiftRequest) -> Shifted:
             await self._enter("shift_traffic")
+            if self.is_superseded:
+                return Shifted(written=Written.SUPERSEDED)
             self.weight, self.is_mirrored = request.routing.weight, request.routing.is_mirrored
             self.log.append(f"weight {self.weight}{' mirrored' if self.is_mirrored else ''}")
             return Shifted(written=Written.DONE, routes=self.seen().routes)

@@ -191,6 +191,22 @@ async def test_a_hook_that_wants_a_rollout_back_is_not_asked_again_because_the_w
     assert cluster.log.count("rollback passes") == 1
 
 
+async def test_it_is_said_that_a_later_decision_stands_in_the_way(serve: Serve) -> None:
+    """A person who aborts would wait for it without a word."""
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await status_is(handle, traffic_weight=10)
+    cluster.is_superseded = True
+    await say(handle, Verb.ABORT)
+
+    waiting = await status_is(handle, message="A later decision has been written: looking again")
+    cluster.is_superseded = False
+    release(cluster, "analyse")
+
+    assert waiting.traffic_weight == 10
+    assert (await outcome(handle)).type == Outcome.ABORTED
+
+
 async def test_a_step_that_another_document_earned_is_not_taken(serve: Serve) -> None:
     """A hundred percent of the insiders must not become a hundred percent of all."""
     cluster = Cluster(hangs={"analyse": asyncio.Event()})
