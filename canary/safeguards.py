@@ -117,7 +117,7 @@ def drift(case: Situation) -> Decision | None:
     """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
     routes, status = case.seen.routes, case.status
     wanted = status.traffic_weight
-    if routes is not None and routes.is_intact and case.are_routes_as_wanted:
+    if case.are_routes_as_wanted and routes is not None and routes.is_intact:
         return None
     if case.are_routes_ours and status.foreign_writes < FOREIGN_WRITES:
         return Correct(weight=wanted, message="the routes are brought in line with the document")
