@@ -169,7 +169,7 @@ class ApplicationWorkflow:
             if self._look is not asyncio.current_task():  # told to stop in the same moment
                 return
         except ActivityError as error:
-            if is_cancelled_exception(error):
+            if is_cancelled_exception(error) or self._look is not asyncio.current_task():
                 return
             workflow.logger.error("source cannot be followed", extra={"error": str(error.cause)})
             self._change(source_message="The source cannot be followed: see the worker's log.")

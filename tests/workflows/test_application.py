@@ -7,6 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from temporalio import activity
 from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
@@ -17,12 +18,13 @@ from temporalio.client import (
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Worker
 
 from activities.cluster.preflight import Preflight
-from activities.source.delivery import SyncResult
+from activities.source.delivery import FetchedRevision, FetchRevision, SyncResult
 from canary.application import ApplicationSpec
 from canary.problem import Problem
 from canary.status import ListRow
@@ -382,6 +384,57 @@ async def test_nothing_of_the_source_before_is_applied_by_a_changed_document(beg
 
     await application.until_ready("2")
     assert fleet.log == ["sync web one 2"]
+
+
+class Unread(Fleet):
+    """A fleet whose source breaks the first look at it, once it is told to."""
+
+    broken: asyncio.Event
+
+    @activity.defn
+    async def fetch_revision(self, wanted: FetchRevision) -> FetchedRevision:
+        if self.looks:
+            return await super().fetch_revision(wanted)
+        self.looks += 1
+        while not self.broken.is_set():
+            activity.heartbeat()
+            await asyncio.sleep(0.01)
+        raise ApplicationError("a bug", non_retryable=True)
+
+
+async def test_a_look_that_breaks_when_it_is_called_off_is_nobodys(
+    environment: WorkflowEnvironment, of: Any
+) -> None:
+    """Both are in the history before a worker takes up either."""
+    fleet, spec, client = Unread(), of(policy_of("web", ONE)), environment.client
+    fleet.broken = asyncio.Event()
+    application = Application(client, spec)
+
+    def worker(queue: str, *workflows: type) -> Worker:
+        acts, runner = fleet.activities(), build_runner()
+        return Worker(client, task_queue=queue, workflows=workflows, activities=acts, workflow_runner=runner)
+
+    async def has_looked() -> bool:
+        return fleet.looks == 1
+
+    async def has_broken() -> bool:
+        history = await application.handle.fetch_history()
+        return any(event.HasField("activity_task_failed_event_attributes") for event in history.events)
+
+    async with worker(CHECKS_QUEUE):
+        async with worker(QUEUE, ApplicationWorkflow):
+            await application.apply(spec)
+            await eventually(has_looked)
+        await application.handle.signal(BELL)
+        fleet.broken.set()
+        await eventually(has_broken)
+        async with worker(QUEUE, ApplicationWorkflow):
+            await application.until_ready()
+            history = await application.handle.fetch_history()
+            await application.handle.terminate()
+
+    rests = [event for event in history.events if event.HasField("timer_started_event_attributes")]
+    assert [rest.timer_started_event_attributes.start_to_fire_timeout.seconds for rest in rests] == [600]
 
 
 async def test_nothing_is_shown_twice(begin: Any) -> None:
