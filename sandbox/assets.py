@@ -20,12 +20,12 @@ from sandbox.occupancy import free_ports
 LOCALHOST = "127.0.0.1"
 ETCD, API_SERVER, CONTROLLERS = "etcd", "kube-apiserver", "kube-controller-manager"
 READY_WITHIN = 120.0
-# Those that ours stand in for; the others would want certificates, clouds or a heartbeat of the node.
+# Those that ours stand in for, and quotas: others would want certificates, clouds or a heartbeat of the node.
 STARTED = (
     *("deployment-controller", "replicaset-controller", "daemonset-controller", "statefulset-controller"),
     *("endpoints-controller", "endpointslice-controller", "endpointslice-mirroring-controller"),
     *("horizontal-pod-autoscaler-controller", "garbage-collector-controller", "namespace-controller"),
-    *("disruption-controller", "job-controller"),
+    *("disruption-controller", "job-controller", "resourcequota-controller"),
 )
 
 

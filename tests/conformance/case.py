@@ -159,6 +159,10 @@ class Case:
         """Whether a Deployment has no pod that serves."""
         return not (await self.get("deployments", name))["status"].get("readyReplicas")
 
+    async def _counts(self, quota: str) -> bool:
+        """Whether a quota is enforced: before its controller has seen it, it is not."""
+        return "hard" in (await self.cluster.api.get(quota)).get("status", {})
+
     async def pods(self, app: str) -> list[str]:
         """The pods of an app, by name."""
         found = await self.cluster.api.list(
@@ -237,6 +241,7 @@ class Case:
             self.world.require(Need.QUOTA)
             await self.cluster.api.create(path, quota)
             try:
+                await until(lambda: self._counts(f"{path}/none"), READY_WITHIN, "the quota is in force")
                 yield
             finally:
                 await self.cluster.api.delete(f"{path}/none")
