@@ -112,6 +112,16 @@ class ClusterApi:
                 return None
             raise
 
+    async def is_there(self, path: str) -> bool:
+        """Whether there is such an object; nothing of it is read but its metadata."""
+        try:
+            await self._json("GET", path, {}, accept=_accept(metadata_only=True))
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return False
+            raise
+        return True
+
     async def list(self, path: str, **query: str) -> Object:
         """Read a list: `items` and `metadata.resourceVersion`."""
         return await self._json("GET", path, query)

@@ -19,6 +19,7 @@ from activities.cluster.api import (
 )
 from activities.cluster.obstacles import Seen
 from activities.cluster.references import read_references
+from activities.cluster.secretrefs import missing_secrets
 from activities.heartbeat import heartbeating
 from canary.problem import Problem
 from canary.spec import CanarySpec
@@ -78,7 +79,8 @@ class PreflightActivities:
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
     seen, referenced = await asyncio.gather(_see(api, spec), read_references(api, spec))
-    problems = list(obstacles.about_what_is_needed(spec, seen))
+    secrets = await missing_secrets(api, referenced.spec)
+    problems = [*obstacles.about_what_is_needed(spec, seen), *secrets]
     conditions: list[str] = []
     if spec.application:
         conditions = [problem.message for problem in problems if problem.is_missing]
