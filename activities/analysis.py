@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from temporalio import activity
@@ -75,13 +75,14 @@ class AnalysisActivities:
     @activity.defn
     async def analyse(self, request: AnalyseRequest) -> Check:
         """Carry out one check: look, call the hooks, and if all pass measure every metric."""
+        late_by = max(self._clock() - request.due, timedelta(0)) if request.due else timedelta(0)
         async with heartbeating():
             look = self._observer.observe if request.has_routes else self._observer.observe_workloads
             observation = await look(request.spec)
             if observation.target is None or observation.primary is None:
                 return Check(observation=observation)
             rollback = await self._call_rollback_hooks(request)
-            found = Check(observation=observation, rollback=rollback, types=request.hooks)
+            found = Check(observation=observation, rollback=rollback, types=request.hooks, late_by=late_by)
             if any(answer.passed for answer in rollback):
                 return found
             hooks = await self._call_hooks(request)

@@ -12,6 +12,8 @@ SUCCESS_RATE = "request-success-rate"
 DURATION = "request-duration"
 NO_VALUES = "no values found"
 BUILT_IN = (SUCCESS_RATE, DURATION)
+GAP = timedelta(seconds=10)
+"""A check that comes so late comes after an outage of the engine, not merely beside other work."""
 
 
 class AnalysisResult(StrEnum):
@@ -67,6 +69,8 @@ class AnalyseRequest(Stored):
     exposed_at: datetime | None = None
     """When the revision first got traffic: who reads the history judges by it as it was judged then."""
     weight: Weight = 0
+    due: datetime | None = None
+    """When it was to be carried out: with no worker at work it comes later."""
 
 
 class Check(Stored):
@@ -80,6 +84,8 @@ class Check(Stored):
     hooks: tuple[HookAnswer, ...] = ()
     measurements: tuple[Measurement, ...] = ()
     """In the document's order; all metrics are measured, also after one that is out of bounds."""
+    late_by: timedelta = timedelta(0)
+    """How long after it was due it was begun."""
 
 
 class GateRequest(Stored):
@@ -146,9 +152,18 @@ def judge_check(spec: CanarySpec, check: Check, exposed_at: datetime | None = No
             text = f"metric {metric.name} is warming up for {metric.warm_up.total_seconds():g} s"
             return Verdict(result=AnalysisResult.INCONCLUSIVE, message=text, is_counted=False)
         verdict = judge_measurement(spec, metric, measurement)
+        if verdict.result is AnalysisResult.INCONCLUSIVE and check.late_by >= max(metric.interval, GAP):
+            return _after_a_gap(verdict, check.late_by)
         if verdict.result is not AnalysisResult.SUCCESSFUL:
             return verdict
     return Verdict(result=AnalysisResult.SUCCESSFUL)
+
+
+def _after_a_gap(verdict: Verdict, late_by: timedelta) -> Verdict:
+    """While no worker ran nobody drove load: that says nothing of the canary (D16)."""
+    late = f"for this one came {late_by.total_seconds():.0f} s late"
+    text = f"{verdict.message}; no check had driven load, {late}"
+    return verdict.model_copy(update={"message": text, "is_counted": False})
 
 
 _HOOKS = {HookType.PRE_ROLLOUT: "pre-rollout"}

@@ -74,6 +74,7 @@ class Acts:
             actuated_at=status.actuated_at,
             exposed_at=status.exposed_at,
             weight=status.traffic_weight,
+            due=status.due,
         )
         check = await workflow.execute_activity_method(
             AnalysisActivities.analyse,

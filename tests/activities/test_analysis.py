@@ -118,6 +118,22 @@ async def test_looks_then_calls_hooks_then_measures(systems: Systems) -> None:
     assert check.observation == systems.observation
 
 
+@pytest.mark.parametrize(
+    ("due", "late_by"),
+    [
+        pytest.param(NOW - timedelta(seconds=70), 70, id="after its time"),
+        pytest.param(NOW + timedelta(seconds=1), 0, id="by a clock that goes after"),
+        pytest.param(None, 0, id="whose time is not known"),
+    ],
+)
+async def test_a_check_says_how_late_it_was_begun(
+    systems: Systems, due: datetime | None, late_by: int
+) -> None:
+    check = await analyse(systems, request(RATE, webhooks=(LOAD,), due=due))
+
+    assert check.late_by == timedelta(seconds=late_by)
+
+
 async def test_only_the_wanted_types_of_hook_are_called(systems: Systems) -> None:
     check = await analyse(systems, request(webhooks=(PRE, LOAD)))
 

@@ -453,6 +453,29 @@ def test_judges_without_data(
     assert (verdict.result, verdict.is_counted) == expected
 
 
+@pytest.mark.proves("D16")
+@pytest.mark.parametrize(
+    ("interval", "late_by", "value", "expected"),
+    [
+        pytest.param(90, 89, None, ("Inconclusive", True), id="within the metric's window"),
+        pytest.param(90, 90, None, ("Inconclusive", False), id="later than that"),
+        pytest.param(1, 9, None, ("Inconclusive", True), id="late beside other work"),
+        pytest.param(1, 10, None, ("Inconclusive", False), id="after an outage"),
+        pytest.param(90, 90, 50.0, ("Failed", True), id="a bad value is one at any time"),
+    ],
+)
+def test_no_data_after_an_outage_of_the_engine_counts_nothing(
+    interval: int, late_by: int, value: float | None, expected: tuple[str, bool]
+) -> None:
+    metric = a_spec().analysis.metrics[0].model_copy(update={"interval": timedelta(seconds=interval)})
+    measured = Measurement(metric=metric.name, query="q", value=value, at=NOW)
+    check = Check(observation=look(), measurements=(measured,), late_by=timedelta(seconds=late_by))
+    verdict = judge_check(a_spec(metrics=(metric,)), check)
+
+    assert (verdict.result, verdict.is_counted) == expected
+    assert (f"for this one came {late_by} s late" in verdict.message) is not verdict.is_counted
+
+
 def test_a_metric_that_warms_up_holds_whatever_its_value() -> None:
     metric = a_spec().analysis.metrics[0].model_copy(update={"warm_up": timedelta(minutes=5)})
     spec = a_spec(metrics=(metric,))

@@ -82,6 +82,7 @@ CLAIMS = {
     "D13": "the way out restores unless told otherwise",
     "D14": "what merely goes on is told once, and then as a reminder",
     "D15": "a session cookie is matched as a whole, wherever a browser puts it",
+    "D16": "a check without data after an outage of the engine counts nothing",
     "K1": "a Service may have another name than its workload",
     "K2": "load tests go to the load tester of the workload, whatever its Service is called",
     "K3": "a rollout, a policy or a cluster taken out of an Application is taken back",
