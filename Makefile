@@ -5,7 +5,7 @@ BIN := .venv/bin
 SHARED := $(BIN)/pytest --numprocesses=3 --dist=worksteal
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 
-.PHONY: demo test conformance bench histories lock format lint types unit clean help
+.PHONY: demo test conformance bench mutants histories lock format lint types unit clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ histories: .venv/.installed ## record the histories that are replayed for ever
 
 bench: .venv/.installed ## print the figures and write build/bench.json
 	$(BIN)/python -m bench
+
+mutants: .venv/.installed ## break canary/ in thousands of ways, and count what no test notices
+	nice $(BIN)/python -m bench.mutants $(ONLY)
 
 format: .venv/.installed ## format and mend what can be mended
 	$(BIN)/ruff format .
