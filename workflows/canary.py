@@ -104,7 +104,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         if self._has_new_spec and self._status.outcome is not Outcome.HALTED:
             await self._renew()
         seen = await (self._observe_at_rest() if is_rung else self._observe())
-        await self._register(seen)
+        await self._register(seen, is_anew=not is_rung)  # a watch that was terminated rings nobody
         self._status = noticed_idle(self._status, seen)
         decision = decide_idle(self.spec, self._before_refusal(), seen, self._wishes)
         await self._carry_out(decision, seen)

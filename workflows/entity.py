@@ -174,8 +174,8 @@ class CanaryEntity:
         request = EstablishRequest(spec=self.spec, routing=routing)
         await self._do(InitialisationActivities.establish_routes, request, summary)
 
-    async def _register(self, seen: Observation) -> None:
-        """Tell the cluster's watch which objects concern this canary, where that has changed."""
+    async def _register(self, seen: Observation, *, is_anew: bool = False) -> None:
+        """Tell the cluster's watch which objects concern this canary, where that has changed or *is_anew*."""
         spec = self.spec
         configs = seen.target.revision.configs if seen.target else {}
         objects = (
@@ -188,7 +188,7 @@ class CanaryEntity:
         wanted = Registration(
             canary=spec.tail, namespace=spec.namespace, objects=objects, task_queue=spec.task_queue
         )
-        if wanted != self._registered:
+        if wanted != self._registered or is_anew:
             await self._tell_watch(wanted)
             self._registered = wanted
 

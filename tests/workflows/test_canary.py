@@ -370,6 +370,19 @@ async def test_nothing_to_abort_is_said_so(serve: Serve) -> None:
     await leave(handle)
 
 
+async def test_a_watch_that_was_terminated_is_told_again(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    known = len(cluster.registrations)
+
+    async with asyncio.timeout(PATIENCE):
+        while len(cluster.registrations) < known + 2:  # noqa: ASYNC110 — as above
+            await asyncio.sleep(0.05)
+
+    assert cluster.registrations[-1] == cluster.registrations[0]
+    await leave(handle)
+
+
 async def test_tells_the_watch_which_objects_concern_it(serve: Serve) -> None:
     cluster = settled()
     _, handle, spec = await initialised(serve, cluster)
