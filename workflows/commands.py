@@ -10,7 +10,7 @@ from canary.notice import Notice
 from canary.spec import CanarySpec
 from canary.status import Outcome, Person, Phase, RolloutStatus, Wishes
 from canary.telling import told_of_a_refusal
-from workflows.contract import BELL, UPDATE_SPEC, Answer, Command, Given, Verb
+from workflows.contract import BELL, ENGINE, UPDATE_SPEC, Answer, Command, Given, Verb
 from workflows.wishes import as_command, as_person
 
 
@@ -112,7 +112,7 @@ class Commanded:
     def _wish_if_allowed(self, verb: Verb, command: Command) -> None:
         """A signal has no answer: that it is refused is told."""
         if text := self._refusal(verb):
-            self._tell(told_of_a_refusal(verb, as_person(command, workflow.now()), text))
+            self._tell_the_refused(verb, as_person(command, workflow.now()), text)
         else:
             self._wish(verb, command)
 
@@ -124,7 +124,12 @@ class Commanded:
             person: Person | None = getattr(self._wishes, verb)
             if person is not None and (text := self._refusal(verb)):
                 self._wishes = self._wishes.model_copy(update={str(verb): None})
-                self._tell(told_of_a_refusal(verb, person, text))
+                self._tell_the_refused(verb, person, text)
+
+    def _tell_the_refused(self, verb: Verb, person: Person, why: str) -> None:
+        """A canary that ends its rollout before itself waits for whatever end that comes to."""
+        if person.who != ENGINE:
+            self._tell(told_of_a_refusal(verb, person, why))
 
     def _wish(self, verb: Verb, command: Command) -> Answer:
         """Record a wish; an abort undoes the restart before it."""

@@ -61,6 +61,10 @@ ALERTS = "alerts"
 """A rollout has its canary alert: that one lives on while an address is away."""
 
 
+ENGINE = "durable-canary"
+"""Who commands where no person does: a canary that ends its rollout."""
+
+
 class Verb(StrEnum):
     """The commands of a person: Updates, and Signals of the same name."""
 

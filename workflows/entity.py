@@ -23,6 +23,7 @@ from workflows import display
 from workflows.announcing import announce
 from workflows.contract import (
     CLUSTER_WATCH_WORKFLOW,
+    ENGINE,
     QUEUE,
     REGISTER,
     CanaryState,
@@ -206,7 +207,7 @@ class CanaryEntity:
 
     async def _end_orphan(self) -> None:
         """A rollout of this target that nobody waits for is asked to end, and waited for."""
-        command = Command(who="durable-canary", reason="nobody waits for this rollout")
+        command = Command(who=ENGINE, reason="nobody waits for this rollout")
         orphan = Abandoned(
             workflow=rollout_id(self.spec.tail), signal=Verb.ABORT, argument=command.model_dump(mode="json")
         )

@@ -14,6 +14,7 @@ from canary.status import Outcome, Person, Phase, Revision, RolloutStatus, Wishe
 from canary.transition import begin, first_phase, resumed
 from workflows import display
 from workflows.contract import (
+    ENGINE,
     QUEUE,
     ROLLOUT_WORKFLOW,
     UPDATE_SPEC,
@@ -130,7 +131,7 @@ class RollingCanary(InitialisingCanary):
                 known = self.spec
                 await self._reaches_rollout(UPDATE_SPEC, known)
             await workflow.wait_condition(partial(self._has_to_be_told, known))
-        command = Command(who="durable-canary", reason="the canary is deleted")
+        command = Command(who=ENGINE, reason="the canary is deleted")
         await self._reaches_rollout(Verb.ABORT, command.model_dump(mode="json"))
         return await rollout
 
@@ -184,7 +185,7 @@ class RollingCanary(InitialisingCanary):
         revision = self._status.last_applied or Revision(template="")
         start = self._start_of(revision, seen)
         begun = begin(self.spec, revision, start.promoted, start.primary_size, workflow.now())
-        person = Person(who="durable-canary", reason="the rollout was terminated", at=workflow.now())
+        person = Person(who=ENGINE, reason="the rollout was terminated", at=workflow.now())
         status = resumed(self.spec, begun, weight)
         wishes = Wishes(abort=person, restart=self._wishes.restart)
         await self._roll_out(start.model_copy(update={"status": status, "wishes": wishes}))

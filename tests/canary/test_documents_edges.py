@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from canary.documents.resolve import resolve
-from tests.canary.examples import read
+from tests.canary.examples import change, read
 
 LONGEST_PREFIX = ".".join(["a" * 63] * 3 + ["a" * 61])
 NO_OBJECT_NAME = (
@@ -120,3 +120,236 @@ def test_an_attribute_of_a_cookie_ends_where_the_next_begins(attribute: str) -> 
         f"spec.analysis.sessionAffinity.{attribute}: x; y ends a cookie's attribute: "
         "allowed is anything without ';'"
     )
+
+
+APPLICATION = ("canary.yaml", "fleet.yaml")
+CANARY = ("flagger-canary.yaml", "metric-template.yaml")
+ROLLOUT = "spec.syncPolicies[0].rollout"
+AFFINITY = f"{ROLLOUT}.rolloutPolicy.trafficAnalysis.sessionAffinity"
+ANALYSIS = "spec.analysis"
+NO_SERVICE = "is no name of a Service: allowed are lower-case letters, digits and '-', with a letter first and no '-' last"
+URL = "must be a URL that begins with http:// or https://"
+SUCCESS_RATE = "is a success rate, which fails above max: 5 when all is well; give min"
+
+
+def found(names: tuple[str, ...], changes: dict[str, Any], index: int = 0) -> list[str]:
+    """The mistakes in examples of which one was changed, each with the place of its document."""
+    given = read(*names)
+    for path, value in changes.items():
+        change(given[index], path, value)
+    return [f"{mistake.document} {mistake}" for mistake in resolve(given, "member").mistakes]
+
+
+@pytest.mark.parametrize(
+    ("names", "changes"),
+    [
+        pytest.param(CANARY, {"spec.metricsServer": "http://prometheus:1"}, id="the first port"),
+        pytest.param(CANARY, {f"{ANALYSIS}.interval": "8784h"}, id="the longest interval"),
+        pytest.param(CANARY, {"spec.targetRef.name": "b" * 55}, id="the longest name of a target"),
+        pytest.param(APPLICATION, {f"{ROLLOUT}.workload.namespace": "n" * 63}, id="the longest namespace"),
+        pytest.param(
+            CANARY,
+            {"spec.targetRef.name": "b" * 245, "spec.service.name": "backend"},
+            id="the longest name of an object",
+        ),
+        pytest.param(
+            CANARY, {f"{ANALYSIS}.metrics[0].thresholdRange": {"min": 99, "max": 99}}, id="one value alone"
+        ),
+        pytest.param(
+            APPLICATION,
+            {f"{ROLLOUT}.rolloutPolicy.trafficAnalysis.metrics": []},
+            id="no metric but a command",
+        ),
+    ],
+)
+def test_documents_at_the_edge_are_allowed(names: tuple[str, ...], changes: dict[str, Any]) -> None:
+    assert found(names, changes) == []
+
+
+@pytest.mark.parametrize(
+    ("names", "changes", "expected"),
+    [
+        pytest.param(
+            APPLICATION,
+            {f"{ROLLOUT}.workload.name": "Back"},
+            [
+                f"0 {ROLLOUT}.workload.name: Back {NO_OBJECT_NAME}",
+                f"0 {ROLLOUT}.workload.name: Back {NO_SERVICE}",
+            ],
+            id="no name of a workload",
+        ),
+        pytest.param(
+            APPLICATION,
+            {f"{ROLLOUT}.workload.namespace": "Shop"},
+            [
+                (
+                    f"0 {ROLLOUT}.workload.namespace: Shop is no name of a namespace: allowed are lower-case "
+                    "letters, digits and '-', with a letter or digit first and last"
+                )
+            ],
+            id="no name of a namespace",
+        ),
+        pytest.param(
+            APPLICATION,
+            {f"{AFFINITY}": {"cookieName": "my cookie"}},
+            [
+                (
+                    f"0 {AFFINITY}.cookieName: my cookie is no name of a cookie: allowed are letters, digits "
+                    "and !#$%&'*+-.^_`|~"
+                )
+            ],
+            id="no name of a cookie",
+        ),
+        pytest.param(
+            CANARY,
+            {f"{ANALYSIS}.interval": "8785h"},
+            [f"0 {ANALYSIS}.interval: must be between 0s and 8784h"],
+            id="longer than a year",
+        ),
+        pytest.param(
+            CANARY,
+            {f"{ANALYSIS}.threshold": 0},
+            [f"0 {ANALYSIS}.threshold: warning: 0 counts as 1: the first failed check rolls back"],
+            id="a threshold of nothing",
+        ),
+        pytest.param(
+            CANARY,
+            {"spec.metricsServer": "http://prometheus:0"},
+            [f"0 spec.metricsServer: {URL}, is http://prometheus:0"],
+            id="a port that is none",
+        ),
+        pytest.param(
+            CANARY,
+            {"spec.metricsServer": "http://me@prometheus"},
+            ["0 spec.metricsServer: must not carry a user or password: name a Secret in secretRef"],
+            id="a user without a password",
+        ),
+        pytest.param(
+            CANARY,
+            {
+                f"{ANALYSIS}.metrics[2].name": "My Success_Rate",
+                f"{ANALYSIS}.metrics[2].thresholdRange": {"max": 5},
+            },
+            [f"0 {ANALYSIS}.metrics[2].thresholdRange: warning: My Success_Rate {SUCCESS_RATE}"],
+            id="a success rate with an underline",
+        ),
+        pytest.param(
+            CANARY,
+            {
+                f"{ANALYSIS}.metrics[2].name": "success rate",
+                f"{ANALYSIS}.metrics[2].thresholdRange": {"max": 5},
+            },
+            [f"0 {ANALYSIS}.metrics[2].thresholdRange: warning: success rate {SUCCESS_RATE}"],
+            id="a success rate with a blank",
+        ),
+        pytest.param(
+            CANARY,
+            {f"{ANALYSIS}.stepWeights": [5, 10, 50], f"{ANALYSIS}.maxWeight": 60},
+            [(f"0 {ANALYSIS}.maxWeight: warning: has no effect beside stepWeights, whose last step is 50")],
+            id="the last of three steps",
+        ),
+        pytest.param(
+            CANARY,
+            {f"{ANALYSIS}.stepWeights": [5, 10, 50], f"{ANALYSIS}.stepWeightPromotion": [1, 60]},
+            [
+                (
+                    f"0 {ANALYSIS}.stepWeightPromotion[0]: warning: has no effect: the primary has 50 when "
+                    "promotion begins"
+                )
+            ],
+            id="a first step back that the primary has already",
+        ),
+        pytest.param(
+            CANARY,
+            {"spec.provider": "x" * 60},
+            [f"0 spec.provider: must be istio, is {'x' * 60}"],
+            id="a value that just fits into a line",
+        ),
+        pytest.param(
+            CANARY,
+            {"spec.provider": " "},
+            ["0 spec.provider: must be istio, is empty"],
+            id="a value of blanks",
+        ),
+    ],
+)
+def test_a_mistake_is_named_with_its_document(
+    names: tuple[str, ...], changes: dict[str, Any], expected: list[str]
+) -> None:
+    assert found(names, changes) == expected
+
+
+def test_a_short_interval_is_one_below_ten_seconds() -> None:
+    ten, nine = (found(CANARY, {f"{ANALYSIS}.interval": given})[0] for given in ("10s", "9s"))
+
+    assert ten.startswith(f"0 {ANALYSIS}.metrics[0].interval: ")
+    assert nine.startswith(f"0 {ANALYSIS}.interval: warning: 9s is short")
+
+
+def test_a_fleet_of_the_whole_application_is_missed_where_it_is_named() -> None:
+    given = read("canary.yaml", "fleet.yaml")
+    given[0]["spec"]["destination"] = {"fleet": "nowhere"}
+    for policy in given[0]["spec"]["syncPolicies"]:
+        policy.pop("destination", None)
+
+    assert [str(mistake) for mistake in resolve(given).mistakes] == [
+        "spec.destination.fleet: Fleet default/nowhere not found; pass it with -f"
+    ]
+
+
+def test_a_kubeconfig_is_named_as_secrets_are() -> None:
+    assert found(APPLICATION, {"spec.kubeconfig.name": "Bad"}, index=2) == [
+        f"2 spec.kubeconfig.name: Bad {NO_OBJECT_NAME}"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        pytest.param(5, "must be a mapping with apiVersion and kind, is 5", id="no mapping"),
+        pytest.param(
+            {"apiVersion": "v1"},
+            "kind is required; allowed are Application, Fleet, AttachedCluster, Canary, MetricTemplate "
+            "or AlertProvider",
+            id="no kind",
+        ),
+    ],
+)
+def test_what_is_no_document_is_wrong_as_a_whole(given: object, expected: str) -> None:
+    [mistake] = resolve([given]).mistakes
+
+    assert (mistake.path, str(mistake)) == ((), expected)
+
+
+def test_a_canary_is_wrong_as_a_whole_where_it_is_in_no_cluster() -> None:
+    mistakes = resolve(read(*CANARY)).mistakes
+
+    assert [mistake.path for mistake in mistakes] == [()]
+
+
+def test_every_document_s_references_are_listed_with_its_place() -> None:
+    first, second = read("flagger-canary.yaml", "flagger-canary.yaml")
+    second["metadata"]["name"] = second["spec"]["targetRef"]["name"] = "other"
+    second["spec"]["autoscalerRef"]["name"] = "other"
+
+    references = resolve([first, second], "member").unresolved
+
+    assert [each.document for each in references] == [0, 1]
+    assert {str(each.key) for each in references} == {"MetricTemplate webapp/client-errors"}
+
+
+def test_a_query_that_does_not_render_is_named_in_its_document() -> None:
+    template, canary = read("metric-template.yaml", "flagger-canary.yaml")
+    template["spec"]["query"] = "{{ zone }}"
+
+    [mistake] = resolve([template, canary], "member").mistakes
+
+    assert (mistake.document, mistake.where) == (1, "spec.analysis.metrics[2]")
+
+
+def test_an_application_is_known_by_its_place() -> None:
+    fleet, application = read("fleet.yaml"), read("canary.yaml")
+
+    [resolved] = resolve([*fleet, *application]).applications
+
+    assert resolved.document == len(fleet)

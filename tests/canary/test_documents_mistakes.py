@@ -7,10 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from canary.documents.resolve import resolve
-from tests.canary.examples import read
+from tests.canary.examples import GONE, change, read
 
 Object = dict[str, Any]
-GONE = object()
 ROLLOUT = "spec.syncPolicies[0].rollout"
 POLICY = f"{ROLLOUT}.rolloutPolicy"
 ROUTING = f"{ROLLOUT}.rolloutPolicy.trafficRouting"
@@ -700,18 +699,6 @@ TEMPLATE = [
 
 def table(rows: Sequence[tuple[str, object, str]]) -> list[Any]:
     return [pytest.param(*row, id=row[2]) for row in rows]
-
-
-def change(document: Any, path: str, value: object) -> None:
-    *above, last = (
-        int(part) if part.isdigit() else part for part in path.replace("]", "").replace("[", ".").split(".")
-    )
-    for part in above:
-        document = document[part] if isinstance(part, int) else document.setdefault(part, {})
-    if value is GONE:
-        del document[last]
-    else:
-        document[last] = value
 
 
 def lines(documents: Sequence[Any]) -> list[str]:

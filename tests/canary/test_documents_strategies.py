@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from canary.documents.resolve import resolve
-from tests.canary.examples import read
+from tests.canary.examples import GONE, change, read
 
-GONE = object()
 NOTHING = "matches every request: give headers, queryParams or sourceLabels"
 TWICE = "stands in service.match as well: a request would have to match both"
 NO_REQUESTS = "not possible with appProtocol tcp: connections have no requests"
@@ -538,18 +537,6 @@ TCP = [
 
 def table(rows: Sequence[tuple[Any, ...]]) -> list[Any]:
     return [pytest.param(*row, id="; ".join(row[-1]) or f"allowed: {row[:-1]}") for row in rows]
-
-
-def change(document: Any, path: str, value: object) -> None:
-    *above, last = (
-        int(part) if part.isdigit() else part for part in path.replace("]", "").replace("[", ".").split(".")
-    )
-    for part in above:
-        document = document[part] if isinstance(part, int) else document.setdefault(part, {})
-    if value is GONE:
-        del document[last]
-    else:
-        document[last] = value
 
 
 def lines(documents: Sequence[Any]) -> list[str]:
