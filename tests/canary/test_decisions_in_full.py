@@ -113,6 +113,24 @@ PERSONS = [
 ]
 RETREATS = [
     pytest.param(
+        a_case(status=at_weight(1), wishes=Wishes(abort=UNKNOWN), primary=DOWN),
+        asks("podinfo-primary.test is not serving, so the traffic stays where it is: Aborted by bo"),
+        id="one percent is traffic",
+    ),
+    pytest.param(
+        a_case(wishes=Wishes(abort=UNKNOWN), primary=DOWN, routes=Routes(primary=99, canary=1)),
+        asks("podinfo-primary.test is not serving, so the traffic stays where it is: Aborted by bo"),
+        id="one percent that somebody else gave as well",
+    ),
+    pytest.param(
+        a_case(status=a_status(canary_unready_since=NOW - 10 * MINUTE), target=a_workload(size=0)),
+        Rollback(
+            outcome=Outcome.ROLLED_BACK,
+            message="canary deployment podinfo.test not ready: it has no serving pod",
+        ),
+        id="nobody to expose when the deadline passes",
+    ),
+    pytest.param(
         a_case(status=at_weight(10, due=NOW + MINUTE), target=a_workload(revision=OLD)),
         Rollback(outcome=Outcome.REVERTED, message="podinfo.test is back at the promoted revision"),
         id="back at the promoted revision",
@@ -180,6 +198,11 @@ RETREATS = [
     ),
 ]
 DRIFTS = [
+    pytest.param(
+        a_case(status=at_weight(20), routes=Routes(primary=90, canary=10, manager="argocd"), primary=DOWN),
+        Correct(weight=20, message="argocd left weight 10 where 20 was set"),
+        id="to a canary that serves its weight is put back without a primary",
+    ),
     pytest.param(
         a_case(status=at_weight(20), routes=Routes(primary=90, canary=10)),
         Correct(weight=20, message="someone left weight 10 where 20 was set"),

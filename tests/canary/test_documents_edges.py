@@ -20,6 +20,17 @@ NO_LABEL_KEY = (
     "is no key of a label: allowed are up to 63 letters, digits, '-', '_' and '.', "
     "after a domain and '/' or without"
 )
+APPLICATION = ("canary.yaml", "fleet.yaml")
+CANARY = ("flagger-canary.yaml", "metric-template.yaml")
+ROLLOUT = "spec.syncPolicies[0].rollout"
+AFFINITY = f"{ROLLOUT}.rolloutPolicy.trafficAnalysis.sessionAffinity"
+ANALYSIS = "spec.analysis"
+NO_SERVICE = (
+    "is no name of a Service: allowed are lower-case letters, digits and '-', "
+    "with a letter first and no '-' last"
+)
+URL = "must be a URL that begins with http:// or https://"
+SUCCESS_RATE = "is a success rate, which fails above max: 5 when all is well; give min"
 
 
 def documents() -> list[Any]:
@@ -120,16 +131,6 @@ def test_an_attribute_of_a_cookie_ends_where_the_next_begins(attribute: str) -> 
         f"spec.analysis.sessionAffinity.{attribute}: x; y ends a cookie's attribute: "
         "allowed is anything without ';'"
     )
-
-
-APPLICATION = ("canary.yaml", "fleet.yaml")
-CANARY = ("flagger-canary.yaml", "metric-template.yaml")
-ROLLOUT = "spec.syncPolicies[0].rollout"
-AFFINITY = f"{ROLLOUT}.rolloutPolicy.trafficAnalysis.sessionAffinity"
-ANALYSIS = "spec.analysis"
-NO_SERVICE = "is no name of a Service: allowed are lower-case letters, digits and '-', with a letter first and no '-' last"
-URL = "must be a URL that begins with http:// or https://"
-SUCCESS_RATE = "is a success rate, which fails above max: 5 when all is well; give min"
 
 
 def found(names: tuple[str, ...], changes: dict[str, Any], index: int = 0) -> list[str]:
@@ -353,3 +354,21 @@ def test_an_application_is_known_by_its_place() -> None:
     [resolved] = resolve([*fleet, *application]).applications
 
     assert resolved.document == len(fleet)
+
+
+def test_no_canary_is_resolved_beside_a_document_that_is_wrong() -> None:
+    canary, template = read(*CANARY)
+    provider = {"apiVersion": "flagger.app/v1beta1", "kind": "AlertProvider", "metadata": {"name": "a"}}
+
+    assert resolve([canary, template], "member").canaries
+    assert resolve([canary, template, provider], "member").canaries == ()
+
+
+def test_the_second_canary_on_a_target_is_told_of_the_first() -> None:
+    first, second, template = read("flagger-canary.yaml", "flagger-canary.yaml", "metric-template.yaml")
+    second["metadata"]["name"] = "other"
+
+    [mistake] = resolve([first, second, template], "member").mistakes
+
+    assert (mistake.document, mistake.where) == (1, "spec.targetRef")
+    assert "is the target of Canary webapp/backend already" in mistake.message

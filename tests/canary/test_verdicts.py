@@ -6,12 +6,28 @@ from typing import Any
 import pytest
 
 from canary.analysis import AnalysisResult, Check, Measurement, Verdict, judge_check, judge_measurement
+from canary.checks import next_check
+from canary.decision import Measure
 from canary.errors import CanaryError, NoAnswerError, TemplateError
 from canary.observation import Observation
 from canary.queries import render_query
-from canary.spec import HookType, MetricSpec, MetricTemplate, StepPlan, ThresholdRange
+from canary.readiness import judge_readiness
+from canary.spec import CanarySpec, HookType, MetricSpec, MetricTemplate, StepPlan, ThresholdRange
+from canary.status import Phase, RolloutStatus
 from canary.steps import next_weight
-from tests.canary.rollouts import NEW, NEWER, NOW, a_check, a_spec, a_workload, answer
+from tests.canary.rollouts import (
+    NEW,
+    NEWER,
+    NOW,
+    a_check,
+    a_spec,
+    a_status,
+    a_workload,
+    answer,
+    at_weight,
+    hook,
+    in_phase,
+)
 
 MINUTE = timedelta(minutes=1)
 
@@ -142,6 +158,32 @@ def test_a_system_that_is_away_is_named_with_what_it_answered() -> None:
 
     assert isinstance(error, CanaryError)
     assert (str(error), error.status) == ("Prometheus does not answer: 503 from upstream.", 503)
+
+
+@pytest.mark.parametrize(
+    ("spec", "status", "expected"),
+    [
+        pytest.param(a_spec(), at_weight(10), Measure(hooks=(HookType.ROLLOUT,)), id="a canary with traffic"),
+        pytest.param(a_spec(), at_weight(10, due=NOW + MINUTE), None, id="before its tick"),
+        pytest.param(a_spec(), in_phase(Phase.PROMOTING), None, id="in promotion"),
+        pytest.param(a_spec(skip_analysis=True), at_weight(10), None, id="without an analysis"),
+        pytest.param(
+            a_spec(webhooks=(hook(HookType.PRE_ROLLOUT),)),
+            a_status(),
+            Measure(hooks=(HookType.PRE_ROLLOUT,), has_metrics=False),
+            id="before the first step of a ready canary",
+        ),
+    ],
+)
+def test_a_check_is_due(spec: CanarySpec, status: RolloutStatus, expected: Measure | None) -> None:
+    assert next_check(spec, status, NOW) == expected
+
+
+def test_a_threshold_is_rounded_down_to_whole_pods() -> None:
+    one_of_three = a_workload(size=3, ready=1)
+
+    assert judge_readiness(one_of_three, 50, MINUTE, None, NOW).is_ready
+    assert not judge_readiness(one_of_three, 67, MINUTE, None, NOW).is_ready
 
 
 def test_a_list_that_was_shortened_in_mid_run_ends_at_its_last_weight() -> None:
