@@ -1,9 +1,15 @@
 """An Application's clusters, and by whom they are reached."""
 
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
 from canary.application import ApplicationSpec, ClusterRef, GitSource, SyncPolicy
 from canary.spec import CanarySpec
 from tests.canary.rollouts import a_spec
 
+MAIN = GitSource(url="http://git/shop.git", branch="main")
 ONE, TWO, THREE = (ClusterRef(name=name) for name in ("one", "two", "three"))
 
 
@@ -44,3 +50,23 @@ def test_a_cluster_without_workers_of_its_own_goes_back_to_the_shared_ones() -> 
     given = application(policy("web", ONE)).served_by({"one": "inside"})
 
     assert given.served_by({}) == application(policy("web", ONE))
+
+
+@pytest.mark.parametrize(
+    ("changes", "is_same"),
+    [
+        pytest.param(
+            {"interval": timedelta(minutes=9), "timeout": timedelta(seconds=9)}, True, id="how often"
+        ),
+        pytest.param({"secret_ref": "git"}, True, id="with which Secret"),
+        pytest.param({"url": "http://git/other.git"}, False, id="another repository"),
+        pytest.param({"branch": "next"}, False, id="another branch"),
+        pytest.param({"tag": "v1"}, False, id="a tag"),
+        pytest.param({"commit": "abc"}, False, id="a commit"),
+    ],
+)
+def test_a_source_has_the_same_revisions(changes: dict[str, Any], *, is_same: bool) -> None:
+    other = MAIN.model_copy(update=changes)
+
+    assert MAIN.has_revisions_of(other) is is_same
+    assert other.has_revisions_of(MAIN) is is_same
