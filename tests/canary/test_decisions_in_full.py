@@ -118,6 +118,11 @@ RETREATS = [
         id="one percent is traffic",
     ),
     pytest.param(
+        a_case(status=at_weight(1), wishes=Wishes(abort=UNKNOWN), primary=DOWN, routes=None),
+        asks("podinfo-primary.test is not serving, so the traffic stays where it is: Aborted by bo"),
+        id="one percent is traffic though its routes are gone",
+    ),
+    pytest.param(
         a_case(wishes=Wishes(abort=UNKNOWN), primary=DOWN, routes=Routes(primary=99, canary=1)),
         asks("podinfo-primary.test is not serving, so the traffic stays where it is: Aborted by bo"),
         id="one percent that somebody else gave as well",
