@@ -77,6 +77,17 @@ def test_an_applications_templates_are_beside_its_workload() -> None:
     assert list(unread(spec)) == [Unread(Key("MetricTemplate", "webapp", "busy-workers"), path)]
 
 
+def test_why_a_query_does_not_render_is_told_to_the_end(metered: CanarySpec, template: Object) -> None:
+    template["spec"]["query"] = "{{ nope }}"
+
+    [problem] = mistakes_of_read(metered, {TEMPLATE: template})
+
+    assert problem.message == (
+        f"{NAMED}The query of metric client errors cannot be rendered: {{{{ nope }}}} is none of name, "
+        "namespace, target, service, ingress, route, interval, variables.<name>."
+    )
+
+
 def test_what_was_not_found_stays_to_be_read(metered: CanarySpec) -> None:
     assert read_in(metered, {}) == metered
 
