@@ -298,6 +298,39 @@ def test_a_fleet_of_the_whole_application_is_missed_where_it_is_named() -> None:
     ]
 
 
+def test_cookies_of_an_application_have_no_effect_beside_iterations() -> None:
+    given = read(*APPLICATION)
+    policy = given[0]["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]
+    del policy["trafficRouting"]["canaryStrategy"]
+    policy["trafficRouting"]["analysisTimes"] = 3
+    policy["trafficAnalysis"]["sessionAffinity"] = {"cookieName": "c"}
+
+    assert [str(mistake) for mistake in resolve(given).mistakes] == [
+        (
+            f"{AFFINITY}: warning: has no effect: cookies keep users apart where the weight does, "
+            "iterations do not"
+        )
+    ]
+
+
+def test_a_workload_s_name_leaves_room_for_what_is_made_of_it() -> None:
+    own, service = found(APPLICATION, {f"{ROLLOUT}.workload.name": "b" * 246})
+
+    assert own == (
+        f"0 {ROLLOUT}.workload.name: must have at most 245 characters, has 246: -primary is put to it"
+    )
+    assert service.startswith(f"0 {ROLLOUT}.workload.name: must have at most 52 characters, has 246: ")
+
+
+def test_a_key_that_is_no_text_is_named_where_it_stands() -> None:
+    given = read(*CANARY)
+    given[0]["spec"]["service"]["apex"] = {"labels": {5: "x"}}
+
+    [mistake] = resolve(given, "member").mistakes
+
+    assert mistake.path == ("spec", "service", "apex", "labels", 5)
+
+
 def test_a_kubeconfig_is_named_as_secrets_are() -> None:
     assert found(APPLICATION, {"spec.kubeconfig.name": "Bad"}, index=2) == [
         f"2 spec.kubeconfig.name: Bad {NO_OBJECT_NAME}"
