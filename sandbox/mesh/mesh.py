@@ -30,11 +30,12 @@ PATHS = {
     "destination_rules": f"{ISTIO}/destinationrules",
     "gateways": f"{ISTIO}/gateways",
 }
-# Changes come in groups; a push takes at most a third of a processor, so that it is done before a pod that
-# goes away has drained, and one of a thousand Services a tenth.
+# Changes come in groups. A push takes a third of a processor, and rests no longer than a pod that goes away
+# can wait for: a collection of garbage may be counted with it. One of a thousand Services takes a tenth.
 GATHER = 0.003
 REST, LONG_REST = 2.0, 9.0
-LARGE = 0.1
+LONGEST = 0.1
+LARGE = 1000
 
 logger = logging.getLogger(__name__)
 
@@ -137,7 +138,8 @@ class Mesh:
             await self._next_push()
             await asyncio.sleep(GATHER)
             took = await self._publish()
-            await asyncio.sleep((REST if took < LARGE else LONG_REST) * took)
+            is_large = len(self._reflectors["services"].objects) > LARGE
+            await asyncio.sleep(LONG_REST * took if is_large else min(REST * took, LONGEST))
 
     async def _next_push(self) -> None:
         """Wait for a change, or for the moment a held back one is due."""
