@@ -252,9 +252,13 @@ def test_no_two_increases_are_closer_than_the_interval(play: Play, looks: list[L
 def test_an_abort_takes_all_traffic_in_one_decision(
     play: Play, looks: list[Look], ready: int, look: Look
 ) -> None:
-    """Unless there is no primary to take it to: then it stays, and a person is called for."""
+    """Unless there is no primary to take it to: then it stays, and a person is called for.
+
+    In a promotion that is being taken back it is already under way, as fast as the primary comes.
+    """
     play = told(play, looks)
-    if play.is_half_promoted or play.status.phase in (Phase.FINALISING, Phase.SUCCEEDED, Phase.FAILED):
+    is_late = play.status.phase in (Phase.FINALISING, Phase.SUCCEEDED, Phase.FAILED)
+    if play.is_half_promoted or play.status.is_restoring or is_late:
         return
     aborted, turn = play.turn(replace(look, primary=a_primary(ready=ready), wish="abort"))
 
