@@ -75,7 +75,7 @@ class AnalysisActivities:
     @activity.defn
     async def analyse(self, request: AnalyseRequest) -> Check:
         """Carry out one check: look, call the hooks, and if all pass measure every metric."""
-        late_by = max(self._clock() - request.due, timedelta(0)) if request.due else timedelta(0)
+        late_by = _late_by(request.due)
         async with heartbeating():
             look = self._observer.observe if request.has_routes else self._observer.observe_workloads
             observation = await look(request.spec)
@@ -181,6 +181,12 @@ class AnalysisActivities:
 
     async def _count(self, request: AnalyseRequest, metric: MetricSpec, query: str | None) -> float | None:
         return None if query is None else await self._metrics.query(request.spec, metric, query)
+
+
+def _late_by(due: datetime | None) -> timedelta:
+    """How long after it was due this try began; by the clock that said when, which is Temporal's."""
+    begun = activity.info().started_time
+    return timedelta(0) if due is None else max(begun - due, timedelta(0))
 
 
 def _is_counted() -> bool:
