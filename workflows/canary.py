@@ -134,7 +134,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         who: str = await workflow.execute_activity_method(
             InitialisationActivities.lead_apex,
             self.spec,
-            summary="is the apex led to the primary",
+            summary="lead the apex to the primary again",
             **self._at(WRITE),
         )
         if who:

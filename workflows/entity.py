@@ -57,8 +57,11 @@ class CanaryEntity:
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
-        self._is_rolling = self._has_checked_providers = self._has_awaited_target = self._is_alone = False
+        self._is_rolling = False
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
+        self._is_alone = False
+        """No rollout of another life of this canary runs any more."""
+        self._has_checked_providers = self._has_awaited_target = False
         self._word: str | None = None
         """What the message was before something was refused."""
         self._registered: Registration | None = None

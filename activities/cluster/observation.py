@@ -66,28 +66,28 @@ class ObservationActivities:
             api.find(paths.one(kind, spec.namespace, spec.primary)),
             api.find(routed) if has_routes else asyncio.sleep(0),
         )
-        at = datetime.now(UTC)  # noqa: TID251 — evidence of when the cluster was asked; nothing is decided by it
-        if kind is WorkloadKind.SERVICE:
-            seen = await _observe_services(api, spec, target, primary, routes)
-            return seen.model_copy(update={"has_routes": has_routes})
-        return Observation(
-            at=at,
-            target=None if target is None else await _read_target(api, spec, target, at),
-            primary=primary and await _explained(api, read_primary(kind, primary), primary, at),
-            routes=None if routes is None else read_routes(spec, routes),
-            has_routes=has_routes,
+        # Evidence of when the cluster was asked; it decides about nothing but whether pods are asked as well.
+        at = datetime.now(UTC)  # noqa: TID251 — see above
+        seen = Observation(
+            at=at, routes=None if routes is None else read_routes(spec, routes), has_routes=has_routes
         )
+        if kind is WorkloadKind.SERVICE:
+            return await _with_services(api, spec, seen, target, primary)
+        sides = {
+            "target": target and await _read_target(api, spec, target, at),
+            "primary": primary and await _explained(api, read_primary(kind, primary), primary, at),
+        }
+        return seen.model_copy(update=sides)
 
 
-async def _observe_services(
-    api: ClusterApi, spec: CanarySpec, target: Object | None, primary: Object | None, routes: Object | None
+async def _with_services(
+    api: ClusterApi, spec: CanarySpec, seen: Observation, target: Object | None, primary: Object | None
 ) -> Observation:
     """Read two Services by the endpoints they lead to."""
     before, after = await asyncio.gather(
         api.find(paths.one("Endpoints", spec.namespace, spec.primary)),
         api.find(paths.one("Endpoints", spec.namespace, spec.target.name)),
     )
-    seen = Observation(at=datetime.now(UTC))  # noqa: TID251 — as above
     if target is not None:
         revision = revision_of(forwarding.as_workload(spec, target), {})
         workload = forwarding.read_service(target, after).model_copy(update={"revision": revision})
@@ -95,7 +95,7 @@ async def _observe_services(
     if primary is not None:
         workload = forwarding.read_service(primary, before).model_copy(update=_remembered(primary))
         seen = seen.model_copy(update={"primary": workload})
-    return seen.model_copy(update={"routes": None if routes is None else read_routes(spec, routes)})
+    return seen
 
 
 async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object, at: datetime) -> Workload:

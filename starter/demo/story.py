@@ -149,7 +149,7 @@ async def _curtain(stage: Stage, place: Place) -> None:
         print("Press Enter to end it.", flush=True)
         await _line()
     else:
-        print("All of it ends now; --keep leaves it running.", flush=True)
+        print("All of it ends now, these addresses too: --keep leaves it running.", flush=True)
 
 
 async def _line() -> None:

@@ -99,16 +99,19 @@ async def test_a_look_at_a_fleet_names_whom_to_ask(known: Known, entry: str, tmp
     assert (found.problems, found.task_queues) == ({}, {"member1": "inside"})
 
 
+class Unasked:
+    """Metrics of clusters that are not looked at from here."""
+
+    async def ask(self, cluster: str, query: str) -> float | None:
+        raise AssertionError(f"{cluster} was asked for {query}")
+
+
 @OUTSIDE
 async def test_the_doctor_is_told_whom_to_ask(known: Known, entry: str) -> None:
     clusters = known(entry)
 
-    class Metrics:
-        async def ask(self, cluster: str, query: str) -> float | None:
-            raise NotImplementedError
-
     async with httpx.AsyncClient() as http:
-        doctor = ExaminationActivities(clusters, Metrics(), Reach(clusters), http)
+        doctor = ExaminationActivities(clusters, Unasked(), Reach(clusters), http)
         found = await ActivityEnvironment().run(doctor.examine_clusters, Examination())
 
     assert (found.findings, found.task_queues) == ((), {"member1": "inside"})
@@ -117,12 +120,8 @@ async def test_the_doctor_is_told_whom_to_ask(known: Known, entry: str) -> None:
 async def test_the_doctor_inside_looks_at_what_it_was_asked_for(known: Known) -> None:
     clusters = known("{kubeconfig: ./nothing}", "inside")
 
-    class Metrics:
-        async def ask(self, cluster: str, query: str) -> float | None:
-            raise NotImplementedError
-
     async with httpx.AsyncClient() as http:
-        doctor = ExaminationActivities(clusters, Metrics(), Reach(clusters), http)
+        doctor = ExaminationActivities(clusters, Unasked(), Reach(clusters), http)
         found = await ActivityEnvironment().run(
             doctor.examine_clusters, Examination(clusters=("other",), has_file=False)
         )
