@@ -9,6 +9,7 @@ from pathlib import Path
 SUBNETS = range(10, 140)
 # Held for as long as the addresses of a subnet are in use.
 CLAIM_PORT = 61999
+_LOCALHOST = "127.0.0.1"
 
 
 class AlreadyRunningError(Exception):
@@ -56,13 +57,18 @@ def claimed(count: int) -> Iterator[list[int]]:
 
 
 def free_ports(*wanted: int) -> list[int]:
-    """Fill in a free port for every 0, all different."""
-    sockets = [socket.socket() for _ in wanted]
-    try:
-        for one, port in zip(sockets, wanted, strict=True):
-            if not port:
-                one.bind(("127.0.0.1", 0))
-        return [port or one.getsockname()[1] for one, port in zip(sockets, wanted, strict=True)]
-    finally:
-        for one in sockets:
-            one.close()
+    """Fill in a free port for every 0, all different; the kernel keeps them from others for a minute."""
+    return [port or _kept_free() for port in wanted]
+
+
+def _kept_free() -> int:
+    """Leave a closed connection on a port: who asks for it by number and reuses addresses gets it."""
+    with socket.socket() as listener:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((_LOCALHOST, 0))
+        listener.listen(1)
+        with socket.create_connection(listener.getsockname()):
+            accepted, _ = listener.accept()
+            accepted.close()  # the side that closes first keeps the port in TIME_WAIT
+        port: int = listener.getsockname()[1]
+        return port
