@@ -24,6 +24,11 @@ from worker.logs import configure
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
+LONGEST_STOP = 18.0
+"""Seconds from the signal to the end: what runs gets ten of them, but the SDK may wait without end.
+
+Leaving loses nothing: whatever was going on is durable.
+"""
 
 
 async def connect(runtime: Runtime | None) -> Client:
@@ -53,11 +58,14 @@ async def serve(settings: WorkerSettings) -> None:
         if settings.metrics and sdk:
             figures = await stack.enter_async_context(metering(settings.metrics, client, sdk))
             stack.enter_context(listening(figures))
-        for worker in build_workers(client, settings, activities):
-            await stack.enter_async_context(worker)
+        workers = [
+            await stack.enter_async_context(worker) for worker in build_workers(client, settings, activities)
+        ]
         logger.info("ready")
         await stopped.wait()
         logger.info("stopping")
+        loop.call_later(LONGEST_STOP, _leave, 0)
+        await asyncio.gather(*(worker.shutdown() for worker in workers))  # their graces at once
 
 
 def main() -> None:
@@ -78,6 +86,10 @@ def main() -> None:
     except (ClustersFileError, EndpointError, RuntimeError) as error:
         logger.error("cannot start: %s", error)  # noqa: TRY400 — the sentence is all there is to know
         code = 1
+    _leave(code)
+
+
+def _leave(code: int) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
