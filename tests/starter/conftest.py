@@ -440,6 +440,13 @@ async def until(condition: Callable[[], Awaitable[bool]]) -> None:
         await asyncio.sleep(0.02)
 
 
+PROMPT = [
+    f'--dynamic-config-value=history.{queue}ProcessorUpdateAckInterval="100ms"'
+    for queue in ("transfer", "visibility")
+]
+"""A deletion waits for the queues before it, which are asked about twice a minute otherwise."""
+
+
 @asynccontextmanager
 async def temporal() -> AsyncIterator[WorkflowEnvironment]:
     environment = await WorkflowEnvironment.start_local(
@@ -447,6 +454,7 @@ async def temporal() -> AsyncIterator[WorkflowEnvironment]:
         dev_server_log_level="error",
         search_attributes=ATTRIBUTES,
         data_converter=pydantic_data_converter,
+        dev_server_extra_args=PROMPT,
     )
     async with environment:
         yield environment
