@@ -1,5 +1,9 @@
 """How the tests are shared out among processes: by files, but whole rollouts all to one; what they prove."""
 
+import asyncio
+import gc
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -27,3 +31,27 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Sharing:
 def pytest_configure(config: pytest.Config) -> None:
     """Print what was proven."""
     config.pluginmanager.register(Proof())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,  # noqa: ARG001 — pluggy finds arguments by their names
+    call: pytest.CallInfo[None],
+) -> Iterator[None]:
+    """Say of a test that took too long where each of its tasks stood; the stack of a loop tells nothing."""
+    report: Any = yield
+    if call.excinfo and "from pytest-timeout" in str(call.excinfo.value):
+        report.sections.append(("asyncio tasks", _stacks()))
+    return report
+
+
+def _stacks() -> str:
+    tasks = [one for one in gc.get_objects() if type(one) is asyncio.Task and not one.done()]
+    return "\n".join(f"{task.get_name()}: {' > '.join(_places(task.get_coro()))}" for task in tasks)
+
+
+def _places(awaited: Any) -> Iterator[str]:
+    """Where a coroutine stands, and where those that it awaits do."""
+    while frame := getattr(awaited, "cr_frame", None) or getattr(awaited, "ag_frame", None):
+        yield f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno} {frame.f_code.co_name}"
+        awaited = getattr(awaited, "cr_await", None) or getattr(awaited, "ag_await", None)
