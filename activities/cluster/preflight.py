@@ -17,6 +17,7 @@ from activities.cluster.api import (
     UnknownClusterError,
     served_here,
 )
+from activities.cluster.lists import SharedLists
 from activities.cluster.obstacles import Seen
 from activities.cluster.references import read_references
 from activities.cluster.secretrefs import missing_secrets
@@ -50,6 +51,7 @@ class PreflightActivities:
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
+        self._lists = SharedLists()
 
     @activity.defn
     async def preflight(self, spec: CanarySpec) -> Preflight:
@@ -60,7 +62,7 @@ class PreflightActivities:
         try:
             api = served_here(await self._clusters.get(spec.cluster))
             async with heartbeating():
-                return await _look(api, spec)
+                return await _look(api, self._lists, spec)
         except ServedElsewhereError as error:
             problem = Problem(path="cluster", message=str(error))
             return Preflight(problems=(problem,), task_queue=error.task_queue)
@@ -77,8 +79,8 @@ class PreflightActivities:
             return Preflight(problems=(problem,))
 
 
-async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
-    seen, referenced = await asyncio.gather(_see(api, spec), read_references(api, spec))
+async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Preflight:
+    seen, referenced = await asyncio.gather(_see(api, lists, spec), read_references(api, spec))
     secrets = await missing_secrets(api, referenced.spec)
     problems = [*obstacles.about_what_is_needed(spec, seen), *secrets]
     conditions: list[str] = []
@@ -98,15 +100,15 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> Preflight:
     )
 
 
-async def _see(api: ClusterApi, spec: CanarySpec) -> Seen:
+async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
     target, primary, service = await asyncio.gather(
         api.find(paths.one(spec.target.kind, spec.namespace, spec.target.name)),
         api.find(paths.one(spec.target.kind, spec.namespace, spec.primary)),
         api.find(paths.one("Service", spec.namespace, spec.service.name)),
     )
     places = _places(api.settings.root_namespace, spec)
-    lists = await asyncio.gather(
-        *(_optional_list(api, paths.collection(kind, there)) for kind, there in places)
+    found = await asyncio.gather(
+        *(_optional_list(api, lists, paths.collection(kind, there)) for kind, there in places)
     )
     testers = {
         kind: await api.find(paths.one(kind, spec.namespace, spec.test_loader.name))
@@ -115,7 +117,7 @@ async def _see(api: ClusterApi, spec: CanarySpec) -> Seen:
     }
     listed: dict[str, list[Object]] = {}
     hidden: list[str] = []
-    for (kind, there), items in zip(places, lists, strict=True):
+    for (kind, there), items in zip(places, found, strict=True):
         if items is not None:
             listed.setdefault(kind, []).extend(items)
         else:
@@ -140,14 +142,18 @@ def _places(root: str, spec: CanarySpec) -> list[tuple[str, str | None]]:
     return own if root == spec.namespace else [*own, *((kind, root) for kind in policies.MESH_WIDE)]
 
 
-async def _optional_list(api: ClusterApi, path: str) -> list[Object] | None:
+async def _optional_list(api: ClusterApi, lists: SharedLists, path: str) -> list[Object] | None:
     """The items of a kind that a cluster may not know; None where they may not be looked at."""
-    try:
-        items: list[Object] = (await api.list(path))["items"]
-    except ApiError as error:
-        if error.status == HTTPStatus.NOT_FOUND:
-            return []
-        if error.status == HTTPStatus.FORBIDDEN:
-            return None
-        raise
-    return items
+
+    async def read() -> list[Object] | None:
+        try:
+            items: list[Object] = (await api.list(path))["items"]
+        except ApiError as error:
+            if error.status == HTTPStatus.NOT_FOUND:
+                return []
+            if error.status == HTTPStatus.FORBIDDEN:
+                return None
+            raise
+        return items
+
+    return await lists.read((api.name, path), read)
