@@ -8,6 +8,7 @@ from typing import Protocol
 from temporalio import activity
 
 from activities.heartbeat import heartbeating
+from activities.moment import temporals_clock
 from canary.analysis import AnalyseRequest, Check, HookAnswer, Measurement, window
 from canary.errors import MeasurementError, NoAnswerError, TemplateError
 from canary.observation import Observation
@@ -75,21 +76,25 @@ class AnalysisActivities:
     @activity.defn
     async def analyse(self, request: AnalyseRequest) -> Check:
         """Carry out one check: look, call the hooks, and if all pass measure every metric."""
-        late_by = _late_by(request.due)
+        clock = temporals_clock()
         async with heartbeating():
-            look = self._observer.observe if request.has_routes else self._observer.observe_workloads
-            observation = await look(request.spec)
-            if observation.target is None or observation.primary is None:
-                return Check(observation=observation)
-            rollback = await self._call_rollback_hooks(request)
-            found = Check(observation=observation, rollback=rollback, types=request.hooks, late_by=late_by)
-            if any(answer.passed for answer in rollback):
-                return found
-            hooks = await self._call_hooks(request)
-            found = found.model_copy(update={"hooks": hooks})
-            if not request.has_metrics or not all(answer.passed for answer in hooks):
-                return found
-            return found.model_copy(update={"measurements": await self._measure_all(request)})
+            found = await self._analyse(request, late_by=_late_by(request.due))
+        return found.model_copy(update={"found_at": clock()})
+
+    async def _analyse(self, request: AnalyseRequest, late_by: timedelta) -> Check:
+        look = self._observer.observe if request.has_routes else self._observer.observe_workloads
+        observation = await look(request.spec)
+        if observation.target is None or observation.primary is None:
+            return Check(observation=observation)
+        rollback = await self._call_rollback_hooks(request)
+        found = Check(observation=observation, rollback=rollback, types=request.hooks, late_by=late_by)
+        if any(answer.passed for answer in rollback):
+            return found
+        hooks = await self._call_hooks(request)
+        found = found.model_copy(update={"hooks": hooks})
+        if not request.has_metrics or not all(answer.passed for answer in hooks):
+            return found
+        return found.model_copy(update={"measurements": await self._measure_all(request)})
 
     @activity.defn
     async def check_providers(self, spec: CanarySpec) -> ProviderErrors:

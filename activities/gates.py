@@ -8,6 +8,7 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.heartbeat import heartbeating
+from activities.moment import temporals_clock
 from canary.analysis import GateCheck, GateRequest, HookAnswer
 from canary.errors import NoAnswerError
 from canary.observation import Observation
@@ -64,6 +65,7 @@ class GateActivities:
 
         Its attempts are retries of this activity, an interval apart, so that waiting for days costs nothing.
         """
+        clock = temporals_clock()
         async with heartbeating():
             rollback = (
                 await self._until(request, HookType.ROLLBACK, passed=True) if request.is_patient else ()
@@ -81,7 +83,7 @@ class GateActivities:
                     next_retry_delay=request.spec.analysis.interval,
                 )
             observation = await self._observer.observe(request.spec)
-        return GateCheck(observation=observation, rollback=rollback, answers=answers)
+        return GateCheck(observation=observation, rollback=rollback, answers=answers, found_at=clock())
 
     @activity.defn
     async def call_hooks(self, request: CallRequest) -> CallAnswers:

@@ -86,6 +86,8 @@ class Check(Stored):
     """In the document's order; all metrics are measured, also after one that is out of bounds."""
     late_by: timedelta = timedelta(0)
     """How long after it was due it was begun."""
+    found_at: datetime | None = None
+    """When, by Temporal's clock and at the latest; None where it does not tell."""
 
 
 class GateRequest(Stored):
@@ -107,6 +109,8 @@ class GateCheck(Stored):
     rollback: tuple[HookAnswer, ...] = ()
     """What rollback hooks answered, where nothing but the gates was waited for."""
     answers: tuple[HookAnswer, ...] = ()
+    found_at: datetime | None = None
+    """When, by Temporal's clock and at the latest; None where it does not tell."""
 
 
 class Verdict(Stored):

@@ -1,10 +1,18 @@
 """What was seen of a canary's workloads and routes at one moment: facts, no judgements."""
 
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from canary.spec import Weight
 from canary.status import Revision
 from canary.stored import Stored
+
+OUTDATED = timedelta(seconds=10)
+"""What was found out longer ago is found out anew: nobody was there to act on it, and it may not hold."""
+
+
+def is_outdated(found_at: datetime | None, now: datetime) -> bool:
+    """Whether something was found out too long ago to be acted on; not if it does not tell when."""
+    return found_at is not None and now - found_at > OUTDATED
 
 
 class Workload(Stored):
@@ -81,3 +89,5 @@ class Observation(Stored):
     """Whether the routes were looked at."""
     is_apex_rewritten: bool = False
     """Whether somebody else wrote the selector of the apex Service after us, as far as was looked."""
+    found_at: datetime | None = None
+    """When, by Temporal's clock and at the latest; None where it does not tell."""

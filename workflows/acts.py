@@ -27,13 +27,12 @@ from workflows.options import (
     CALL,
     CHECK,
     CHECK_MARGIN,
-    READ,
     REPORT,
     TRAFFIC,
     WRITE,
     ActivityOptions,
 )
-from workflows.serving import at
+from workflows.serving import at, look
 
 
 class Acts:
@@ -58,9 +57,8 @@ class Acts:
     async def observe(self, *, is_rung: bool) -> Observation:
         """Look at the canary, whole where a bell has rung."""
         is_whole = is_rung or not self._are_routes_known
-        look = ObservationActivities.observe if is_whole else ObservationActivities.observe_workloads
-        seen = await workflow.execute_activity_method(look, self.spec, summary="look", **self._at(READ))
-        return self._completed(seen)
+        act = ObservationActivities.observe if is_whole else ObservationActivities.observe_workloads
+        return self._completed(await look(act, self.spec, self.spec.task_queue))
 
     async def analyse(self, status: RolloutStatus, due: Measure, *, is_rung: bool) -> Check:
         """Carry out a check."""

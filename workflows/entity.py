@@ -33,8 +33,8 @@ from workflows.contract import (
     rollout_id,
     watch_id,
 )
-from workflows.options import ALERT, ENTITY, READ, WRITE, ActivityOptions
-from workflows.serving import at, worded
+from workflows.options import ALERT, ENTITY, WRITE, ActivityOptions
+from workflows.serving import at, look, worded
 
 RESYNC = timedelta(minutes=10)
 """A look without a reason, in case a doorbell was lost."""
@@ -153,17 +153,13 @@ class CanaryEntity:
         return at(self.spec.task_queue, options)
 
     async def _observe(self) -> Observation:
-        return await workflow.execute_activity_method(
-            ObservationActivities.observe, self.spec, summary="look", **self._at(READ)
-        )
+        return await look(ObservationActivities.observe, self.spec, self.spec.task_queue)
 
     async def _observe_at_rest(self) -> Observation:
         """Look at the apex Service too: a bell may have been rung by whoever has led it elsewhere."""
         rolled = (self._status.last_promoted, self._status.last_applied)
         resting = RestingCanary(spec=self.spec, known=tuple(one for one in rolled if one is not None))
-        return await workflow.execute_activity_method(
-            ObservationActivities.observe_at_rest, resting, summary="look", **self._at(READ)
-        )
+        return await look(ObservationActivities.observe_at_rest, resting, self.spec.task_queue)
 
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
         await workflow.execute_activity_method(act, argument, summary=summary, **self._at(WRITE))

@@ -25,7 +25,7 @@ from canary.decision import (
     Wait,
 )
 from canary.ladder import decide
-from canary.observation import Observation
+from canary.observation import Observation, is_outdated
 from canary.safeguards import next_look
 from canary.situation import Situation
 from canary.status import Phase, RolloutStatus, Wishes
@@ -122,7 +122,9 @@ class RolloutWorkflow(Concluding):
             self._heed_document()
             if self._job is job and job.done():
                 self._job = None
-                return self._situation(self._take(await job))
+                found = await job
+                if not is_outdated(found.found_at, workflow.now()):
+                    return self._situation(self._take(found))
         await self._lull()
         is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()

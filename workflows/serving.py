@@ -1,11 +1,14 @@
 """Where a cluster's work is done: by workers of its own, if the clusters file names their task queue."""
 
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType  # noqa: A004 — Temporal's own
 
 from activities.cluster.preflight import Preflight, PreflightActivities
+from canary.observation import Observation, is_outdated
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from workflows.contract import CHECKS_QUEUE, QUEUE, WATCH_QUEUE, own_queue
@@ -55,6 +58,18 @@ def unserved(error: ActivityError, cluster: str, task_queue: str) -> Problem:
         raise error
     message = f"Cluster {cluster} is not reached: {worded(error, task_queue)}."
     return Problem(path="cluster", message=message, is_unreachable=True)
+
+
+async def look(
+    act: Callable[[Any, Any], Awaitable[Observation]], argument: Any, task_queue: str
+) -> Observation:
+    """Look at a canary; what was seen before the engine was away is looked at again."""
+    while True:
+        seen: Observation = await workflow.execute_activity_method(
+            act, argument, summary="look", **at(task_queue, READ)
+        )
+        if not is_outdated(seen.found_at, workflow.now()):
+            return seen
 
 
 async def look_before_leaping(spec: CanarySpec) -> Preflight:

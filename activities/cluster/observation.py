@@ -11,6 +11,7 @@ from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from activities.cluster.pods import are_starting, trouble_of
 from activities.cluster.routes import read_routes
+from activities.moment import temporals_clock
 from canary.observation import Observation, Workload
 from canary.revision import template_hash
 from canary.spec import CanarySpec, WorkloadKind
@@ -58,6 +59,7 @@ class ObservationActivities:
         return await self._read(spec, has_routes=False)
 
     async def _read(self, spec: CanarySpec, *, has_routes: bool) -> Observation:
+        clock = temporals_clock()
         api = await self._clusters.get(spec.cluster)
         kind = spec.target.kind
         routed = paths.one("VirtualService", spec.namespace, spec.service.name)
@@ -72,12 +74,13 @@ class ObservationActivities:
             at=at, routes=None if routes is None else read_routes(spec, routes), has_routes=has_routes
         )
         if kind is WorkloadKind.SERVICE:
-            return await _with_services(api, spec, seen, target, primary)
+            seen = await _with_services(api, spec, seen, target, primary)
+            return seen.model_copy(update={"found_at": clock()})
         sides = {
             "target": target and await _read_target(api, spec, target, at),
             "primary": primary and await _explained(api, read_primary(kind, primary), primary, at),
         }
-        return seen.model_copy(update=sides)
+        return seen.model_copy(update={**sides, "found_at": clock()})
 
 
 async def _with_services(

@@ -136,6 +136,15 @@ async def test_a_check_says_how_late_it_was_begun(
     assert check.late_by == timedelta(seconds=late_by)
 
 
+async def test_a_check_says_when_it_was_over(systems: Systems) -> None:
+    """By the clock that said when its activity was begun; the worker's own goes wrong."""
+    systems.clock = NOW + timedelta(hours=1)
+    check = await analyse(systems, request(RATE))
+
+    assert check.found_at is not None
+    assert timedelta(0) < check.found_at - NOW < timedelta(seconds=10)
+
+
 async def test_only_the_wanted_types_of_hook_are_called(systems: Systems) -> None:
     check = await analyse(systems, request(webhooks=(PRE, LOAD)))
 
@@ -156,7 +165,7 @@ async def test_a_workload_that_is_not_there_ends_the_check(systems: Systems, mis
     systems.observation = systems.observation.model_copy(update={missing: None})
     check = await analyse(systems, request(RATE, webhooks=(LOAD,)))
 
-    assert check == Check(observation=systems.observation)
+    assert check == Check(observation=systems.observation, found_at=check.found_at)
     assert systems.calls == ["observe backend"]
 
 

@@ -98,6 +98,10 @@ class Cluster:
     """The activities that hang or have hung."""
     refused: list[str] = field(default_factory=list)
     """The writes that were not carried out."""
+    outdated: list[str] = field(default_factory=list)
+    """The checks and gates whose next answer is from before the engine was away."""
+    seen_before: Observation | None = None
+    """What the next look shows, as of then."""
 
     def seen(self) -> Observation:
         """What a look shows."""
@@ -130,6 +134,12 @@ class Cluster:
         found = routes if self.has_routes else None
         return Observation(at=EPOCH, target=target, primary=primary, routes=found)
 
+    def _found_at(self, name: str) -> datetime | None:
+        if name not in self.outdated:
+            return None
+        self.outdated.remove(name)
+        return EPOCH
+
     def _answer(self, hook: WebhookSpec) -> HookAnswer:
         passed = self.gates.get(hook.name, hook.type is not HookType.ROLLBACK)
         self.log.append(f"{hook.name} {'passes' if passed else 'does not pass'}")
@@ -149,7 +159,10 @@ class Cluster:
         @activity.defn
         async def observe(_: CanarySpec) -> Observation:
             await self._enter("observe")
-            return self.seen()
+            if self.seen_before is None:
+                return self.seen()
+            before, self.seen_before = self.seen_before, None
+            return before.model_copy(update={"found_at": EPOCH})
 
         @activity.defn
         async def observe_at_rest(_: RestingCanary) -> Observation:
@@ -176,7 +189,8 @@ class Cluster:
                 Measurement(metric=metric.name, query="up", value=value, at=EPOCH)
                 for metric in analysis.metrics
             )
-            return found.model_copy(update={"measurements": measurements})
+            found_at = self._found_at("analyse")
+            return found.model_copy(update={"measurements": measurements, "found_at": found_at})
 
         @activity.defn
         async def shift_traffic(request: ShiftRequest) -> Shifted:
@@ -273,7 +287,7 @@ class Cluster:
             answers = tuple(self._answer(hook) for hook in request.spec.analysis.hooks(*request.gates))
             if request.is_patient and not all(answer.passed for answer in answers):
                 raise ApplicationError("closed", next_retry_delay=timedelta(seconds=1))
-            return GateCheck(observation=self.seen(), answers=answers)
+            return GateCheck(observation=self.seen(), answers=answers, found_at=self._found_at("ask_gates"))
 
         @activity.defn
         async def call_hooks(request: CallRequest) -> CallAnswers:

@@ -10,11 +10,11 @@ from temporalio.exceptions import ApplicationError
 
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
 from canary.status import Outcome, Phase, RolloutStatus
-from tests.workflows.cluster import Cluster, seed_spec
+from tests.workflows.cluster import OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
-from workflows.contract import STATUS, UPDATE_SPEC, Command, RolloutView, Verb
+from workflows.contract import BELL, STATUS, UPDATE_SPEC, Command, RolloutView, Verb
 
 FORBIDDEN = ApplicationError("patch of virtualservices", type="Forbidden", non_retryable=True)
 PATIENCE = 30
@@ -24,6 +24,35 @@ async def until(holds: Callable[[], bool]) -> None:
     async with asyncio.timeout(PATIENCE):
         while not holds():  # noqa: ASYNC110 — a fake tells no event
             await asyncio.sleep(0.02)
+
+
+async def test_a_check_from_before_the_engine_was_away_moves_no_traffic(serve: Serve) -> None:
+    """It passed, and was stored; by the time that somebody could act on it the canary fails."""
+    cluster = Cluster(outdated=["analyse"], values=[100.0, 50.0, 50.0])
+    handle = await start(await serve(cluster.activities()), seed_spec())
+
+    assert (await outcome(handle)).type == "RolledBack"
+    assert cluster.log.count("check 50.0") == 2
+    assert "check 100.0" in cluster.log
+    assert "weight 20" not in cluster.log
+
+
+async def test_a_gate_that_opened_before_the_engine_was_away_is_asked_again(serve: Serve) -> None:
+    cluster = Cluster(outdated=["ask_gates"])
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.log[:2] == ["confirm-rollout passes"] * 2
+
+
+async def test_what_was_seen_before_the_engine_was_away_is_looked_at_again(serve: Serve) -> None:
+    """It had gone back to the promoted version by then, which would end the rollout."""
+    cluster = Cluster(seen_before=Cluster(target=OLD).seen())
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await handle.signal(BELL)
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.seen_before is None
 
 
 def with_metrics(spec: CanarySpec, count: int) -> CanarySpec:
