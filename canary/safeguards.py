@@ -113,7 +113,7 @@ def approved(case: Situation) -> Approve | None:
     return Approve(gate=gate, message=by(f"{str(gate).capitalize()} approved", person), by=person)
 
 
-def drift(case: Situation) -> Decision | None:
+def drift(case: Situation) -> Correct | Wait | None:
     """Someone else's routes: put right, but not for ever, and never onto a side that does not serve (T2)."""
     routes, status = case.seen.routes, case.status
     wanted = status.traffic_weight

@@ -119,6 +119,18 @@ def after(case: Situation, decision: Decision, done_at: datetime) -> RolloutStat
     return status
 
 
+def after_the_end(status: RolloutStatus, decision: Correct | Wait, done_at: datetime) -> RolloutStatus:
+    """The status once routes that somebody led to an ended rollout's canary are put right, or left alone.
+
+    How it ended stays its message; the mesh has to forget the canary anew.
+    """
+    if isinstance(decision, Correct):
+        writes = status.foreign_writes + 1
+        return status.model_copy(update={"foreign_writes": writes, "traffic_changed_at": done_at})
+    message = f"{status.message}. {decision.message}: its canary keeps its pods"
+    return status.model_copy(update={"message": message, "needs_person": True})
+
+
 _SHOWN = (
     "phase",
     "canary_weight",

@@ -1,14 +1,18 @@
 """A rollout's end: its canary's pods go once the mesh has forgotten them, and its report is kept."""
 
+from contextlib import suppress
 from datetime import timedelta
 
 from temporalio import workflow
 from temporalio.exceptions import ApplicationError
 
 from activities.reports import StoredReport
+from canary.decision import Correct
+from canary.safeguards import drift
 from canary.spec import HookType
 from canary.status import Outcome, RolloutStatus, Wishes
-from canary.telling import told_of_post_rollout, told_of_promotion
+from canary.telling import told_of, told_of_post_rollout, told_of_promotion
+from canary.transition import after_the_end
 from workflows.carrying import Carrying
 
 
@@ -20,8 +24,7 @@ class Concluding(Carrying):
         outcome = self._status.outcome
         if outcome is None:
             raise AssertionError("a rollout ends with an outcome")
-        if outcome is not Outcome.HALTED:
-            await self._wait_for_the_mesh()
+        if outcome is not Outcome.HALTED and await self._is_forgotten():
             await self._scale(0)
         await self._acts.conclude(self._status.revision, outcome)
         await self._call_the_last_hooks()
@@ -40,13 +43,36 @@ class Concluding(Carrying):
         await self._settle_alerts()
         await workflow.wait_condition(workflow.all_handlers_finished)
 
-    async def _wait_for_the_mesh(self) -> None:
-        changed = self._status.traffic_changed_at
-        if changed is None:
-            return
-        rest = changed + self._start.scale_down_delay - workflow.now()
-        if rest > timedelta(0):
-            await workflow.sleep(rest, summary="the mesh forgets the canary")
+    async def _is_forgotten(self) -> bool:
+        """Give the mesh its time to forget the canary; no if somebody else goes on leading users to it."""
+        while True:
+            if self._has_news and not await self._is_left_alone():
+                return False
+            changed = self._status.traffic_changed_at
+            rest = (
+                timedelta(0) if changed is None else changed + self._start.scale_down_delay - workflow.now()
+            )
+            if rest <= timedelta(0):
+                return True
+            with suppress(TimeoutError):
+                await workflow.wait_condition(
+                    lambda: self._has_news, timeout=rest, timeout_summary="the mesh forgets the canary"
+                )
+
+    async def _is_left_alone(self) -> bool:
+        """Look at what has rung: whoever leads users to the canary again is undone, but not for ever."""
+        self._has_news = False
+        case = self._situation(await self._acts.observe(is_rung=True))
+        decision = drift(case)
+        if decision is None:
+            return True
+        if not await self._carry_out(decision):
+            self._has_news = True  # written by a later decision: look again
+            return True
+        self._become(after_the_end(self._status, decision, workflow.now()))
+        for notice in told_of(case, decision):
+            self._tell(notice)
+        return isinstance(decision, Correct)
 
     def _report(self) -> StoredReport:
         name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id}"
