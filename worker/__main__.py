@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -24,6 +25,11 @@ from worker.logs import configure
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
+RARELY = (10_000, 20, 50)
+"""When garbage is looked for among the youngest objects, the younger, and all.
+
+That last look stops everything, with 500 canaries for a quarter of a second: far rarer is often enough.
+"""
 LONGEST_STOP = 18.0
 """Seconds from the signal to the end: what runs gets ten of them, but the SDK may wait without end.
 
@@ -61,6 +67,8 @@ async def serve(settings: WorkerSettings) -> None:
         workers = [
             await stack.enter_async_context(worker) for worker in build_workers(client, settings, activities)
         ]
+        gc.freeze()  # what is there by now stays: no look for garbage need go through it
+        gc.set_threshold(*RARELY)
         logger.info("ready")
         await stopped.wait()
         logger.info("stopping")
