@@ -7,8 +7,10 @@ from hashlib import sha256
 from typing import Any
 
 from activities.cluster.api import Object
+from activities.cluster.foreign import is_by_us_alone
 from activities.cluster.marks import DECIDED_AT
 from activities.cluster.observation import read_workload
+from activities.cluster.services import is_led_by_us
 from canary.readiness import judge_readiness
 from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import WorkloadKind
@@ -37,6 +39,8 @@ class Digest:
     """Of a workload: scaled up from zero, and not ready since."""
     is_settled: bool = True
     """Whether a workload's controller has seen its spec: before, unready says only that it was written."""
+    is_ours: bool = False
+    """Whether nobody but us has written it; of a Service, whether it leads where we led it."""
 
 
 def digest(kind: str, found: Object) -> Digest:
@@ -46,7 +50,8 @@ def digest(kind: str, found: Object) -> Digest:
     if kind in METADATA_ONLY:
         return Digest(metadata["uid"], metadata["resourceVersion"], fence="")
     if kind not in _WORKLOADS:
-        return Digest(metadata["uid"], _hash(found.get("spec")), fence)
+        is_ours = is_led_by_us(found) if kind == "Service" else is_by_us_alone(found)
+        return Digest(metadata["uid"], _hash(found.get("spec")), fence, is_ours=is_ours)
     workload = read_workload(WorkloadKind(kind), found)
     # Asked without a deadline, readiness depends on no moment.
     readiness = judge_readiness(workload, 100, timedelta(0), None, _ANY_MOMENT)
@@ -60,18 +65,25 @@ def digest(kind: str, found: Object) -> Digest:
         is_at_zero=workload.desired == 0,
         is_ready=readiness.is_ready,
         is_settled=workload.is_observed,
+        is_ours=is_by_us_alone(found),
     )
 
 
 def concerns(before: Digest | None, after: Digest | None) -> bool:
     """Whether a change from one digest to the next is to be rung for; None is an object that is not there."""
     if before is None or after is None:
-        return before is not after
+        return before is not after and not is_own_work(after)
     if before.uid != after.uid:
         return True
     if not after.is_at_zero and _has_turned(before, after):
         return True
-    return before.wanted != after.wanted and before.fence == after.fence
+    is_written_by_us = before.fence != after.fence or (after.is_ours and not before.is_ours)
+    return before.wanted != after.wanted and not is_written_by_us
+
+
+def is_own_work(found: Digest | None) -> bool:
+    """Whether it is no news that an object is there: we made it, and pods that it may have are not ready."""
+    return found is not None and found.is_ours and not (found.health and found.is_ready)
 
 
 def carried(before: Digest | None, after: Digest | None) -> Digest | None:

@@ -60,6 +60,12 @@ def _controller(found: Object) -> str:
     return ""
 
 
+def is_by_us_alone(found: Object) -> bool:
+    """Whether we have written an object and nobody else, its status apart."""
+    entries = found["metadata"].get("managedFields") or []
+    return bool(entries) and not _managers(found)
+
+
 def _managers(found: Object) -> list[str]:
     """Who else has written an object, its status apart."""
     entries = found["metadata"].get("managedFields") or []

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from temporalio import activity
 
 from activities.cluster.api import ApiError, ClusterApi, ClusterUnreachableError, Object
-from activities.cluster.digest import METADATA_ONLY, Digest, carried, concerns, digest
+from activities.cluster.digest import METADATA_ONLY, Digest, carried, concerns, digest, is_own_work
 from activities.cluster.paths import collection
 
 NAMESPACED_STREAMS = 5
@@ -163,7 +163,7 @@ class Streams:
         before = self._memory.digests.get(key)
         after = carried(before, after)
         self._memory.digests[key] = after
-        if is_new or concerns(before, after):
+        if (is_new and not is_own_work(after)) or concerns(before, after):
             self._ring(self._canaries[key] - self._newcomers)
 
     def _opened(self, stream: Stream) -> None:

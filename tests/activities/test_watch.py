@@ -11,17 +11,19 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import watch
-from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
+from activities.cluster.api import ROLLOUT_MANAGER, ApiError, ClusterApi, ClusterSettings
 from activities.cluster.marks import DECIDED_AT
 from activities.cluster.streams import NAMESPACED_STREAMS
 from activities.cluster.watch import Interest, WatchActivities, WatchRequest
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
+from sandbox.installed import install
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
 SECRETS = "/api/v1/namespaces/{}/secrets"
 SERVICES = "/api/v1/namespaces/{}/services"
+ISTIO = {"apiVersion": "networking.istio.io/v1beta1", "kind": "VirtualService"}
 
 
 class Temporal:
@@ -291,6 +293,51 @@ async def test_an_edited_service_rings_unless_we_wrote_it(world: World) -> None:
     async with world.watching(interest("a", "Service/a"), interest("b", "Service/b")):
         ours = {"spec": {"selector": {"app": "a-primary"}}} | fence("2026-01-01")
         await world.kube.patch(f"{path}/a", ours)
+        await world.kube.patch(f"{path}/b", {"spec": {"selector": {"app": "other"}}})
+        assert await world.temporal.next() == "canary/b"
+
+        await world.kube.patch(f"{path}/a", {"spec": {"selector": {"app": "foreign"}}})
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_what_we_made_rings_nobody_until_its_pods_are_ready(world: World) -> None:
+    routes = "/apis/networking.istio.io/v1beta1/namespaces/default/virtualservices"
+    await install(world.kube, "http://127.0.0.1:9090")
+    ours = interest("a", "Deployment/a", "Service/a", "VirtualService/a")
+    async with world.watching(ours, interest("b")):
+        await world.kube.create(DEPLOYMENTS.format("default"), deployment("a"), fieldManager=ROLLOUT_MANAGER)
+        spec = {"selector": {"app": "a"}, "ports": [{"port": 80}]}
+        service = {"metadata": {"name": "a"}, "spec": spec}
+        await world.kube.create(SERVICES.format("default"), service, fieldManager=ROLLOUT_MANAGER)
+        route = {"metadata": {"name": "a"}, "spec": {"hosts": ["a"], "http": [{"route": []}]}}
+        await world.kube.create(routes, ISTIO | route, fieldManager=ROLLOUT_MANAGER)
+        await add(world, "b")
+        assert await world.temporal.next() == "canary/b"
+
+        await change(world, "a", {"status": READY}, "/status")
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_what_we_made_and_others_wrote_since_rings(world: World) -> None:
+    """Both may come as one: between two streams only a list tells what is there."""
+    path = DEPLOYMENTS.format("default")
+    async with world.watching(interest("a")) as watching:
+        watching.cancel()
+        await world.kube.create(path, deployment("a"), fieldManager=ROLLOUT_MANAGER)
+        await change(world, "a", image("podinfo:2"))
+        async with world.watching(interest("a"), greeted=False):
+            assert await world.temporal.next() == "canary/a"
+
+
+async def test_an_apex_that_we_lead_to_the_primary_rings_nobody(world: World) -> None:
+    path = SERVICES.format("default")
+    for name in ("a", "b"):
+        spec = {"selector": {"app": name}, "ports": [{"port": 80}]}
+        await world.kube.create(path, {"metadata": {"name": name}, "spec": spec})
+    async with world.watching(interest("a", "Service/a"), interest("b", "Service/b")):
+        led = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "a"}}
+        led |= {"spec": {"selector": {"app": "a-primary"}, "ports": [{"port": 80}]}}
+        await world.kube.apply(f"{path}/a", led, manager=ROLLOUT_MANAGER)
         await world.kube.patch(f"{path}/b", {"spec": {"selector": {"app": "other"}}})
         assert await world.temporal.next() == "canary/b"
 
