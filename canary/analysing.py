@@ -3,9 +3,9 @@
 from canary.analysis import NO_VALUES, AnalysisResult, Verdict, closed_gate, judge_check
 from canary.checks import next_check, next_gates
 from canary.decision import Advance, Begin, Decision, Hold, Measure, Promote, Reinforce, Rollback, Wait
-from canary.retreat import threshold_reached
+from canary.retreat import threshold_reached, unserved
 from canary.situation import Situation
-from canary.spec import HookType
+from canary.spec import HookType, Weight
 from canary.status import Outcome
 from canary.steps import FULL, Step, next_step
 
@@ -44,8 +44,8 @@ def analyse(case: Situation) -> Decision:
         return check
     if case.check is not None and (failed := _failed_check(case)) is not None:
         return failed
-    if unready := _unready(case):
-        return Hold(message=unready)
+    if (held := unserved(case) or _unready(case)) is not None:
+        return held
     if _has_to_be_opened(case):
         return Measure(hooks=(HookType.PRE_ROLLOUT,), has_metrics=False)
     if case.spec.suspend:
@@ -83,47 +83,55 @@ def halted(case: Situation, verdict: Verdict) -> str:
     return f"Halt {case.name} advancement {verdict.message}"
 
 
-def _unready(case: Situation) -> str:
-    """Why exposure must not grow; empty when it may."""
+def _unready(case: Situation) -> Hold | None:
+    """Exposure must not grow on what is not ready."""
     if case.primary_has_traffic and not case.primary.is_ready:
-        return f"{case.primary_name} not ready: {case.primary.message}"
+        return Hold(message=f"{case.primary_name} not ready: {case.primary.message}")
     if not case.canary.is_ready:
-        return f"{case.canary_name} not ready: {case.canary.message}"
+        return Hold(message=f"{case.canary_name} not ready: {case.canary.message}")
     if case.seen.target is not None and case.seen.target.is_paused:
-        return (
+        text = (
             f"{case.canary_name} is paused by somebody else and may not run its template: "
             f"kubectl rollout resume deployment/{case.spec.target.name} -n {case.spec.namespace}"
         )
-    return ""
+        return Hold(message=text)
+    return None
 
 
 def _grow(case: Situation) -> Decision:
     """The step that a passing check earns, once its gates are open."""
     spec, status = case.spec, case.status
     if status.is_retreated:
-        text = f"{case.name} is ready again and gets its weight {status.exposure} back"
-        return Advance(
-            weight=status.exposure,
-            iterations=status.iterations,
-            is_mirrored=status.is_mirrored,
-            message=text,
-        )
+        return _returned(case)
     if spec.skip_analysis:
         return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
     step = next_step(spec.analysis, status)
-    if step is not None and (small := _too_small(case, step)) is not None:
-        return small
-    if (held := _held_by_a_gate(case)) is not None:
+    small = None if step is None else _too_small(case, step.weight)
+    if (held := small or _held_by_a_gate(case)) is not None:
         return held
     if step is None:
         return Promote(message=f"Copying {case.name} template spec to {case.primary_name}")
     return Advance(**step._asdict(), message=_advance(case, step))
 
 
-def _too_small(case: Situation, step: Step) -> Decision | None:
+def _returned(case: Situation) -> Decision:
+    """A canary that had lost its traffic gets it back, if it is large enough by now."""
+    status = case.status
+    return _too_small(case, status.exposure) or Advance(
+        weight=status.exposure,
+        iterations=status.iterations,
+        is_mirrored=status.is_mirrored,
+        message=f"{case.name} is ready again and gets its weight {status.exposure} back",
+    )
+
+
+def _too_small(case: Situation, weight: Weight) -> Decision | None:
     """Everybody goes to a canary only if it has as many pods as the primary began with."""
-    target, size = case.seen.target, case.status.primary_size
-    if step.weight < FULL or case.spec.analysis.match or target is None or target.available >= size:
+    target = case.seen.target
+    if weight < FULL or case.spec.analysis.match or target is None:
+        return None
+    size = case.size_for_all(target)
+    if target.available >= size:
         return None
     if target.desired < size:
         text = f"{case.name} is brought to the {size} pods of the primary before it serves everybody"

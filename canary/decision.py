@@ -116,6 +116,8 @@ class Rollback(Stored):
     message: str
     by: Person | None = None
     is_failed_check: bool = False
+    is_of_nothing: bool = False
+    """There is neither a canary nor a primary any more, and no traffic to be moved."""
 
 
 class RestorePrimary(Stored):

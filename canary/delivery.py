@@ -112,6 +112,11 @@ def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: dateti
     return tuple(_with_canaries_moved([*stay, *gone]))
 
 
+def offered_again(known: Iterable[Delivery]) -> tuple[Delivery, ...]:
+    """Have all brought again although nothing has changed: whom it went to may have been terminated."""
+    return tuple(delivery.model_copy(update={"is_stale": True, "failures": 0}) for delivery in known)
+
+
 def next_to_serve(deliveries: list[Delivery], revision: str, now: datetime) -> Delivery | None:
     """Choose what is to be done next of all that is wanted of one cluster.
 

@@ -15,11 +15,13 @@ from canary.safeguards import (
     drift,
     hooked_back,
     lost_canary,
+    lost_everything,
     lost_primary,
     lost_target,
     new_revision,
     other_strategy,
     past_the_deadline,
+    primary_down,
     restart,
     reverted,
     too_early,
@@ -32,6 +34,7 @@ Rung = Callable[[Situation], Decision | None]
 """One rule a user could read: a decision, or None where it has nothing to say."""
 
 _WAITING: tuple[Rung, ...] = (
+    lost_everything,
     lost_primary,
     abort,
     lost_target,
@@ -43,6 +46,7 @@ _WAITING: tuple[Rung, ...] = (
     drift,
 )
 _ANALYSING: tuple[Rung, ...] = (
+    lost_everything,
     lost_primary,
     abort,
     lost_target,
@@ -55,10 +59,12 @@ _ANALYSING: tuple[Rung, ...] = (
     approved,
     lost_canary,
     drift,
+    primary_down,
     past_the_deadline,
     too_early,
 )
 _PROMOTING: tuple[Rung, ...] = (
+    lost_everything,
     abort_promotion,
     lost_primary,
     unjudged,
@@ -69,7 +75,7 @@ _PROMOTING: tuple[Rung, ...] = (
     restoring,
     too_early,
 )
-_FINALISING: tuple[Rung, ...] = (lost_primary, drift, rescue, too_early)
+_FINALISING: tuple[Rung, ...] = (lost_everything, lost_primary, drift, rescue, too_early)
 
 
 def decide(case: Situation) -> Decision:

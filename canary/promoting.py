@@ -46,7 +46,7 @@ def rescue(case: Situation) -> Decision | None:
     if not case.primary.has_failed:
         return None
     text = f"Promotion of {case.name} failed, primary not ready: {case.primary.message}"
-    target, size = case.seen.target, case.status.primary_size
+    target = case.seen.target
     if (
         case.status.is_restoring
         or target is None
@@ -54,6 +54,7 @@ def rescue(case: Situation) -> Decision | None:
         or not target.is_serving
     ):
         return ask(case, text)
+    size = case.size_for_all(target)
     if target.desired < size:
         return Reinforce(replicas=size, message=text)
     if target.available < size:
@@ -65,14 +66,17 @@ def restoring(case: Situation) -> Decision | None:
     """The rest of an abort in mid-promotion: 100/0 once the restored primary is ready."""
     if not case.status.is_restoring:
         return None
-    if small := case.small_primary:
-        return Wait(until=case.next_tick, message=small)
+    if weak := case.weak_primary:  # its autoscaler has its size, and a person wants the traffic back
+        return Wait(until=case.next_tick, message=weak)
     return Rollback(outcome=Outcome.ABORTED, message=case.status.message, by=case.status.by)
 
 
 def shift_back(case: Situation) -> Decision:
     """One tick of the promotion: the traffic goes back to the promoted primary, once it is big enough."""
     if small := case.small_primary:
+        is_long = case.now - case.status.last_transition_time >= case.spec.progress_deadline
+        if is_long or case.status.needs_person:  # as where an autoscaler has made it smaller meanwhile
+            return ask(case, f"{small}: give it more, or abort")
         return Hold(message=small)
     plan = case.spec.analysis.steps
     weight = weight_back(plan, case.status.traffic_weight)
@@ -84,7 +88,7 @@ def shift_back(case: Situation) -> Decision:
 
 def finish(case: Situation) -> Decision:
     """The last tick: the canary's pods go, but only while the primary can do without them."""
-    if small := case.small_primary:
-        return Hold(message=small)
+    if weak := case.weak_primary:  # it serves everybody already, at whatever size
+        return Hold(message=weak)
     how = "Canary analysis was skipped for" if case.spec.skip_analysis else "Scaling down"
     return Finish(message=f"Promotion completed! {how} {case.name}")

@@ -25,6 +25,13 @@ def ask(case: Situation, message: str) -> Wait:
     return Wait(until=case.next_tick, message=message, needs_person=True)
 
 
+def unserved(case: Situation) -> Wait | None:
+    """Call for a person where whoever is with the primary is not served."""
+    if case.primary_serves or not case.primary_has_traffic:
+        return None
+    return ask(case, f"{case.primary_name} has no serving pod: the traffic stays where it is")
+
+
 def threshold_reached(case: Situation, failed: int) -> str:
     """Say that the last failed check was one too many, in Flagger's words."""
     return f"Rolling back {case.name} failed checks threshold reached {failed}"

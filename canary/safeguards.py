@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from canary.decision import Approve, Correct, Decision, RecreatePrimary, Restart, Retreat, Rollback, Wait
-from canary.retreat import ask, by, onto_the_primary, threshold_reached
+from canary.retreat import ask, by, onto_the_primary, threshold_reached, unserved
 from canary.situation import Situation
 from canary.spec import CanarySpec
 from canary.status import Outcome, Phase, RolloutStatus
@@ -29,6 +29,14 @@ def abort(case: Situation) -> Decision | None:
         return None
     wanted = Rollback(outcome=Outcome.ABORTED, message=by("Aborted", person), by=person)
     return onto_the_primary(case, wanted)
+
+
+def lost_everything(case: Situation) -> Rollback | None:
+    """Without target and primary there is nobody to be served: their namespace is being deleted."""
+    if not case.is_all_gone:
+        return None
+    text = f"{case.spec.target.kind} {case.name} and {case.primary_name} are gone"
+    return Rollback(outcome=Outcome.ROLLED_BACK, message=text, is_of_nothing=True)
 
 
 def lost_target(case: Situation) -> Decision | None:
@@ -75,16 +83,18 @@ def new_revision(case: Situation) -> Decision | None:
 
 
 def other_strategy(case: Situation) -> Decision | None:
-    """Another strategy gives the same weight to other people: what it was judged by counts for nothing."""
-    status, strategy = case.status, case.spec.analysis.strategy
-    if status.strategy is None or status.strategy is strategy:
+    """Another strategy or match gives the weight to other people: what was judged counts for nothing."""
+    status, analysis = case.status, case.spec.analysis
+    is_same = status.strategy in (None, analysis.strategy)
+    if is_same and status.match in (None, analysis.match):
         return None
+    changed = "The match is another one" if is_same else f"The strategy is {analysis.strategy} now"
     if status.phase is not Phase.PROMOTING:
-        text = f"The strategy is {strategy} now! Restarting analysis for {case.name}"
+        text = f"{changed}! Restarting analysis for {case.name}"
         return onto_the_primary(case, Restart(revision=status.revision, message=text))
     if status.traffic_weight == 0:
         return None
-    text = f"The strategy is {strategy} now: {case.name} is promoted without traffic"
+    text = f"{changed}: {case.name} is promoted without traffic"
     return ask(case, f"{text}, once {small}") if (small := case.small_primary) else Retreat(message=text)
 
 
@@ -132,6 +142,14 @@ def drift(case: Situation) -> Correct | Wait | None:
     if not (case.target_serves if grows and wanted else case.primary_serves):
         return ask(case, f"{text}, and the side to put it back to is not serving")
     return Correct(weight=wanted, message=text)
+
+
+def primary_down(case: Situation) -> Wait | None:
+    """A primary without a serving pod fails most users: no weight grows, and a person is asked at once.
+
+    A check that has been carried out is judged first: what failed counts.
+    """
+    return unserved(case) if case.check is None else None
 
 
 def past_the_deadline(case: Situation) -> Decision | None:

@@ -6,7 +6,7 @@ from datetime import datetime
 from canary.analysis import Check, GateCheck, HookAnswer
 from canary.observation import Observation, Workload
 from canary.readiness import Readiness, ReadinessVerdict, judge_readiness
-from canary.spec import CanarySpec
+from canary.spec import CanarySpec, WorkloadKind
 from canary.status import RolloutStatus, Wishes
 from canary.steps import FULL
 
@@ -65,6 +65,11 @@ class Situation:
     def primary_serves(self) -> bool:
         """Whether traffic may retreat to the primary."""
         return _serves(self.seen.primary)
+
+    @property
+    def is_all_gone(self) -> bool:
+        """Whether there is neither a canary nor a primary any more."""
+        return self.seen.target is None and self.seen.primary is None
 
     @property
     def is_half_promoted(self) -> bool:
@@ -128,17 +133,30 @@ class Situation:
         )
 
     @property
+    def weak_primary(self) -> str:
+        """Why the primary must not get all the traffic at any size; empty when it may."""
+        if self.seen.primary is None or not self.primary.is_ready:
+            return f"{self.primary_name} not ready: {self.primary.message}"
+        return "" if self.primary_serves else f"{self.primary_name} has no serving pod"
+
+    @property
     def small_primary(self) -> str:
         """Why the primary must not get all the traffic yet; empty when it may."""
-        verdict = self.primary
-        if not verdict.is_ready or self.seen.primary is None:
-            return f"{self.primary_name} not ready: {verdict.message}"
-        available, size = self.seen.primary.available, self.status.primary_size
-        if not self.primary_serves:
-            return f"{self.primary_name} has no serving pod"
-        if available < size:
-            return f"{self.primary_name} has {available} of the {size} pods it began with"
-        return ""
+        primary, weak = self.seen.primary, self.weak_primary
+        if primary is None or weak:
+            return weak
+        size = self.size_for_all(primary)
+        if primary.available >= size:
+            return ""
+        return f"{self.primary_name} has {primary.available} of the {size} pods it began with"
+
+    def size_for_all(self, side: Workload) -> int:
+        """How many pods a side needs to serve everybody: the primary's when the rollout began.
+
+        Only of a Deployment is its size ours to say; any other has as many as there are nodes or endpoints.
+        """
+        size = self.status.primary_size
+        return size if self.spec.target.kind is WorkloadKind.DEPLOYMENT else min(size, side.desired)
 
 
 def _serves(workload: Workload | None) -> bool:

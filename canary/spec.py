@@ -299,6 +299,13 @@ class CanarySpec(Stored):
         return f"{self.target.name}-primary"
 
     @property
+    def document(self) -> str:
+        """What it was written in; a target is delivered by one document."""
+        return (
+            f"Application {self.application}" if self.application else f"Canary {self.namespace}/{self.name}"
+        )
+
+    @property
     def tail(self) -> str:
         """What its workflow ids end with: `<cluster>/<namespace>/<kind>/<target>`."""
         return f"{self.cluster}/{self.namespace}/{self.target.kind}/{self.target.name}"

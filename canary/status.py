@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 from pydantic import Field
 
@@ -114,6 +115,8 @@ class RolloutStatus(Stored):
     """When this revision first got traffic."""
     strategy: Strategy | None = None
     """How the canary has been exposed so far; None before its first step."""
+    match: tuple[dict[str, Any], ...] | None = None
+    """To whose requests, by the document of its last step; None where that is not known."""
     expired_cookie: str = ""
     """The session cookie of the last revision that had traffic: browsers are told to forget it."""
     is_for_all: bool = False

@@ -234,6 +234,7 @@ def _advanced(case: Situation, decision: Advance, done_at: datetime) -> dict[str
         "iterations": decision.iterations,
         "has_begun": True,
         "strategy": case.spec.analysis.strategy,
+        "match": case.spec.analysis.match,
         "exposed_at": status.exposed_at or done_at,
         "is_retreated": False,
         "waiting_for": None,
@@ -250,6 +251,7 @@ _UNEXPOSED = {
     "exposure": 0,
     "has_begun": False,
     "strategy": None,
+    "match": None,
     "exposed_at": None,
     "iterations": 0,
 }

@@ -1,13 +1,26 @@
 """Decisions where a document, a person or a workload changes under a rollout."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
-from canary.decision import Advance, Approve, Hold, Restart, Retreat, Rollback, Wait
+from canary.decision import (
+    Advance,
+    Approve,
+    Finalise,
+    Finish,
+    Hold,
+    Promote,
+    Reinforce,
+    Restart,
+    Retreat,
+    Rollback,
+    Wait,
+)
 from canary.idle import Resume, decide_idle
 from canary.ladder import decide
-from canary.spec import CanarySpec, HookType, Strategy
+from canary.spec import CanarySpec, HookType, Strategy, WorkloadKind
 from canary.status import CanaryStatus, Outcome, Phase, Wishes
 from canary.steps import FULL
 from canary.transition import after
@@ -50,6 +63,90 @@ def test_another_strategy_begins_again(spec: CanarySpec, before: Strategy) -> No
     assert isinstance(decision, Restart)
     assert decision.revision == NEW
     assert after(case, decision, NOW).strategy is None
+
+
+MATCHED = a_spec(match=({"headers": {"x-canary": {"exact": "insider"}}},))
+WIDER = ({"headers": {"x-canary": {"prefix": ""}}},)
+
+
+@pytest.mark.parametrize(
+    ("spec", "match"),
+    [
+        pytest.param(a_spec(), MATCHED.analysis.match, id="nobody is told apart any more"),
+        pytest.param(MATCHED, WIDER, id="others are told apart"),
+        pytest.param(AB, WIDER, id="others are told apart by A/B"),
+    ],
+)
+def test_another_match_begins_again(spec: CanarySpec, match: tuple[dict[str, Any], ...]) -> None:
+    """The weight that some have earned is not for others."""
+    status = at_weight(50, strategy=spec.analysis.strategy, match=match)
+    decision = decide(a_case(spec, status))
+
+    assert isinstance(decision, Restart)
+    assert decision.message == "The match is another one! Restarting analysis for podinfo.test"
+
+
+def test_the_same_match_goes_on() -> None:
+    status = at_weight(50, strategy=Strategy.CANARY, match=MATCHED.analysis.match)
+
+    assert isinstance(decide(a_case(MATCHED, status, a_check(100.0))), Promote)
+
+
+@pytest.mark.parametrize("phase", [Phase.WAITING, Phase.PROGRESSING, Phase.PROMOTING, Phase.FINALISING])
+def test_a_rollout_of_nothing_ends(phase: Phase) -> None:
+    """The namespace is being deleted: there is no primary to be brought back, and nobody to be served."""
+    case = a_case(status=in_phase(phase), target=None, primary=None, routes=None)
+    decision = decide(case)
+
+    assert isinstance(decision, Rollback)
+    assert decision.is_of_nothing
+    assert after(case, decision, NOW).outcome is Outcome.ROLLED_BACK
+
+
+def test_a_canary_that_returns_to_everybody_is_large_enough() -> None:
+    status = at_weight(0, exposure=FULL, canary_weight=0, is_retreated=True, primary_size=4, iterations=6)
+    status = status.model_copy(update={"strategy": Strategy.BLUE_GREEN})
+    decision = decide(a_case(BLUE_GREEN, status, target=a_workload(size=2)))
+
+    assert isinstance(decision, Reinforce)
+    assert decision.replicas == 4
+
+
+SMALL = {"primary_size": 4, "last_transition_time": NOW - timedelta(minutes=9)}
+
+
+def test_a_primary_made_smaller_by_its_autoscaler_is_waited_for_and_then_a_person_is_asked() -> None:
+    waits = decide(a_case(status=in_phase(Phase.PROMOTING, **SMALL)))
+    long = {**SMALL, "last_transition_time": NOW - timedelta(minutes=10)}
+    asks = decide(a_case(status=in_phase(Phase.PROMOTING, **long)))
+    goes_on_asking = decide(a_case(status=in_phase(Phase.PROMOTING, **SMALL, needs_person=True)))
+
+    text = "podinfo-primary.test has 2 of the 4 pods it began with"
+    assert waits == Hold(message=text)
+    assert isinstance(asks, Wait)
+    assert (asks.needs_person, asks.message) == (True, f"{text}: give it more, or abort")
+    assert isinstance(goes_on_asking, Wait)
+    assert goes_on_asking.needs_person
+
+
+def test_a_smaller_primary_keeps_no_abort_and_no_end_waiting() -> None:
+    restored = a_case(status=in_phase(Phase.PROMOTING, is_restoring=True, **SMALL))
+    finished = a_case(status=in_phase(Phase.FINALISING, 0, **SMALL))
+
+    assert isinstance(decide(restored), Rollback)
+    assert isinstance(decide(finished), Finish)
+
+
+@pytest.mark.parametrize("kind", [WorkloadKind.DAEMON_SET, WorkloadKind.SERVICE])
+def test_what_has_no_size_of_its_own_serves_everybody_at_the_size_it_has(kind: WorkloadKind) -> None:
+    """A node has gone since the rollout began."""
+    spec = a_spec().model_copy(update={"target": a_spec().target.model_copy(update={"kind": kind})})
+    promoting = a_case(spec, in_phase(Phase.PROMOTING, **SMALL))
+    blue_green = BLUE_GREEN.model_copy(update={"target": spec.target})
+    status = at_weight(0, iterations=5, canary_weight=0, strategy=Strategy.BLUE_GREEN, **SMALL)
+
+    assert isinstance(decide(promoting), Finalise)
+    assert isinstance(decide(a_case(blue_green, status, a_check(100.0))), Advance)
 
 
 def test_another_strategy_waits_for_a_primary_that_serves() -> None:

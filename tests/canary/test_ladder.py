@@ -195,6 +195,16 @@ ANALYSIS = [
         id="weights are not put back onto a primary that does not serve",
     ),
     pytest.param(
+        a_case(status=at_weight(20, due=NOW + MINUTE), primary=DOWN),
+        ASKS,
+        id="a primary that goes down calls for a person at once",
+    ),
+    pytest.param(
+        a_case(status=at_weight(20), check=a_check(100.0), primary=DOWN),
+        ASKS,
+        id="no step while the primary is down, though the check has passed",
+    ),
+    pytest.param(
         a_case(status=at_weight(20, foreign_writes=FOREIGN_WRITES), routes=Routes(primary=90, canary=10)),
         ASKS,
         id="undone three times: stand back",

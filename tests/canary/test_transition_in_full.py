@@ -50,6 +50,7 @@ from tests.canary.rollouts import (
 DONE = NOW + timedelta(seconds=3)
 DUE = DONE + timedelta(seconds=60)
 EARLIER = NOW - timedelta(minutes=20)
+INSIDERS = ({"headers": {"x-canary": {"exact": "insider"}}},)
 MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
 TRAFFIC, PROMOTION = HookType.CONFIRM_TRAFFIC_INCREASE, HookType.CONFIRM_PROMOTION
 AB = a_spec(iterations=5, match=MATCH)
@@ -67,6 +68,7 @@ WORN: dict[str, Any] = {
     "reminded_at": EARLIER,
     "exposed_at": EARLIER,
     "strategy": Strategy.BLUE_GREEN,
+    "match": INSIDERS,
     "expired_cookie": "gone",
     "is_for_all": True,
     "actuated_at": EARLIER,
@@ -142,6 +144,7 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
                 "exposure": 30,
                 "iterations": 2,
                 "strategy": Strategy.CANARY,
+                "match": (),
                 "is_retreated": False,
                 "is_mirrored": False,
                 "approved": (PROMOTION,),
@@ -157,6 +160,7 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
                 **SHOWN,
                 **UNASKED,
                 "strategy": Strategy.CANARY,
+                "match": (),
                 "is_retreated": False,
                 "approved": (PROMOTION,),
                 "due": DUE,
@@ -174,6 +178,7 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
                 "exposure": 0,
                 "has_begun": False,
                 "strategy": None,
+                "match": None,
                 "exposed_at": None,
                 "failed_checks": 0,
                 "iterations": 0,
