@@ -77,7 +77,8 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
         return True
     if not after.is_at_zero and _has_turned(before, after):
         return True
-    is_written_by_us = before.fence != after.fence or (after.is_ours and not before.is_ours)
+    # A fence that is gone or older came with what was written before: `kubectl rollout undo` and `replace`.
+    is_written_by_us = after.fence > before.fence or (after.is_ours and not before.is_ours)
     return before.wanted != after.wanted and not is_written_by_us
 
 

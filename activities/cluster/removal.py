@@ -55,6 +55,10 @@ class RemovalActivities:
         )
         if target is None or (primary is None and not _is_scaled_by_us(target)):
             return
+        if not _is_scaled_by_us(target) and target["spec"].get("replicas") != 0:
+            # It was never taken from its users: it is as it should be, whatever it runs by now.
+            await api.patch(path, _fence(request, target), kind=Patch.JSON)
+            return
         record = await records.last_promoted(api, spec)
         wanted = [*_fence(request, target), *_as_promoted(spec, target, primary, record)]
         await api.patch(path, wanted, kind=Patch.JSON)
@@ -64,8 +68,11 @@ class RemovalActivities:
 
     @activity.defn
     @guarded
-    async def restore_routes(self, request: RemovalRequest) -> None:
-        """Once the target is ready: the apex selector back, the VirtualService as it was or gone."""
+    async def restore_routes(self, request: RemovalRequest) -> bool:
+        """Once the target is ready: the apex selector back, the VirtualService as it was or gone.
+
+        Says whether there was anything to give back: a write that was called off may have arrived since.
+        """
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
         target, apex, routed = await asyncio.gather(
@@ -75,13 +82,14 @@ class RemovalActivities:
         )
         service = _apex_as_it_was(spec, target, apex)
         if service is None and not (routed and _is_led_by_us(spec, routed)):
-            return
+            return False
         if target is not None and spec.revert_on_deletion:
             await _wait_until_ready(api, request, target)
         if service is not None:
             await api.patch(paths.one("Service", spec.namespace, spec.service.name), service)
         if routed is not None:
             await _restore_virtual_service(api, spec, routed)
+        return True
 
     @activity.defn
     @guarded
@@ -170,6 +178,8 @@ def _apex_as_it_was(spec: CanarySpec, target: Object | None, found: Object | Non
         metadata, wanted = adoption.given_back(found, kept), kept["spec"]
     elif target is not None and _leads_to_primary(spec, target, found):
         label, value = workloads.selector_label(target)
+        if found["spec"].get("selector") == {label: value}:
+            return None
         metadata = {"resourceVersion": found["metadata"]["resourceVersion"]}
         wanted = {"selector": {label: value}}
     else:

@@ -10,7 +10,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import adoption, marks, paths, routes, services, virtualservice
 from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
 from activities.cluster.guard import CONFLICTS, guarded
-from canary.observation import Routes
+from canary.observation import Routes, is_outdated
 from canary.routing import Routing
 from canary.spec import CanarySpec
 from canary.stored import Stored
@@ -24,6 +24,8 @@ class Written(StrEnum):
     """A later decision had already been written; nothing was changed."""
     NOT_SERVING = "NotServing"
     """The side that the traffic has gone to does not serve; nothing was changed."""
+    OUTDATED = "Outdated"
+    """More traffic for the canary, on what was seen before the engine was away; nothing was changed."""
 
 
 class Shifted(Stored):
@@ -58,6 +60,8 @@ class TrafficActivities:
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
         """
+        if _grows(request) and is_outdated(request.decided_at, activity.info().started_time):
+            return Shifted(written=Written.OUTDATED)
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
         path = paths.one("VirtualService", spec.namespace, spec.service.name)
@@ -77,6 +81,10 @@ class TrafficActivities:
             f"VirtualService {spec.service.name} in namespace {spec.namespace} is being changed all the time."
         )
         raise ApplicationError(text, type="Conflict")
+
+
+def _grows(request: ShiftRequest) -> bool:
+    return request.routing.weight > (request.seen.canary if request.seen else 0)
 
 
 def _done(spec: CanarySpec, stored: Object) -> Shifted:

@@ -206,6 +206,10 @@ async def test_our_own_writes_and_counters_do_not_ring(world: World, body: dict[
         pytest.param(image("podinfo:2"), "", id="a template by somebody else"),
         pytest.param({"spec": {"replicas": 5}}, "", id="a size by somebody else"),
         pytest.param({"status": {"replicas": 2, "readyReplicas": 1}}, "/status", id="serving"),
+        pytest.param(image("podinfo:2") | fence("2025-12-31"), "", id="a rollout that is undone"),
+        pytest.param(
+            image("podinfo:2") | {"metadata": {"annotations": {DECIDED_AT: None}}}, "", id="a replacement"
+        ),
         pytest.param(
             {
                 "status": {

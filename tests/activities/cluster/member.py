@@ -1,8 +1,10 @@
 """A member cluster to write to: the sandbox's API server, the engine's client, and somebody with kubectl."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +51,12 @@ class Member:
     async def attach(self, cluster: ClusterRef) -> None:
         raise AssertionError(f"{cluster.name} is to be attached to")
 
-    async def run(self, act: Callable[..., Any], *arguments: Any) -> Any:
-        """Run an activity as a worker does."""
-        return await ActivityEnvironment().run(act, *arguments)
+    async def run(self, act: Callable[..., Any], *arguments: Any, started: datetime | None = None) -> Any:
+        """Run an activity as a worker does, begun at some moment by Temporal's clock."""
+        environment = ActivityEnvironment()
+        if started is not None:
+            environment.info = dataclasses.replace(environment.info, started_time=started)
+        return await environment.run(act, *arguments)
 
     async def add(self, *objects: Object) -> None:
         for body in objects:

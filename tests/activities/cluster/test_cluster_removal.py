@@ -379,3 +379,29 @@ async def test_a_pause_of_ours_ends_and_another_stays(cluster: Member) -> None:
     assert "paused" not in after["spec"]
     assert marks.PAUSED not in after["metadata"].get("annotations", {})
     assert (await cluster.read("Deployment", "podinfo"))["spec"]["paused"] is True
+
+
+async def test_a_target_that_was_never_taken_from_its_users_stays_as_it_is(cluster: Member) -> None:
+    """Its first template never got ready; by now it runs and serves another one."""
+    await cluster.run(PrimaryActivities(cluster).create_primary, spec())
+    path = "/apis/apps/v1/namespaces/default/deployments/podinfo"
+    fixed = {"spec": {"replicas": 7, "template": {"metadata": {"annotations": {"version": "fixed"}}}}}
+    before = await cluster.kube.patch(path, fixed)
+    await take_out(cluster, spec())
+
+    after = await cluster.read("Deployment", "podinfo")
+    assert after["spec"] == before["spec"]
+    assert await cluster.find("Deployment", "podinfo-primary") is None
+
+
+async def test_a_second_look_finds_only_what_came_late(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+    await get_ready(cluster)
+    found = [await cluster.run(removal.restore_routes, request) for _ in range(2)]
+    await cluster.run(InitialisationActivities(cluster).establish_routes, EstablishRequest(spec=spec()))
+    found += [await cluster.run(removal.restore_routes, request) for _ in range(2)]
+
+    assert found == [True, False, True, False]
+    assert await cluster.find("VirtualService", "podinfo") is None

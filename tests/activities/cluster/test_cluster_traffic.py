@@ -297,3 +297,24 @@ async def test_an_api_server_that_is_away_is_left_to_be_tried_again(cluster: Mem
 
     with pytest.raises(ClusterUnreachableError):
         await shift(cluster, 20, 1)
+
+
+@pytest.mark.parametrize(
+    ("weight", "late", "written"),
+    [
+        pytest.param(40, 11, Written.OUTDATED, id="more for the canary"),
+        pytest.param(40, 9, Written.DONE, id="in time"),
+        pytest.param(20, 11, Written.DONE, id="the same"),
+        pytest.param(0, 3600, Written.DONE, id="back to the primary, however late"),
+    ],
+)
+async def test_no_weight_grows_on_what_was_decided_before_an_outage(
+    cluster: Member, weight: int, late: int, written: Written
+) -> None:
+    await shift(cluster, 20, 1)
+    seen = read_routes(spec(), await live(cluster))
+    request = ShiftRequest(spec=spec(), routing=Routing(weight=weight), decided_at=at(2), seen=seen)
+    shifted = await cluster.run(TrafficActivities(cluster).shift_traffic, request, started=at(2 + late))
+
+    assert shifted.written is written
+    assert weights(await live(cluster)) == [split(weight if written is Written.DONE else 20)]
