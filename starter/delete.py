@@ -90,6 +90,8 @@ async def remove(client: Client, removal: Removal) -> None:
         raise TimedOutError(f"{removal.id} is not deleted yet{waited}; it goes on.") from error
     except WorkflowUpdateFailedError as error:
         raise RefusedError(f"Cannot delete {removal.id}: {sentence(error)}") from error
+    if not answer.is_done:
+        raise RefusedError(answer.message)
     print(answer.message, flush=True)
 
 

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
 from canary.application import ApplicationSpec
-from canary.delivery import Delivery, concluded, next_due, next_to_serve, revised
+from canary.delivery import Delivery, concluded, next_due, next_to_serve, offered_again, revised
 from workflows import contract, standing
 from workflows.contract import (
     Answer,
@@ -78,6 +78,8 @@ class ApplicationWorkflow:
             is_changed = self._state is None or self._state.spec != spec
             if is_changed:
                 self._take_up(spec)
+            else:  # somebody wants it as it is: what was terminated meanwhile is begun again
+                self._change(deliveries=offered_again(self._known.deliveries))
             return ApplyResult(accepted=True, changed=is_changed, problems=problems)
 
     @apply.validator

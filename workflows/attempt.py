@@ -8,6 +8,7 @@ from temporalio import workflow
 
 from canary.analysis import Check, CheckRecord, GateCheck, judge_check
 from canary.decision import Wait
+from canary.evidence import Evidence
 from canary.notice import Notice
 from canary.observation import Observation
 from canary.situation import Situation
@@ -22,8 +23,6 @@ from workflows.contract import STATUS, RolloutStart, RolloutView
 
 ALERT_PATIENCE = timedelta(seconds=10)
 """An address that is away does not hold up the end of a rollout for longer."""
-KEPT_CHECKS = 500
-"""So many of the newest checks stay in the status and the report; the history holds them all."""
 
 
 class Attempt(Commanded):
@@ -33,7 +32,7 @@ class Attempt(Commanded):
         self._start = start
         self._spec: CanarySpec = start.spec
         self._acts = Acts(lambda: self._spec)
-        self._checks = list(start.checks)
+        self._evidence = Evidence(start.checks)
         self._wishes = start.wishes
         self._commands = list(start.commands)
         self._has_news = False
@@ -50,7 +49,8 @@ class Attempt(Commanded):
         """What the status said before something was refused."""
         self._heeded, self._heard = self._spec, self._wishes
         """The document by which a check was begun, and the wishes that the last look knew of."""
-        self._looked_at = workflow.now()
+        self._looked_at = self._begun_at = workflow.now()
+        """When the last look was, and when the check or the gates were begun that were asked last."""
         self._uid = ""
 
     async def _rest(self, decision: Wait) -> None:
@@ -92,7 +92,7 @@ class Attempt(Commanded):
             hooks=(*check.rollback, *check.hooks),
             measurements=check.measurements,
         )
-        self._checks = [*self._checks, record][-KEPT_CHECKS:]
+        self._evidence.add(record)
 
     def _become(self, status: RolloutStatus) -> None:
         self._status = status
@@ -100,7 +100,7 @@ class Attempt(Commanded):
 
     def _show(self) -> None:
         """Tell lists and the UI, if there is anything new to tell."""
-        display.show_rollout(self._spec, self._status, self._shown, self._checks)
+        display.show_rollout(self._spec, self._status, self._shown, self._evidence.records)
         self._shown = self._status
 
     def _tell(self, notice: Notice, before: Phase | None = None) -> None:
@@ -121,6 +121,6 @@ class Attempt(Commanded):
         return RolloutView(
             spec=self._spec,
             status=self._status,
-            checks=tuple(self._checks),
+            checks=self._evidence.records,
             commands=tuple(self._commands),
         )

@@ -233,8 +233,14 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         return is_changed
 
     def _unchangeable(self, wanted: CanarySpec) -> tuple[Problem, ...]:
-        """What a document may not say differently while its objects are in use."""
-        if self._spec is None or wanted.service.name == self._spec.service.name:
+        """What a document may not say differently while its objects are in use, and whose document it is."""
+        if self._spec is None:
+            return ()
+        if wanted.document != self._spec.document:
+            what = f"{wanted.target.kind} {wanted.target.name}"
+            text = f"{what} is delivered by {self._spec.document}: take it out of that first"
+            return (Problem(path="spec.targetRef.name", message=text),)
+        if wanted.service.name == self._spec.service.name:
             return ()
         text = (
             f"is {wanted.service.name} now and was {self._spec.service.name}: the routes of the old Service "
@@ -248,7 +254,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         del command
         self._is_leaving = True
         await workflow.wait_condition(lambda: self._is_gone)
-        return Answer(message=self._status.message)
+        return Answer(message=self._status.message, is_done=not self._is_left_behind)
 
     @workflow.signal(name=Verb.ABORT)
     async def abort_by_signal(self, command: Any = None) -> None:

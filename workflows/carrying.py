@@ -59,8 +59,10 @@ class Carrying(Attempt):
                 return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
             case Restart():
                 return await self._start_over()
-            case Retreat() | Finalise() | Rollback():
+            case Retreat() | Finalise():
                 return await self._shift(0)
+            case Rollback():
+                return await self._roll_back(decision)
             case HandOver():
                 return await self._shift(FULL, is_for_all=True)
             case Promote():
@@ -83,6 +85,10 @@ class Carrying(Attempt):
                 return False
         return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
 
+    async def _roll_back(self, decision: Rollback) -> bool:
+        """Traffic first; where everything is gone there is none."""
+        return decision.is_of_nothing or await self._shift(0)
+
     async def _start_over(self) -> bool:
         """Traffic first; then a canary that is scaled up may run its new template."""
         if not await self._shift(0):
@@ -103,8 +109,10 @@ class Carrying(Attempt):
         """Whether a fenced write took effect; if not, look again a little later."""
         if written is Written.DONE:
             return True
-        workflow.logger.warning("superseded by a later decision", extra={"rollout": self._spec.tail})
         text = "A later decision has been written: looking again"
+        if written is Written.OUTDATED:
+            text = "The engine was away before it could write: looking again"
+        workflow.logger.warning("not written", extra={"rollout": self._spec.tail, "written": str(written)})
         self._become(self._status.model_copy(update={"message": text}))
         await self._rest(Wait(until=workflow.now() + PAUSE, message=text))
         return False

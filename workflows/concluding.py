@@ -1,23 +1,28 @@
 """A rollout's end: its canary's pods go once the mesh has forgotten them, and its report is kept."""
 
-from contextlib import suppress
-from datetime import timedelta
-
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError
+from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.reports import StoredReport
-from canary.decision import Correct
+from canary.decision import Wait
+from canary.observation import is_outdated
+from canary.retreat import unserved
 from canary.safeguards import drift
 from canary.spec import HookType
 from canary.status import Outcome, RolloutStatus, Wishes
 from canary.telling import told_of, told_of_post_rollout, told_of_promotion
 from canary.transition import after_the_end
 from workflows.carrying import Carrying
+from workflows.contract import RolloutStart
 
 
 class Concluding(Carrying):
     """The part of a rollout that brings it to its end."""
+
+    def __init__(self, start: RolloutStart) -> None:
+        super().__init__(start)
+        self._are_pods_kept = False
+        """Somebody goes on leading users to the canary, or the primary is down."""
 
     async def _wind_down(self) -> None:
         """Scale the canary down once the mesh has had time to forget it; hooks, and what is remembered."""
@@ -44,35 +49,41 @@ class Concluding(Carrying):
         await workflow.wait_condition(workflow.all_handlers_finished)
 
     async def _is_forgotten(self) -> bool:
-        """Give the mesh its time to forget the canary; no if somebody else goes on leading users to it."""
-        while True:
+        """Give the mesh its time to forget the canary; no if its pods are still needed by then."""
+        while not self._are_pods_kept:
             if self._has_news and not await self._is_left_alone():
-                return False
+                break
             changed = self._status.traffic_changed_at
-            rest = (
-                timedelta(0) if changed is None else changed + self._start.scale_down_delay - workflow.now()
-            )
-            if rest <= timedelta(0):
+            if changed is None or (due := changed + self._start.scale_down_delay) <= workflow.now():
                 return True
-            with suppress(TimeoutError):
+            try:
                 await workflow.wait_condition(
-                    lambda: self._has_news, timeout=rest, timeout_summary="the mesh forgets the canary"
+                    lambda: self._has_news,
+                    timeout=due - workflow.now(),
+                    timeout_summary="the mesh forgets the canary",
                 )
+            except TimeoutError:
+                self._has_news = is_outdated(due, workflow.now())  # nobody was there to hear bells
+        return False
 
     async def _is_left_alone(self) -> bool:
         """Look at what has rung: whoever leads users to the canary again is undone, but not for ever."""
         self._has_news = False
-        case = self._situation(await self._acts.observe(is_rung=True))
-        decision = drift(case)
-        if decision is None:
-            return True
-        if not await self._carry_out(decision):
-            self._has_news = True  # written by a later decision: look again
-            return True
+        try:
+            case = self._situation(await self._acts.observe(is_rung=True))
+            if case.is_all_gone or (decision := drift(case) or unserved(case)) is None:
+                return True
+            if not await self._carry_out(decision):
+                self._has_news = True  # written by a later decision: look again
+                return True
+        except ActivityError:
+            self._has_news = True
+            raise
         self._become(after_the_end(self._status, decision, workflow.now()))
         for notice in told_of(case, decision):
             self._tell(notice)
-        return isinstance(decision, Correct)
+        self._are_pods_kept = isinstance(decision, Wait)
+        return not self._are_pods_kept
 
     def _report(self) -> StoredReport:
         name = f"{self._spec.tail}/{self._status.started_at:%Y%m%dT%H%M%SZ}-{workflow.info().run_id}"

@@ -87,6 +87,8 @@ class Answer(Stored):
     """What a command was answered."""
 
     message: str
+    is_done: bool = True
+    """Whether it has come to what was wanted."""
 
 
 class ApplyApplication(Stored):

@@ -19,6 +19,7 @@ from canary.observation import Observation
 from canary.routing import Routing
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
+from canary.telling import told_of_a_halt
 from workflows import display
 from workflows.announcing import announce
 from workflows.contract import (
@@ -56,6 +57,8 @@ class CanaryEntity:
         self._has_new_spec = state.has_new_spec if state else False
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
+        self._is_left_behind = False
+        """The way out was given up: something of ours is still in the cluster."""
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
         self._is_rolling = False
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
@@ -121,9 +124,12 @@ class CanaryEntity:
             )
 
     def _note_refusal(self, error: ActivityError) -> None:
-        word = self._status.message if self._word is None else self._word
-        self._become(message=worded(error, self.spec.task_queue), needs_person=True)
+        is_news, word = self._word is None, self._status.message if self._word is None else self._word
+        text = worded(error, self.spec.task_queue)
+        self._become(message=text, needs_person=True)
         self._word = word
+        if is_news:
+            self._tell(told_of_a_halt(text))
 
     def _before_refusal(self) -> CanaryStatus:
         """The status with what it said before something was refused: that is told again once it is done."""

@@ -14,7 +14,7 @@ from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
-from canary.telling import told_of_initialisation, told_of_providers, told_of_waiting
+from canary.telling import told_of_a_halt, told_of_initialisation, told_of_providers, told_of_waiting
 from workflows.entity import RESYNC, CanaryEntity, at_once
 from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
@@ -156,6 +156,10 @@ class InitialisingCanary(CanaryEntity):
         """A promotion was cut off: the weights stay as they are, and a person decides."""
         assert seen.primary is not None  # noqa: S101 — narrows for the type checker; the caller has looked
         self._is_initialised = True
+        text = (
+            f"The promotion of {self.spec.target.name}.{self.spec.namespace} was cut off: "
+            "restart promotes again, abort puts the promoted version back"
+        )
         self._become(
             phase=Phase.FAILED,
             outcome=Outcome.HALTED,
@@ -163,11 +167,9 @@ class InitialisingCanary(CanaryEntity):
             traffic_weight=seen.routes.canary if seen.routes else 0,
             last_promoted=seen.primary.revision,
             last_applied=self._judged(seen),
-            message=(
-                f"The promotion of {self.spec.target.name}.{self.spec.namespace} was cut off: "
-                "restart promotes again, abort puts the promoted version back"
-            ),
+            message=text,
         )
+        self._tell(told_of_a_halt(text))
 
     def _judged(self, seen: Observation) -> Revision | None:
         """The revision that was being promoted; the target may run a newer one, which nobody has judged."""

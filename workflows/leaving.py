@@ -5,10 +5,11 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from canary.status import Phase
-from canary.telling import told_of_leaving
+from canary.telling import told_of_a_halt, told_of_leaving
 from workflows.contract import Registration
-from workflows.entity import CanaryEntity
+from workflows.entity import PAUSE, CanaryEntity
 from workflows.options import REMOVAL
+from workflows.serving import not_ready
 
 
 class LeavingCanary(CanaryEntity):
@@ -21,28 +22,51 @@ class LeavingCanary(CanaryEntity):
         self._tell(told_of_leaving(self.spec, is_over=False))
         request = RemovalRequest(spec=self.spec, decided_at=workflow.now())
         try:
-            await workflow.execute_activity_method(
-                RemovalActivities.restore_target,
-                request,
-                summary="target to the primary's size",
-                **self._at(REMOVAL),
-            )
-            await workflow.execute_activity_method(
-                RemovalActivities.restore_routes,
-                request,
-                summary="Service and routes as they were",
-                **self._at(REMOVAL),
-            )
-            await workflow.sleep(self._delay, summary="the mesh forgets the primary")
+            await self._give_back(request)
             await workflow.execute_activity_method(
                 RemovalActivities.remove_objects, request, summary="delete what was made", **self._at(REMOVAL)
             )
-            self._become(message="Taken out; the workload is as it was")
+            self._become(message="Taken out; the workload is as it was", needs_person=False)
             self._tell(told_of_leaving(self.spec, is_over=True))
         except ActivityError as error:
             if is_cancelled_exception(error):
                 raise  # whoever cancels wants it taken out
-            self._become(message=f"Left behind in {self.spec.cluster}: {error.cause or error}")
+            text = f"Left behind in {self.spec.cluster}: {error.cause or error}"
+            self._is_left_behind = True
+            self._become(message=text, needs_person=True)
+            self._tell(told_of_a_halt(text))
         await self._tell_watch(
             Registration(canary=self.spec.tail, namespace=self.spec.namespace, remove=True)
         )
+
+    async def _give_back(self, request: RemovalRequest) -> None:
+        """Target, Service and routes, until nothing of ours is left that the mesh has yet to forget."""
+        await workflow.execute_activity_method(
+            RemovalActivities.restore_target,
+            request,
+            summary="target to the primary's size",
+            **self._at(REMOVAL),
+        )
+        await self._restore_routes(request)
+        await workflow.sleep(self._delay, summary="the mesh forgets the primary")
+        while await self._restore_routes(request):
+            await workflow.sleep(self._delay, summary="the mesh forgets what came late")
+
+    async def _restore_routes(self, request: RemovalRequest) -> bool:
+        """Users stay with the primary as long as the target is not ready; whoever can help is told."""
+        while True:
+            try:
+                return await workflow.execute_activity_method(
+                    RemovalActivities.restore_routes,
+                    request,
+                    summary="Service and routes as they were",
+                    **self._at(REMOVAL),
+                )
+            except ActivityError as error:
+                if (why := not_ready(error)) is None:
+                    raise
+                if not self._status.needs_person:
+                    text = f"The way out waits: {why.message}"
+                    self._become(message=text, needs_person=True)
+                    self._tell(told_of_a_halt(text))
+                await workflow.sleep(PAUSE, summary="until the target is ready")

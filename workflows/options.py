@@ -45,9 +45,13 @@ WRITE = ActivityOptions(
     start_to_close_timeout=timedelta(seconds=30),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
     retry_policy=SOON,
-    cancellation_type=ActivityCancellationType.TRY_CANCEL,
+    cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
-"""Objects that carry no traffic yet or no more."""
+"""Objects that carry no traffic yet or no more.
+
+Called off, they have ended before anything else is done: what a way out takes back must not come after it.
+That takes a heartbeat, or its timeout where the worker is dead.
+"""
 TRAFFIC = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=12),

@@ -29,15 +29,15 @@ from canary.observation import Observation, is_outdated
 from canary.safeguards import next_look
 from canary.situation import Situation
 from canary.status import Phase, RolloutStatus, Wishes
-from canary.telling import told_of, told_of_beginning
+from canary.telling import told_of, told_of_a_halt, told_of_beginning
 from canary.transition import after, noticed
 from workflows.announcing import note_decision
-from workflows.attempt import KEPT_CHECKS
 from workflows.carrying import PAUSE, is_of_nothing
 from workflows.concluding import Concluding
 from workflows.contract import ROLLOUT_WORKFLOW, Command, RolloutStart, Verb
 from workflows.serving import worded
 
+KEPT_COMMANDS = 500
 LULL = timedelta(milliseconds=250)
 """Bells come in bursts: one look follows another no sooner, unless a person speaks."""
 
@@ -102,7 +102,7 @@ class RolloutWorkflow(Concluding):
             self._become(after(case, decision, workflow.now()))
             self._forget_wishes(case.status, decision)
             self._answer_for_the_late()
-            record = self._checks[-1] if case.check is not None else None
+            record = self._evidence.records[-1] if case.check is not None else None
             needs_person = self._status.needs_person
             note_decision(self._spec, self._status, record, needs_person=needs_person)
             for notice in told_of(case, decision):
@@ -124,7 +124,10 @@ class RolloutWorkflow(Concluding):
                 self._job = None
                 found = await job
                 if not is_outdated(found.found_at, workflow.now()):
-                    return self._situation(self._take(found))
+                    seen = self._take(found)
+                    if not self._has_news and self._looked_at <= self._begun_at:
+                        return self._situation(seen)
+                    # Something has rung since the check looked: its hooks may have taken a minute.
         await self._lull()
         is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()
@@ -158,6 +161,7 @@ class RolloutWorkflow(Concluding):
         """Have a check carried out or gates asked, if that is not under way."""
         if self._job is not None:
             return
+        self._begun_at = workflow.now()
         if isinstance(decision, Measure):
             self._gates = None
             check = self._acts.analyse(self._status, decision, is_rung=self._has_news)
@@ -251,6 +255,7 @@ class RolloutWorkflow(Concluding):
         if self._unrefused is None:
             self._unrefused = {"message": self._status.message, "needs_person": self._status.needs_person}
             workflow.logger.error("refused", extra={"rollout": self._spec.tail, "cause": text})
+            self._tell(told_of_a_halt(text))
         self._become(self._status.model_copy(update={"message": text, "needs_person": True}))
 
     def _take_refusal_back(self) -> None:
@@ -274,7 +279,7 @@ class RolloutWorkflow(Concluding):
         status = self._status if self._has_started else None
         carried = {"spec": self._spec, "status": status, "wishes": self._wishes}
         kept = {
-            "checks": tuple(self._checks[-KEPT_CHECKS:]),
-            "commands": tuple(self._commands[-KEPT_CHECKS:]),
+            "checks": self._evidence.records,
+            "commands": tuple(self._commands[-KEPT_COMMANDS:]),
         }
         workflow.continue_as_new(self._start.model_copy(update={**carried, **kept}))

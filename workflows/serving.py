@@ -5,7 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, TimeoutError, TimeoutType  # noqa: A004 — Temporal's own
+from temporalio.exceptions import ActivityError, ApplicationError, TimeoutError, TimeoutType  # noqa: A004 — Temporal's own
 
 from activities.cluster.preflight import Preflight, PreflightActivities
 from canary.observation import Observation, is_outdated
@@ -40,6 +40,14 @@ def is_untaken(error: ActivityError) -> bool:
     """Whether no worker has taken an activity."""
     cause = error.cause
     return isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START
+
+
+def not_ready(error: ActivityError) -> ApplicationError | None:
+    """Why an activity was given up although the cluster answered: what it waits for is not ready."""
+    cause = error.cause
+    if isinstance(cause, TimeoutError):
+        cause = cause.cause
+    return cause if isinstance(cause, ApplicationError) and cause.type == "NotReady" else None
 
 
 def worded(error: ActivityError, task_queue: str) -> str:

@@ -66,6 +66,8 @@ class Cluster:
     target: Revision = NEW
     target_replicas: int = 0
     target_ready: bool = True
+    unready: int = 0
+    """How many of the target's pods are not ready, where others are."""
     primary: Revision | None = OLD
     primary_ready: bool = True
     weight: int = 0
@@ -100,12 +102,16 @@ class Cluster:
     """The writes that were not carried out."""
     outdated: list[str] = field(default_factory=list)
     """The checks and gates whose next answer is from before the engine was away."""
+    late_routes: list[bool] = field(default_factory=list)
+    """Whether each look of the way out finds something to give back, the last one first."""
+    checked: Observation | None = None
+    """What a check shows, which looked before its hooks were called; None: what is there in the end."""
     seen_before: Observation | None = None
     """What the next look shows, as of then."""
 
     def seen(self) -> Observation:
         """What a look shows."""
-        ready = self.target_replicas if self.target_ready else 0
+        ready = self.target_replicas - self.unready if self.target_ready else 0
         target = Workload(
             name="backend",
             revision=self.target,
@@ -180,7 +186,9 @@ class Cluster:
             analysis = request.spec.analysis
             rollback = tuple(self._answer(hook) for hook in analysis.hooks(HookType.ROLLBACK))
             hooks = tuple(self._answer(hook) for hook in analysis.hooks(*request.hooks))
-            found = Check(observation=self.seen(), rollback=rollback, hooks=hooks, types=request.hooks)
+            found = Check(
+                observation=self.checked or self.seen(), rollback=rollback, hooks=hooks, types=request.hooks
+            )
             if not request.has_metrics:
                 return found
             value = self.values.pop(0) if self.values else 100.0
@@ -259,8 +267,10 @@ class Cluster:
             self.log.append("restore target")
 
         @activity.defn
-        async def restore_routes(_: RemovalRequest) -> None:
+        async def restore_routes(_: RemovalRequest) -> bool:
+            await self._enter("restore_routes")
             self.log.append("restore routes")
+            return self.late_routes.pop() if self.late_routes else False
 
         @activity.defn
         async def remove_objects(_: RemovalRequest) -> None:

@@ -74,7 +74,8 @@ async def test_cancelling_in_mid_rollout_ends_the_rollout_first(serve: Serve) ->
     await handle.result()
 
     cluster.hangs.pop("analyse").set()
-    assert cluster.log == ["weight 0", "target 0", "restore target", "restore routes", "remove objects"]
+    assert cluster.log[:4] == ["weight 0", "target 0", "restore target", "restore routes"]
+    assert cluster.log[-1] == "remove objects"
 
 
 async def test_cancelling_while_something_is_refused_takes_it_out(serve: Serve) -> None:

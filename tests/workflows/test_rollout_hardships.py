@@ -18,6 +18,10 @@ from workflows.contract import BELL, STATUS, UPDATE_SPEC, Command, RolloutView, 
 
 FORBIDDEN = ApplicationError("patch of virtualservices", type="Forbidden", non_retryable=True)
 PATIENCE = 30
+NOT_READY = (
+    "canary deployment backend.webapp not ready: waiting for rollout to finish: 1 of 2 (readyThreshold 100%) "
+    "updated replicas are available"
+)
 
 
 async def until(holds: Callable[[], bool]) -> None:
@@ -53,6 +57,21 @@ async def test_what_was_seen_before_the_engine_was_away_is_looked_at_again(serve
 
     assert (await handle.result()).outcome is Outcome.PROMOTED
     assert cluster.seen_before is None
+
+
+async def test_a_check_grows_nothing_on_what_it_saw_before_its_hooks(serve: Serve) -> None:
+    """All its canary's pods were ready when it began, and are not when its hooks have been called."""
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: "analyse" in cluster.entered)
+    cluster.checked, cluster.target_replicas, cluster.unready = cluster.seen(), 2, 1
+    await handle.signal(BELL)
+    cluster.hangs.pop("analyse").set()
+    held = await status_is(handle, checks=1, message=NOT_READY)
+    cluster.checked, cluster.unready = None, 0
+
+    assert held.traffic_weight == 10
+    assert (await handle.result()).outcome is Outcome.PROMOTED
 
 
 def with_metrics(spec: CanarySpec, count: int) -> CanarySpec:
