@@ -137,6 +137,7 @@ def judge_check(spec: CanarySpec, check: Check, exposed_at: datetime | None = No
     """Judge a check: hooks first, then metrics in the document's order; the first failure decides.
 
     Flagger's rules (dossier §1.5, §5.2): bounds are inclusive, no values and errors count as failures.
+    What is not counted, as while a metric warms up, hides no metric that fails.
 
     Args:
         spec: the hooks and metrics with their bounds.
@@ -151,16 +152,29 @@ def judge_check(spec: CanarySpec, check: Check, exposed_at: datetime | None = No
             return Verdict(result=AnalysisResult.FAILED, message=text)
     if not check.measurements:
         return Verdict(result=AnalysisResult.SUCCESSFUL)
-    for metric, measurement in zip(spec.analysis.metrics, check.measurements, strict=True):
-        if metric.warm_up and (exposed_at is None or measurement.at - exposed_at < metric.warm_up):
-            text = f"metric {metric.name} is warming up for {metric.warm_up.total_seconds():g} s"
-            return Verdict(result=AnalysisResult.INCONCLUSIVE, message=text, is_counted=False)
-        verdict = judge_measurement(spec, metric, measurement)
-        if verdict.result is AnalysisResult.INCONCLUSIVE and check.late_by >= max(metric.interval, GAP):
-            return _after_a_gap(verdict, check.late_by)
-        if verdict.result is not AnalysisResult.SUCCESSFUL:
-            return verdict
-    return Verdict(result=AnalysisResult.SUCCESSFUL)
+    verdicts = [
+        _judge_metric(spec, metric, measurement, check.late_by, exposed_at)
+        for metric, measurement in zip(spec.analysis.metrics, check.measurements, strict=True)
+    ]
+    bad = [verdict for verdict in verdicts if verdict.result is not AnalysisResult.SUCCESSFUL]
+    counted = [verdict for verdict in bad if verdict.is_counted]
+    return next(iter([*counted, *bad]), Verdict(result=AnalysisResult.SUCCESSFUL))
+
+
+def _judge_metric(
+    spec: CanarySpec,
+    metric: MetricSpec,
+    measurement: Measurement,
+    late_by: timedelta,
+    exposed_at: datetime | None,
+) -> Verdict:
+    if metric.warm_up and (exposed_at is None or measurement.at - exposed_at < metric.warm_up):
+        text = f"metric {metric.name} is warming up for {metric.warm_up.total_seconds():g} s"
+        return Verdict(result=AnalysisResult.INCONCLUSIVE, message=text, is_counted=False)
+    verdict = judge_measurement(spec, metric, measurement)
+    if verdict.result is AnalysisResult.INCONCLUSIVE and late_by >= max(metric.interval, GAP):
+        return _after_a_gap(verdict, late_by)
+    return verdict
 
 
 def _after_a_gap(verdict: Verdict, late_by: timedelta) -> Verdict:

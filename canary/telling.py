@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from canary.alert import Severity
 from canary.analysing import halted
-from canary.analysis import HookAnswer, judge_check
+from canary.analysis import HookAnswer, closed_gate, judge_check
 from canary.decision import (
     Advance,
     Approve,
@@ -191,10 +191,18 @@ def _of_hold(case: Situation, decision: Hold) -> Iterator[Notice]:
         if decision.message != case.status.message:  # what merely goes on is told once (D14)
             yield _warning("AdvancementHalted", decision.message)
     elif is_to_be_told(case.status, decision, case.now):
-        is_mute = all(hook.mute_alert for hook in case.spec.analysis.hooks(gate))
+        is_mute = _is_mute(case, gate)
         yield _warning(
             "WaitingForApproval", decision.message, None if is_mute else Severity.WARN, _WAITS[gate]
         )
+
+
+def _is_mute(case: Situation, gate: HookType) -> bool:
+    """Whether the gate that is closed alerts nobody; where it is not known which, none of its type may."""
+    hooks = case.spec.analysis.hooks(gate)
+    closed = closed_gate(case.gates) if case.gates is not None else None
+    named = [hook for hook in hooks if closed is not None and hook.name == closed.hook]
+    return all(hook.mute_alert for hook in named or hooks)
 
 
 def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:

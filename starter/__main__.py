@@ -90,7 +90,7 @@ def apply_documents(  # noqa: PLR0913 — the command's own options
 
     loaded = documents.load(files, cluster)
     apply.report(loaded.findings)
-    if not apply.is_valid(loaded):
+    if not apply.is_valid(loaded) or not apply.is_something(loaded):
         raise typer.Exit(Exit.USAGE)
     patience = apply.Patience(is_waiting=is_waiting, limit=durations.parse(timeout))
     command = commands.command(who, "apply")

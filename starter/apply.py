@@ -15,6 +15,11 @@ from starter.settle import settle
 from starter.workers import require_worker
 from workflows.contract import ApplyCanary, ApplyResult, Command
 
+NOTHING = (
+    "There is no Application and no Canary among the documents, so nothing was applied: "
+    "all others count with those they are given with."
+)
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -43,6 +48,14 @@ class Applied:
 def is_valid(documents: Documents) -> bool:
     """Whether nothing but warnings was found."""
     return all(finding.is_warning for finding in documents.findings)
+
+
+def is_something(documents: Documents) -> bool:
+    """Whether there is anything to be delivered; says so where there is not."""
+    if documents.resolution.applications or documents.resolution.canaries:
+        return True
+    print(NOTHING, file=sys.stderr)
+    return False
 
 
 async def apply(

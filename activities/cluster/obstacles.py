@@ -125,7 +125,7 @@ def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:
         text = f"Service {spec.service.name} in namespace {spec.namespace} of {spec.cluster} not found"
         return [Problem(path="spec.service.name", message=text, is_missing=True)]
     ports = [port["port"] for port in service["spec"].get("ports") or []]
-    if spec.service.port not in ports:
+    if spec.service.port not in ports and not marks.is_ours(spec, service["metadata"]):
         known = ", ".join(map(str, ports)) or "none"
         text = f"Service {spec.service.name} has no port {spec.service.port}; it has {known}"
         return [Problem(path="spec.service.port", message=text)]

@@ -15,7 +15,7 @@ REFUSED = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication",
 """What guards the workload: without it, users would be refused or strangers let in."""
 MESH_WIDE = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication", "EnvoyFilter")
 """In the mesh's root namespace they select pods of every namespace."""
-TOLD = ("PodDisruptionBudget", "PodMonitor", "Sidecar", "EnvoyFilter")
+TOLD = ("PodDisruptionBudget", "PodMonitor", "Sidecar", "EnvoyFilter", "Service")
 APEX_RULES = "DestinationRule"
 
 Labels = Mapping[str, str]
@@ -32,13 +32,21 @@ def about_policies(spec: CanarySpec, target: Object, found: Mapping[str, list[Ob
     metadata = target["spec"]["template"].get("metadata") or {}
     before: Labels = metadata.get("labels") or {}
     after = {**before, label: f"{value}-primary"}
-    for kind in (*REFUSED, *TOLD):
-        for item in found.get(kind, []):
-            if any(_selects(one, before) and not _selects(one, after) for one in _selectors(kind, item)):
-                yield _problem(spec, kind, item["metadata"], f"{label}={value}-primary")
+    for kind, item in _others(spec, found):
+        if any(_selects(one, before) and not _selects(one, after) for one in _selectors(kind, item)):
+            yield _problem(spec, kind, item["metadata"], f"{label}={value}-primary")
     for item in found.get(APEX_RULES, []):
         if _is_apex_rule(spec, item):
             yield _apex_rule(spec, item["metadata"]["name"])
+
+
+def _others(spec: CanarySpec, found: Mapping[str, list[Object]]) -> Iterator[tuple[str, Object]]:
+    """What may select pods, but for the three Services that the canary leads itself."""
+    own = {spec.service.name, spec.service.primary, spec.service.canary}
+    for kind in (*REFUSED, *TOLD):
+        for item in found.get(kind, []):
+            if kind != "Service" or item["metadata"]["name"] not in own:
+                yield kind, item
 
 
 def _problem(spec: CanarySpec, kind: str, metadata: Object, label: str) -> Problem:
@@ -47,6 +55,9 @@ def _problem(spec: CanarySpec, kind: str, metadata: Object, label: str) -> Probl
         f"{kind} {name} in namespace {namespace} selects the pods of {spec.target.name}, "
         f"but will not select those of {spec.primary}, which carry {label} and serve the users"
     )
+    if kind == "Service":
+        text += f": it would lead to nobody, and in a rollout to the canary alone; let it select {label}"
+        return Problem(path="spec.targetRef.name", message=text, is_warning=True)
     if kind in TOLD:
         return Problem(path="spec.targetRef.name", message=f"{text}: add one for them", is_warning=True)
     known = f"{kind}/{name}" if namespace == spec.namespace else f"{kind}/{namespace}/{name}"
@@ -78,6 +89,9 @@ def _selectors(kind: str, item: Object) -> Iterator[dict[str, Any]]:
         for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
             for peer in [*(rule.get("from") or []), *(rule.get("to") or [])]:
                 yield peer.get("podSelector") or {}
+    elif kind == "Service":
+        if labels := spec.get("selector"):  # one without a selector has endpoints of its own
+            yield {"matchLabels": labels}
     elif kind in ("Sidecar", "EnvoyFilter"):
         yield {"matchLabels": (spec.get("workloadSelector") or {}).get("labels") or {}}
     else:

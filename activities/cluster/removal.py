@@ -18,8 +18,8 @@ from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
 
-OWNED = ("ConfigMap", "Secret", "HorizontalPodAutoscaler", "Service", "DestinationRule")
-"""Kinds that are found by their label; the workloads and the VirtualService go by name."""
+OWNED = ("ConfigMap", "Secret", "HorizontalPodAutoscaler", "Service", "DestinationRule", "Deployment")
+"""Kinds that are found by their label; the VirtualService and a DaemonSet go by name."""
 
 
 class RemovalRequest(Stored):

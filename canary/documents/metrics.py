@@ -1,5 +1,6 @@
 """Where a query is sent and how its answer counts: what Flagger's metrics and Kurator's share."""
 
+import re
 from collections.abc import Iterator
 from datetime import timedelta
 from typing import Annotated, Literal
@@ -87,8 +88,15 @@ def warm_up_mistakes(path: Path, warm_up: timedelta, whole: timedelta) -> Iterat
         )
 
 
+_SECRET = re.compile(r"authorization|cookie|token|api-?key|secret|password", re.IGNORECASE)
+
+
 def provider_mistakes(provider: Provider) -> Iterator[Mistake]:
     """Yield why a query cannot be sent to *provider*."""
+    for name in provider.headers:
+        if _SECRET.search(name):
+            text = "may hold a secret, which histories and reports would show: put it into a Secret"
+            yield Mistake(("headers", name), f"{text}, see secretRef")
     if provider.type in _LATER:
         yield Mistake(("type",), f"{provider.type} is not supported yet; allowed is prometheus")
     elif provider.type != "prometheus":

@@ -351,6 +351,14 @@ KURATOR = [
         f"{ANALYSIS}.metrics[2].customMetric.provider.region: not supported: CloudWatch only",
     ),
     (
+        f"{ANALYSIS}.metrics[2].customMetric.provider.headers",
+        {"Authorization": ["Bearer abc"]},
+        (
+            f"{ANALYSIS}.metrics[2].customMetric.provider.headers.Authorization: may hold a secret, "
+            "which histories and reports would show: put it into a Secret, see secretRef"
+        ),
+    ),
+    (
         f"{ANALYSIS}.metrics[2].customMetric.query",
         "sum({{ nonsense }})",
         (

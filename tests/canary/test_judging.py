@@ -486,6 +486,24 @@ def test_a_metric_that_warms_up_holds_whatever_its_value() -> None:
     assert judge_check(spec, a_check(50.0), NOW - timedelta(minutes=5)).result is AnalysisResult.FAILED
 
 
+@pytest.mark.parametrize(
+    "changes",
+    [{"warm_up": timedelta(minutes=5)}, {"no_data": NoData.HOLD}],
+    ids=["warms up", "has no data"],
+)
+@pytest.mark.parametrize("is_first", [True, False])
+def test_what_is_not_counted_hides_no_metric_that_fails(changes: dict[str, Any], *, is_first: bool) -> None:
+    rate = a_spec().analysis.metrics[0]
+    held = rate.model_copy(update=changes)
+    pairs = [(held, None), (rate, 50.0)]
+    ordered = pairs if is_first else pairs[::-1]
+    measured = tuple(Measurement(metric="m", query="q", value=value, at=NOW) for _, value in ordered)
+    spec = a_spec(metrics=tuple(metric for metric, _ in ordered))
+    verdict = judge_check(spec, Check(observation=look(), measurements=measured), NOW)
+
+    assert (verdict.result, verdict.is_counted) == (AnalysisResult.FAILED, True)
+
+
 @pytest.mark.parametrize(("weight", "expected"), [(50, 40), (40, 10), (10, 0), (5, 0)], ids=str)
 @pytest.mark.proves("C34")
 def test_the_primary_goes_through_its_own_steps(weight: int, expected: int) -> None:

@@ -298,6 +298,17 @@ def test_a_muted_gate_alerts_nobody() -> None:
     assert not alerts(case)
 
 
+@pytest.mark.parametrize(("closed", "severities"), [("muted", []), ("person", [Severity.WARN])])
+def test_of_two_gates_the_closed_one_says_whether_it_alerts(closed: str, severities: list[Severity]) -> None:
+    gate = next(hook for hook in GATED.analysis.webhooks if hook.type is CONFIRM)
+    muted = gate.model_copy(update={"name": "muted", "mute_alert": True})
+    spec = a_spec(webhooks=(muted, gate.model_copy(update={"name": "person"})))
+    shut = answer(CONFIRM, passed=False).model_copy(update={"hook": closed})
+    case = a_case(spec, begin(spec, NEW, OLD, 2, NOW), gates=asked(shut))
+
+    assert [notice.severity for notice in told_of(case, decide(case)) if notice.severity] == severities
+
+
 @pytest.mark.parametrize(
     ("case", "reason"),
     [

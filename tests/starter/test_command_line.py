@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from starter.apply import NOTHING
 from starter.errors import Exit
 from starter.options import hoist
 
@@ -102,6 +103,18 @@ async def test_a_wrong_document_is_never_offered(tmp_path: Path) -> None:
     (line,) = ended.err.splitlines()
     assert line.startswith(f"{path}:9: spec.analysis.stepWeight: ")
     assert ended.out == ""
+    assert ended.code == Exit.USAGE
+
+
+async def test_documents_without_a_canary_are_not_passed_over_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "template.yaml"
+    path.write_text(
+        "apiVersion: flagger.app/v1beta1\nkind: MetricTemplate\n"
+        "metadata: {name: errors, namespace: webapp}\nspec: {query: up}\n"
+    )
+    ended = await canary("127.0.0.1:1", "apply", "-f", str(path))
+
+    assert ended.err == f"{NOTHING}\n"
     assert ended.code == Exit.USAGE
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.cluster import paths
+from activities.cluster import marks, paths
 from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER, ApiError
 from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
 from canary.problem import Problem
@@ -498,5 +498,29 @@ async def test_we_are_nobody_else(meshed: Member, manager: str) -> None:
     await meshed.delete("Deployment", "podinfo")
     (body,) = given("canary", "Deployment")
     await meshed.kube.apply(paths.one("Deployment", NAMESPACE, "podinfo"), body, manager=manager)
+
+    assert (await look(meshed)).problems == ()
+
+
+async def test_a_second_service_in_front_of_the_pods_is_told(meshed: Member) -> None:
+    """It would lead to nobody once the target is at zero, and to un-judged pods in a rollout."""
+    ports = [{"port": 9797}]
+    for name, selector in (("metrics", {"app": "podinfo"}), ("other", {"app": "other"})):
+        await meshed.add(named("Service", name, "v1", selector=selector, ports=ports))
+    await meshed.add(named("Service", "podinfo-canary", "v1", selector={"app": "podinfo"}, ports=ports))
+    found = await problem(meshed)
+
+    assert found.is_warning
+    assert found.message == (
+        "Service metrics in namespace default selects the pods of podinfo, but will not select those of "
+        "podinfo-primary, which carry app=podinfo-primary and serve the users: it would lead to nobody, "
+        "and in a rollout to the canary alone; let it select app=podinfo-primary"
+    )
+
+
+async def test_a_service_that_we_made_gets_another_port(meshed: Member) -> None:
+    body = named("Service", "podinfo", "v1", ports=[{"port": 80}])
+    body["metadata"]["labels"] = {marks.CANARY: "podinfo"}
+    await meshed.add(body)
 
     assert (await look(meshed)).problems == ()
