@@ -24,6 +24,7 @@ The retry policy itself has no last attempt: without a look at the cluster there
 """
 
 
+Clock = Callable[[], datetime]
 ONLINE = "vector(1)"
 """What Flagger asks a Prometheus to see whether it is there."""
 
@@ -65,9 +66,7 @@ class Metrics(Protocol):
 class AnalysisActivities:
     """Checks canaries, each system behind a Protocol."""
 
-    def __init__(
-        self, observer: Observer, hooks: Hooks, metrics: Metrics, clock: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, observer: Observer, hooks: Hooks, metrics: Metrics, clock: Clock) -> None:
         self._observer = observer
         self._hooks = hooks
         self._metrics = metrics
@@ -78,10 +77,10 @@ class AnalysisActivities:
         """Carry out one check: look, call the hooks, and if all pass measure every metric."""
         clock = temporals_clock()
         async with heartbeating():
-            found = await self._analyse(request, late_by=_late_by(request.due))
+            found = await self._analyse(request, _late_by(request.due), clock)
         return found.model_copy(update={"found_at": clock()})
 
-    async def _analyse(self, request: AnalyseRequest, late_by: timedelta) -> Check:
+    async def _analyse(self, request: AnalyseRequest, late_by: timedelta, clock: Clock) -> Check:
         look = self._observer.observe if request.has_routes else self._observer.observe_workloads
         observation = await look(request.spec)
         if observation.target is None or observation.primary is None:
@@ -94,7 +93,7 @@ class AnalysisActivities:
         found = found.model_copy(update={"hooks": hooks})
         if not request.has_metrics or not all(answer.passed for answer in hooks):
             return found
-        return found.model_copy(update={"measurements": await self._measure_all(request)})
+        return found.model_copy(update={"measurements": await self._measure_all(request, clock)})
 
     @activity.defn
     async def check_providers(self, spec: CanarySpec) -> ProviderErrors:
@@ -153,20 +152,22 @@ class AnalysisActivities:
                 at=self._clock(),
             )
 
-    async def _measure_all(self, request: AnalyseRequest) -> tuple[Measurement, ...]:
-        """Measure every metric at once: also those after one that is out of bounds are evidence."""
+    async def _measure_all(self, request: AnalyseRequest, clock: Clock) -> tuple[Measurement, ...]:
+        """Measure every metric at once: also those after one that is out of bounds are evidence.
+
+        Their windows begin where the step did, by the clock that says when that was.
+        """
         try:
             async with asyncio.TaskGroup() as group:
                 tasks = [
-                    group.create_task(self._measure(request, metric))
+                    group.create_task(self._measure(request, metric, clock()))
                     for metric in request.spec.analysis.metrics
                 ]
         except ExceptionGroup as errors:
             raise errors.exceptions[0] from None  # the first speaks for all
         return tuple(task.result() for task in tasks)
 
-    async def _measure(self, request: AnalyseRequest, metric: MetricSpec) -> Measurement:
-        now = self._clock()
+    async def _measure(self, request: AnalyseRequest, metric: MetricSpec, now: datetime) -> Measurement:
         look_back = window(metric, request.actuated_at, now)
         query = ""
         try:

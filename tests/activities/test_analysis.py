@@ -145,6 +145,16 @@ async def test_a_check_says_when_it_was_over(systems: Systems) -> None:
     assert timedelta(0) < check.found_at - NOW < timedelta(seconds=10)
 
 
+@pytest.mark.parametrize("wrong", [timedelta(hours=1), -timedelta(hours=1)], ids=["ahead", "behind"])
+async def test_a_workers_wrong_clock_moves_no_window(systems: Systems, wrong: timedelta) -> None:
+    """Ahead it would reach back over the step before, behind there would be no data."""
+    systems.clock = NOW + wrong
+    check = await analyse(systems, request(RATE))
+
+    assert "[20s]" in check.measurements[0].query
+    assert timedelta(0) <= check.measurements[0].at - NOW < timedelta(seconds=10)
+
+
 async def test_only_the_wanted_types_of_hook_are_called(systems: Systems) -> None:
     check = await analyse(systems, request(webhooks=(PRE, LOAD)))
 
@@ -183,7 +193,7 @@ async def test_a_built_in_metric_comes_with_its_sample_size_and_window(systems: 
     (measurement,) = check.measurements
 
     assert (measurement.value, measurement.samples, measurement.error) == (None, 12.0, "")
-    assert measurement.at == NOW
+    assert timedelta(0) <= measurement.at - NOW < timedelta(seconds=10)
     assert "[20s]" in measurement.query
     assert 'destination_workload=~"backend"' in measurement.query
 
