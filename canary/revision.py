@@ -10,6 +10,10 @@ from canary.status import Revision
 SCALE_TO_ZERO = "flagger.app/scale-to-zero"
 """The node selector that takes a DaemonSet's pods away, as Flagger writes it; no part of its revision."""
 
+STARTED_WITH = "durable-canary.dev/started-with"
+"""On the target's pod template: the configs its pods were started anew with; no part of a revision."""
+
+_OURS = frozenset({SCALE_TO_ZERO, STARTED_WITH})
 _LENGTH = 10
 
 
@@ -39,7 +43,7 @@ def _hash(value: Any) -> str:
 
 def _spoken(value: Any) -> Any:
     if isinstance(value, Mapping):
-        spoken = {key: _spoken(part) for key, part in value.items() if key != SCALE_TO_ZERO}
+        spoken = {key: _spoken(part) for key, part in value.items() if key not in _OURS}
         return {key: part for key, part in spoken.items() if _says(key, part)}
     if isinstance(value, list):
         return [_spoken(item) for item in value]

@@ -138,7 +138,12 @@ class Acts:
         return seen
 
     async def scale(
-        self, replicas: int | None, *, primary_size: int = 0, is_paused: bool | None = None
+        self,
+        replicas: int | None,
+        *,
+        primary_size: int = 0,
+        is_paused: bool | None = None,
+        configs: str = "",
     ) -> Written:
         """Bring the canary to a size; None: as many pods as the primary has.
 
@@ -151,6 +156,7 @@ class Acts:
             decided_at=workflow.now(),
             primary_size=primary_size,
             is_paused=is_paused,
+            configs=configs,
         )
         size = "as many pods as the primary" if replicas is None else f"{replicas} pods"
         return await workflow.execute_activity_method(

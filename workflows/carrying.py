@@ -29,11 +29,13 @@ from canary.decision import (
     ShiftBack,
     Wait,
 )
+from canary.revision import checksum
 from canary.routing import routing_of
 from canary.spec import Weight
-from canary.status import Phase
+from canary.status import Phase, Revision
 from canary.steps import FULL
 from workflows.attempt import Attempt
+from workflows.watching import registration_of, tell_watch
 
 PAUSE = timedelta(seconds=2)
 """Between two tries of what was refused for good or written by a later decision."""
@@ -58,7 +60,7 @@ class Carrying(Attempt):
             case Correct():
                 return await self._shift(decision.weight, is_mirrored=self._status.is_mirrored)
             case Restart():
-                return await self._start_over()
+                return await self._start_over(decision.revision)
             case Retreat() | Finalise():
                 return await self._shift(0)
             case Rollback():
@@ -89,11 +91,18 @@ class Carrying(Attempt):
         """Traffic first; where everything is gone there is none."""
         return decision.is_of_nothing or await self._shift(0)
 
-    async def _start_over(self) -> bool:
-        """Traffic first; then a canary that is scaled up may run its new template."""
+    async def _start_over(self, revision: Revision) -> bool:
+        """Traffic first; then a canary that is scaled up may run its new template, and its new configs."""
         if not await self._shift(0):
             return False
-        return self._status.phase is Phase.WAITING or await self._scale(None, is_paused=False)
+        before = self._status.revision
+        if revision.configs.keys() != before.configs.keys():
+            await tell_watch(self._spec.cluster, registration_of(self._spec, revision.configs))
+        if self._status.phase is Phase.WAITING:
+            return True
+        # Pods read most configs once, when they start: the same template would go on with the old ones.
+        is_by_configs = revision.template == before.template and revision.configs != before.configs
+        return await self._scale(None, is_paused=False, configs=checksum(revision) if is_by_configs else "")
 
     async def _shift(
         self, weight: Weight, *, is_mirrored: bool = False, is_for_all: bool | None = None
@@ -102,8 +111,8 @@ class Carrying(Attempt):
         wanted = routing_of(self._spec, self._status, weight, is_mirrored=is_mirrored, is_for_all=is_for_all)
         return await self._is_done(await self._acts.shift(wanted))
 
-    async def _scale(self, replicas: int | None, *, is_paused: bool | None = None) -> bool:
-        return await self._is_done(await self._acts.scale(replicas, is_paused=is_paused))
+    async def _scale(self, replicas: int | None, *, is_paused: bool | None = None, configs: str = "") -> bool:
+        return await self._is_done(await self._acts.scale(replicas, is_paused=is_paused, configs=configs))
 
     async def _is_done(self, written: Written) -> bool:
         """Whether a fenced write took effect; if not, look again a little later."""

@@ -12,7 +12,7 @@ from temporalio.exceptions import ActivityError, is_cancelled_exception
 from activities.alerts import AlertActivities, AlertRequest
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.observation import ObservationActivities, RestingCanary
-from activities.runs import Abandoned, RunActivities, SignalWithStart
+from activities.runs import Abandoned, RunActivities
 from canary.conditions import promoted
 from canary.notice import Notice
 from canary.observation import Observation
@@ -23,19 +23,16 @@ from canary.telling import told_of_a_halt
 from workflows import display
 from workflows.announcing import announce
 from workflows.contract import (
-    CLUSTER_WATCH_WORKFLOW,
     ENGINE,
-    QUEUE,
-    REGISTER,
     CanaryState,
     Command,
     Registration,
     Verb,
     rollout_id,
-    watch_id,
 )
 from workflows.options import ALERT, ENTITY, WRITE, ActivityOptions
 from workflows.serving import at, look, worded
+from workflows.watching import registration_of, tell_watch
 
 RESYNC = timedelta(minutes=10)
 """A look without a reason, in case a doorbell was lost."""
@@ -182,33 +179,10 @@ class CanaryEntity:
 
     async def _register(self, seen: Observation, *, is_anew: bool = False) -> None:
         """Tell the cluster's watch which objects concern this canary, where that has changed or *is_anew*."""
-        spec = self.spec
-        configs = seen.target.revision.configs if seen.target else {}
-        objects = (
-            f"{spec.target.kind}/{spec.target.name}",
-            f"{spec.target.kind}/{spec.primary}",
-            f"VirtualService/{spec.service.name}",
-            f"Service/{spec.service.name}",
-            *(_as_object(key) for key in configs),
-        )
-        wanted = Registration(
-            canary=spec.tail, namespace=spec.namespace, objects=objects, task_queue=spec.task_queue
-        )
+        wanted = registration_of(self.spec, seen.target.revision.configs if seen.target else ())
         if wanted != self._registered or is_anew:
-            await self._tell_watch(wanted)
+            await tell_watch(self.spec.cluster, wanted)
             self._registered = wanted
-
-    async def _tell_watch(self, registration: Registration) -> None:
-        signal = SignalWithStart(
-            workflow=watch_id(self.spec.cluster),
-            type=CLUSTER_WATCH_WORKFLOW,
-            task_queue=QUEUE,
-            signal=REGISTER,
-            argument=registration.model_dump(mode="json"),
-        )
-        await workflow.execute_activity_method(
-            RunActivities.signal_with_start, signal, summary="tell the cluster's watch", **ENTITY
-        )
 
     async def _end_orphan(self) -> None:
         """A rollout of this target that nobody waits for is asked to end, and waited for."""
@@ -270,8 +244,3 @@ async def _alert(request: AlertRequest) -> None:
     except ActivityError as error:
         facts = {"notice": request.notice.message, "cause": str(error.cause)}
         workflow.logger.error("alert not sent", extra=facts)
-
-
-def _as_object(key: str) -> str:
-    kind, name = key.split("/", 1)
-    return f"{'Secret' if kind == 'secret' else 'ConfigMap'}/{name}"

@@ -10,6 +10,7 @@ from workflows.contract import Registration
 from workflows.entity import PAUSE, CanaryEntity
 from workflows.options import REMOVAL
 from workflows.serving import not_ready
+from workflows.watching import tell_watch
 
 
 class LeavingCanary(CanaryEntity):
@@ -35,9 +36,9 @@ class LeavingCanary(CanaryEntity):
             self._is_left_behind = True
             self._become(message=text, needs_person=True)
             self._tell(told_of_a_halt(text))
-        await self._tell_watch(
-            Registration(canary=self.spec.tail, namespace=self.spec.namespace, remove=True)
-        )
+        spec = self.spec
+        gone = Registration(canary=spec.tail, namespace=spec.namespace, remove=True)
+        await tell_watch(spec.cluster, gone)
 
     async def _give_back(self, request: RemovalRequest) -> None:
         """Target, Service and routes, until nothing of ours is left that the mesh has yet to forget."""

@@ -14,7 +14,7 @@ from activities.cluster.guard import guarded, until_settled
 from activities.cluster.observation import read_workload
 from activities.cluster.replicasets import runs_its_template
 from activities.cluster.traffic import Written
-from canary.revision import SCALE_TO_ZERO
+from canary.revision import SCALE_TO_ZERO, STARTED_WITH
 from canary.spec import CanarySpec, WorkloadKind
 from canary.stored import Stored
 
@@ -36,6 +36,9 @@ class ScaleRequest(Stored):
     """Whether a newer template shall wait while these pods are judged; None: as it is.
 
     It takes effect once all pods are of the present template, and is taken back at zero."""
+    configs: str = ""
+    """The checksum of the configs that its pods are to be started with, where they run with others; empty: as
+    they are."""
     needs_primary: bool = False
     """Whether nothing is to be done unless the primary serves: the users are with it by now."""
 
@@ -73,6 +76,9 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
     is_daemon_set = spec.target.kind is WorkloadKind.DAEMON_SET
     notes: dict[str, Any] = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
     wanted = _selected(request) if is_daemon_set else await _sized(api, request, found, notes)
+    if request.configs:
+        template = wanted.setdefault("template", {})
+        template["metadata"] = {"annotations": {STARTED_WITH: request.configs}}
     version = found["metadata"]["resourceVersion"]
     body = {"metadata": {"resourceVersion": version, "annotations": notes}, "spec": wanted}
     await api.patch(path, body, kind=Patch.MERGE)

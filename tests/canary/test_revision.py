@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from canary.revision import SCALE_TO_ZERO, checksum, config_hash, template_hash
+from canary.revision import SCALE_TO_ZERO, STARTED_WITH, checksum, config_hash, template_hash
 from canary.status import Revision
 
 TEMPLATE: dict[str, Any] = {
@@ -41,6 +41,10 @@ def test_the_same_template_has_the_same_hash_in_any_order() -> None:
         pytest.param(changed("spec", "initContainers", value=[]), id="empty list"),
         pytest.param(changed("spec", "nodeSelector", value={}), id="empty node selector"),
         pytest.param(changed("spec", "nodeSelector", value={SCALE_TO_ZERO: "true"}), id="scaled to zero"),
+        pytest.param(
+            changed("metadata", "annotations", value={STARTED_WITH: "abc"}),
+            id="started anew with its configs",
+        ),
     ],
 )
 @pytest.mark.proves("T8")

@@ -216,7 +216,8 @@ class Cluster:
                 self.refused.append("scale_target")
                 return self.scaled
             self.target_replicas = 1 if request.replicas is None else request.replicas
-            self.log.append(f"target {self.target_replicas}")
+            anew = f" with {request.configs}" if request.configs else ""
+            self.log.append(f"target {self.target_replicas}{anew}")
             return Written.DONE
 
         @activity.defn

@@ -8,9 +8,10 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from canary.revision import checksum
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
-from canary.status import Outcome, Phase, RolloutStatus
-from tests.workflows.cluster import OLD, Cluster, seed_spec
+from canary.status import Outcome, Phase, Revision, RolloutStatus
+from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
@@ -72,6 +73,23 @@ async def test_a_check_grows_nothing_on_what_it_saw_before_its_hooks(serve: Serv
 
     assert held.traffic_weight == 10
     assert (await handle.result()).outcome is Outcome.PROMOTED
+
+
+async def test_configs_that_change_in_mid_run_are_judged_by_pods_that_have_them(serve: Serve) -> None:
+    """The template is the same, so nobody else starts pods anew; and a new config is watched from now on."""
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: "analyse" in cluster.entered)
+    cluster.target = Revision(template=NEW.template, configs={"configmap/settings": "1"})
+    await handle.signal(BELL)
+    await until(lambda: "weight 0" in cluster.log)
+    cluster.hangs.pop("analyse").set()
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    scaled = [line for line in cluster.log[cluster.log.index("weight 0") :] if line.startswith("target")]
+    assert scaled[0] == f"target 1 with {checksum(cluster.target)}"
+    (told,) = cluster.registrations
+    assert "ConfigMap/settings" in told.argument["objects"]
 
 
 def with_metrics(spec: CanarySpec, count: int) -> CanarySpec:

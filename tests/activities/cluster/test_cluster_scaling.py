@@ -12,7 +12,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import marks, paths
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.traffic import Written
-from canary.revision import SCALE_TO_ZERO
+from canary.revision import SCALE_TO_ZERO, STARTED_WITH, template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from sandbox.controllers import manager
 from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
@@ -158,6 +158,19 @@ async def test_a_daemon_set_is_taken_away_by_a_selector_and_comes_back(member: M
 
     assert away == {"disk": "ssd", SCALE_TO_ZERO: "true"}
     assert back == {"disk": "ssd"}
+
+
+@pytest.mark.parametrize("recording", ["canary", "daemonset"])
+async def test_pods_are_started_anew_with_other_configs(member: Member, recording: str) -> None:
+    kind = WorkloadKind.DEPLOYMENT if recording == "canary" else WorkloadKind.DAEMON_SET
+    await member.add(*given(recording, str(kind)))
+    before = (await member.read(str(kind), "podinfo"))["spec"]["template"]
+    await scale(member, None, wanted=spec(kind), is_paused=False, configs="abc")
+    after = (await member.read(str(kind), "podinfo"))["spec"]["template"]
+
+    assert after["metadata"]["annotations"][STARTED_WITH] == "abc"
+    assert template_hash(after) == template_hash(before)
+    assert before["metadata"].get("annotations", {}).items() <= after["metadata"]["annotations"].items()
 
 
 @pytest.fixture
