@@ -80,8 +80,12 @@ class Carrying(Attempt):
                 assert_never(decision)
 
     async def _advance(self, decision: Advance) -> bool:
-        """Expose the canary; after a restart its new pods are to stay what they are from here on."""
-        if self._status.restarts and not self._status.has_begun:
+        """Expose the canary; after a restart its new pods are to stay what they are from here on.
+
+        So are those that could not be kept to their template at the beginning.
+        """
+        if self._is_unpaused or (self._status.restarts and not self._status.has_begun):
+            self._is_unpaused = False
             is_scaled = await self._scale(None, is_paused=True)
             if not is_scaled or self._spec is not self._heeded:  # by another document it is another step
                 return False
@@ -116,7 +120,8 @@ class Carrying(Attempt):
 
     async def _is_done(self, written: Written) -> bool:
         """Whether a fenced write took effect; if not, look again a little later."""
-        if written is Written.DONE:
+        if written in (Written.DONE, Written.UNPAUSED):
+            self._is_unpaused = self._is_unpaused or written is Written.UNPAUSED
             return True
         text = "A later decision has been written: looking again"
         if written is Written.OUTDATED:

@@ -81,8 +81,9 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
         template["metadata"] = {"annotations": {STARTED_WITH: request.configs}}
     version = found["metadata"]["resourceVersion"]
     body = {"metadata": {"resourceVersion": version, "annotations": notes}, "spec": wanted}
-    await api.patch(path, body, kind=Patch.MERGE)
-    return Written.DONE
+    stored = await api.patch(path, body, kind=Patch.MERGE)
+    is_open = request.is_paused and not is_daemon_set and not stored["spec"].get("paused")
+    return Written.UNPAUSED if is_open else Written.DONE
 
 
 async def _does_primary_serve(api: ClusterApi, spec: CanarySpec) -> bool:

@@ -24,6 +24,8 @@ class Written(StrEnum):
     """A later decision had already been written; nothing was changed."""
     NOT_SERVING = "NotServing"
     """The side that the traffic has gone to does not serve; nothing was changed."""
+    UNPAUSED = "Unpaused"
+    """Done, but a newer template would still get pods: not all of them are of the present one yet."""
     OUTDATED = "Outdated"
     """More traffic for the canary, on what was seen before the engine was away; nothing was changed."""
 

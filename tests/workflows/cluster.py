@@ -212,13 +212,14 @@ class Cluster:
         @activity.defn
         async def scale_target(request: ScaleRequest) -> Written:
             await self._enter("scale_target")
-            if self.scaled is not Written.DONE:
+            if self.scaled not in (Written.DONE, Written.UNPAUSED):
                 self.refused.append("scale_target")
                 return self.scaled
             self.target_replicas = 1 if request.replicas is None else request.replicas
             anew = f" with {request.configs}" if request.configs else ""
             self.log.append(f"target {self.target_replicas}{anew}")
-            return Written.DONE
+            done, self.scaled = self.scaled, Written.DONE
+            return done
 
         @activity.defn
         async def promote(request: PromoteRequest) -> Written:

@@ -8,6 +8,7 @@ import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
 from temporalio.exceptions import ApplicationError
 
+from activities.cluster.traffic import Written
 from canary.revision import checksum
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
 from canary.status import Outcome, Phase, Revision, RolloutStatus
@@ -90,6 +91,16 @@ async def test_configs_that_change_in_mid_run_are_judged_by_pods_that_have_them(
     assert scaled[0] == f"target 1 with {checksum(cluster.target)}"
     (told,) = cluster.registrations
     assert "ConfigMap/settings" in told.argument["objects"]
+
+
+async def test_a_canary_that_could_not_be_paused_is_before_its_next_step(serve: Serve) -> None:
+    """Its controller had not made the ReplicaSet of its template yet."""
+    cluster = Cluster(scaled=Written.UNPAUSED)
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await handle.result()
+
+    assert cluster.log[:3] == ["target 1", "target 1", "weight 10"]
+    assert cluster.log.count("target 1") == 2
 
 
 def with_metrics(spec: CanarySpec, count: int) -> CanarySpec:

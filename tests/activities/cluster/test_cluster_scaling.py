@@ -263,7 +263,7 @@ async def test_a_target_is_not_paused_before_its_pods_are_of_its_template(alive:
     await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
     await Story(alive).release("podinfo:2")
     await alive.change("Deployment", "podinfo", {"spec": {"paused": None}})
-    await scale(alive, None, is_paused=True)
+    assert await scale(alive, None, is_paused=True) is Written.UNPAUSED
 
     assert "paused" not in await target(alive)
 
@@ -271,7 +271,7 @@ async def test_a_target_is_not_paused_before_its_pods_are_of_its_template(alive:
 async def test_another_deployments_pods_with_the_same_labels_do_not_count(deployed: Member) -> None:
     uid = (await deployed.read("Deployment", "podinfo"))["metadata"]["uid"]
     await deployed.add(replica_set("own", uid, "podinfo:1"), replica_set("other", "another", "podinfo:9"))
-    await scale(deployed, None, is_paused=True)
+    assert await scale(deployed, None, is_paused=True) is Written.DONE
 
     assert (await target(deployed))["paused"] is True
 
@@ -299,7 +299,7 @@ def replica_set(name: str, owner: str, image: str) -> Object:
 
 async def test_somebody_elses_pause_is_left_alone(alive: Member) -> None:
     await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})
-    await scale(alive, 4, is_paused=True)
+    assert await scale(alive, 4, is_paused=True) is Written.DONE
     await scale(alive, 3, LATER, is_paused=False)
     await scale(alive, 0, LATER)
 
