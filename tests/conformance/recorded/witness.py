@@ -5,6 +5,7 @@ from typing import Any, Self
 
 from temporalio.api.history.v1 import HistoryEvent
 from temporalio.client import Client, WorkflowHandle
+from temporalio.service import RPCError
 
 from canary.status import ListRow
 from sandbox.client import KubeClient, Reflector
@@ -13,6 +14,8 @@ from tests.conformance.recorded.story import Status, Story
 from workflows.contract import ROW
 
 ENGINE = "durable-canary"
+AWAY = 0.2
+"""Seconds before Temporal is asked again."""
 PLURALS = {
     "ConfigMap": ("v1", "configmaps"),
     "Secret": ("v1", "secrets"),
@@ -74,12 +77,25 @@ class Witness:
         self._counts[uid] = count
 
     async def _follow(self, workflow: WorkflowHandle[Any, Any]) -> None:
-        async for event in workflow.fetch_history_events(wait_new_event=True):
-            if event.HasField("child_workflow_execution_started_event_attributes"):
-                child = event.child_workflow_execution_started_event_attributes.workflow_execution
-                self.follow(self._client.get_workflow_handle(child.workflow_id, run_id=child.run_id))
-            elif (row := await self._row(event)) is not None:
-                self._story.saw_status(Status(row.phase, row.weight, row.iterations, row.failed_checks))
+        """Read on where another story has restarted Temporal."""
+        seen = 0
+        while True:
+            try:
+                async for event in workflow.fetch_history_events(wait_new_event=True):
+                    if event.event_id > seen:
+                        seen = event.event_id
+                        await self._take(event)
+            except RPCError:
+                await asyncio.sleep(AWAY)
+            else:
+                return
+
+    async def _take(self, event: HistoryEvent) -> None:
+        if event.HasField("child_workflow_execution_started_event_attributes"):
+            child = event.child_workflow_execution_started_event_attributes.workflow_execution
+            self.follow(self._client.get_workflow_handle(child.workflow_id, run_id=child.run_id))
+        elif (row := await self._row(event)) is not None:
+            self._story.saw_status(Status(row.phase, row.weight, row.iterations, row.failed_checks))
 
     async def _row(self, event: HistoryEvent) -> ListRow | None:
         fields = event.workflow_properties_modified_event_attributes.upserted_memo.fields
