@@ -55,7 +55,7 @@ class RemovalActivities:
         )
         if target is None or (primary is None and not _is_scaled_by_us(target)):
             return
-        if not _is_scaled_by_us(target) and target["spec"].get("replicas") != 0:
+        if not _is_scaled_by_us(target) and not _is_away(target):
             # It was never taken from its users: it is as it should be, whatever it runs by now.
             await api.patch(path, _fence(request, target), kind=Patch.JSON)
             return
@@ -124,6 +124,12 @@ async def _delete_own(api: ClusterApi, spec: CanarySpec, kind: str, name: str) -
 
 def _is_scaled_by_us(target: Object) -> bool:
     return marks.read_stamp(target["metadata"]) is not None
+
+
+def _is_away(target: Object) -> bool:
+    """Whether somebody has taken its pods away, as Flagger does."""
+    selector = (target["spec"].get("template") or {}).get("spec", {}).get("nodeSelector") or {}
+    return target["spec"].get("replicas") == 0 or SCALE_TO_ZERO in selector
 
 
 def _fence(request: RemovalRequest, target: Object) -> list[Object]:

@@ -405,3 +405,14 @@ async def test_a_second_look_finds_only_what_came_late(cluster: Member) -> None:
 
     assert found == [True, False, True, False]
     assert await cluster.find("VirtualService", "podinfo") is None
+
+
+async def test_a_target_that_somebody_took_away_comes_back(cluster: Member) -> None:
+    """Flagger had, before this canary: nobody serves but the primary."""
+    await cluster.run(PrimaryActivities(cluster).create_primary, spec())
+    path = "/apis/apps/v1/namespaces/default/deployments/podinfo"
+    await cluster.kube.patch(path, {"spec": {"replicas": 0}})
+    removal, request = RemovalActivities(cluster), RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(removal.restore_target, request)
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] > 0
