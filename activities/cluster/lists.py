@@ -6,6 +6,9 @@ from typing import Any
 
 from activities.cluster.api import Object
 
+PAUSE = 0.25
+"""Seconds between the beginnings of two requests for the same list: of many at once, all wait for one."""
+
 Key = tuple[str, str]
 """A cluster and a path."""
 Items = list[Object] | None
@@ -13,12 +16,15 @@ Read = Callable[[], Awaitable[Items]]
 
 
 class SharedLists:
-    """Makes one request of all that ask for the same list while another request for it runs.
+    """Makes one request of all that ask for the same list while another runs, or has only just begun.
 
     Whoever asks gets a list that was asked for after that, never an older one: what was written is in it.
+    One that asks alone does not wait.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, pause: float = PAUSE) -> None:
+        self._pause = pause
+        self._begun: dict[Key, float] = {}
         self._running: dict[Key, asyncio.Task[Items]] = {}
         self._waiting: dict[Key, asyncio.Task[Items]] = {}
 
@@ -34,8 +40,12 @@ class SharedLists:
     async def _read(self, key: Key, read: Read) -> Items:
         while (before := self._running.get(key)) is not None:
             await asyncio.wait({before})
+        clock = asyncio.get_running_loop().time
+        if (begun := self._begun.get(key)) is not None:
+            await asyncio.sleep(max(0.0, begun + self._pause - clock()))
         # Whoever comes from here on waits for another one.
         self._running[key] = self._waiting.pop(key)
+        self._begun[key] = clock()
         try:
             return await read()
         finally:

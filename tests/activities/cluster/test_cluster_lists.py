@@ -50,6 +50,19 @@ async def test_many_at_once_cost_two_requests(cluster: Cluster) -> None:
     assert cluster.asked == 2
 
 
+async def test_many_one_after_the_other_wait_for_one_another(cluster: Cluster) -> None:
+    lists = SharedLists(pause=0.05)
+    cluster.go.set()
+    await lists.read(KEY, cluster.read)
+    later = []
+    for _ in range(100):
+        later.append(asyncio.create_task(lists.read(KEY, cluster.read)))
+        await begun()
+    await asyncio.gather(*later)
+
+    assert cluster.asked == 2
+
+
 async def test_what_was_written_before_is_in_the_answer(cluster: Cluster) -> None:
     lists = SharedLists()
     early = asyncio.create_task(lists.read(KEY, cluster.read))
