@@ -229,6 +229,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         self._delay = found.scale_down_delay
         self._has_new_spec = self._has_new_spec or (is_changed and self._spec is not None)
         self._spec = spec if is_changed else self._spec
+        self._seen_before = found.seen
         self._has_news = True
         return is_changed
 

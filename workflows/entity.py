@@ -15,7 +15,7 @@ from activities.cluster.observation import ObservationActivities, RestingCanary
 from activities.runs import Abandoned, RunActivities
 from canary.conditions import promoted
 from canary.notice import Notice
-from canary.observation import Observation
+from canary.observation import Observation, is_outdated
 from canary.routing import Routing
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
@@ -61,6 +61,8 @@ class CanaryEntity:
         """A rollout is being started, runs, or has just ended: one that wants to leave waits for it."""
         self._is_alone = False
         """No rollout of another life of this canary runs any more."""
+        self._seen_before: Observation | None = None
+        """What the look before leaping saw of a canary that has yet to begin."""
         self._has_checked_providers = self._has_awaited_target = False
         self._word: str | None = None
         """What the message was before something was refused."""
@@ -157,6 +159,13 @@ class CanaryEntity:
 
     async def _observe(self) -> Observation:
         return await look(ObservationActivities.observe, self.spec, self.spec.task_queue)
+
+    async def _observe_first(self) -> Observation:
+        """Begin with what was seen when the document was looked at, if that was just now."""
+        seen, self._seen_before = self._seen_before, None
+        if seen is None or is_outdated(seen.found_at, workflow.now()):
+            return await self._observe()
+        return seen
 
     async def _observe_at_rest(self) -> Observation:
         """Look at the apex Service too: a bell may have been rung by whoever has led it elsewhere."""

@@ -29,7 +29,7 @@ class InitialisingCanary(CanaryEntity):
         """One try; what cannot be done yet is tried again by the next turn."""
         if self._wishes.abort is not None:
             return await self._stop_initialising(self._wishes.abort)
-        seen = await self._observe()
+        seen = await self._observe_first()
         if (seen.primary is not None or seen.routes is not None) and not self._is_alone:
             await self._end_orphan()
             self._is_alone = True
@@ -143,6 +143,14 @@ class InitialisingCanary(CanaryEntity):
             needs_person=False,
         )
         self._tell(told)
+        if seen.target is not None and seen.target.revision == last and not self._has_been_told:
+            # Whatever has changed since that look has rung, or will: whoever registers is greeted.
+            await self._rest(RESYNC, "until something changes")
+
+    @property
+    def _has_been_told(self) -> bool:
+        """Whether a person or a document has said something that is still to be looked at."""
+        return self._has_new_spec or self._wishes != Wishes()
 
     async def _stop_initialising(self, person: Person) -> None:
         """Abort: the target keeps serving, nothing was scaled to zero; `restart` begins again."""

@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from temporalio import activity
 
@@ -68,19 +68,32 @@ class ObservationActivities:
             api.find(paths.one(kind, spec.namespace, spec.primary)),
             api.find(routed) if has_routes else asyncio.sleep(0),
         )
-        # Evidence of when the cluster was asked; it decides about nothing but whether pods are asked as well.
-        at = datetime.now(UTC)  # noqa: TID251 — see above
-        seen = Observation(
-            at=at, routes=None if routes is None else read_routes(spec, routes), has_routes=has_routes
-        )
-        if kind is WorkloadKind.SERVICE:
-            seen = await _with_services(api, spec, seen, target, primary)
-            return seen.model_copy(update={"found_at": clock()})
-        sides = {
-            "target": target and await _read_target(api, spec, target, at),
-            "primary": primary and await _explained(api, read_primary(kind, primary), primary, at),
-        }
-        return seen.model_copy(update={**sides, "found_at": clock()})
+        seen = await observed(api, spec, Read(target, primary, routes), has_routes=has_routes)
+        return seen.model_copy(update={"found_at": clock()})
+
+
+class Read(NamedTuple):
+    """The objects of a canary as they were read."""
+
+    target: Object | None
+    primary: Object | None
+    routes: Object | None
+
+
+async def observed(api: ClusterApi, spec: CanarySpec, read: Read, *, has_routes: bool = True) -> Observation:
+    """Make an observation of what was read, with the configs of the target, and what ails unready pods."""
+    # Evidence of when the cluster was asked; it decides about nothing but whether pods are asked as well.
+    at = datetime.now(UTC)  # noqa: TID251 — see above
+    routes = None if read.routes is None else read_routes(spec, read.routes)
+    seen = Observation(at=at, routes=routes, has_routes=has_routes)
+    if spec.target.kind is WorkloadKind.SERVICE:
+        return await _with_services(api, spec, seen, read.target, read.primary)
+    sides = {
+        "target": read.target and await _read_target(api, spec, read.target, at),
+        "primary": read.primary
+        and await _explained(api, read_primary(spec.target.kind, read.primary), read.primary, at),
+    }
+    return seen.model_copy(update=sides)
 
 
 async def _with_services(

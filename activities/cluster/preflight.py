@@ -18,10 +18,13 @@ from activities.cluster.api import (
     served_here,
 )
 from activities.cluster.lists import SharedLists
+from activities.cluster.observation import Read, observed
 from activities.cluster.obstacles import Seen
 from activities.cluster.references import read_references
 from activities.cluster.secretrefs import missing_secrets
 from activities.heartbeat import heartbeating
+from activities.moment import temporals_clock
+from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.stored import Stored
@@ -44,6 +47,8 @@ class Preflight(Stored):
     """How long the cluster's mesh may take to forget a workload."""
     task_queue: str = ""
     """Whose workers the cluster is served by, if not by whom was asked: they are to be asked instead."""
+    seen: Observation | None = None
+    """The canary as it stands; None where its cluster was not looked at."""
 
 
 class PreflightActivities:
@@ -80,8 +85,11 @@ class PreflightActivities:
 
 
 async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Preflight:
+    clock = temporals_clock()
     seen, referenced = await asyncio.gather(_see(api, lists, spec), read_references(api, spec))
-    secrets = await missing_secrets(api, referenced.spec)
+    secrets, observation = await asyncio.gather(
+        missing_secrets(api, referenced.spec), _observed(api, spec, seen)
+    )
     problems = [*obstacles.about_what_is_needed(spec, seen), *secrets]
     conditions: list[str] = []
     if spec.application:
@@ -97,7 +105,20 @@ async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Prefli
         missing=referenced.missing,
         spec=None if referenced.spec == spec else referenced.spec,
         scale_down_delay=api.settings.scale_down_delay,
+        seen=observation and observation.model_copy(update={"found_at": clock()}),
     )
+
+
+async def _observed(api: ClusterApi, spec: CanarySpec, seen: Seen) -> Observation | None:
+    """The canary as what was read tells of it; None where not all of it may be read: that is told later."""
+    if (services := seen.listed.get("VirtualService")) is None:
+        return None
+    own = (spec.namespace, spec.service.name)
+    named = (one for one in services if (one["metadata"]["namespace"], one["metadata"]["name"]) == own)
+    try:
+        return await observed(api, spec, Read(seen.target, seen.primary, next(named, None)))
+    except ApiError:
+        return None
 
 
 async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:

@@ -3,7 +3,7 @@
 import asyncio
 import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -21,7 +21,7 @@ from activities.cluster.preflight import Preflight
 from canary.problem import Problem
 from canary.spec import CanarySpec, TestLoader
 from canary.status import CanaryStatus, Outcome, Phase
-from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
+from tests.workflows.cluster import EPOCH, NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from workflows.canary import CanaryWorkflow
 from workflows.contract import (
@@ -39,6 +39,7 @@ from workflows.contract import (
     canary_id,
     rollout_id,
 )
+from workflows.entity import RESYNC
 
 Handle = WorkflowHandle[Any, Any]
 PATIENCE = 30
@@ -121,6 +122,79 @@ async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> N
     assert cluster.log == ["create primary", "routes", "target 0"]
     found = await status(handle)
     assert (found.last_promoted, found.last_applied) == (OLD, OLD)
+    await leave(handle)
+
+
+async def scheduled(handle: Handle) -> list[tuple[str, datetime]]:
+    """The activities that a canary has scheduled, in order, and when."""
+    kind = "activity_task_scheduled_event_attributes"
+    return [
+        (getattr(event, kind).activity_type.name, event.event_time.ToDatetime(UTC))
+        async for event in handle.fetch_history_events()
+        if event.HasField(kind)
+    ]
+
+
+async def asked(handle: Handle) -> list[str]:
+    """The activities that a canary has scheduled, in order."""
+    return [name for name, _ in await scheduled(handle)]
+
+
+async def looked_at_after(handle: Handle, name: str) -> timedelta:
+    """How long after an activity something else is asked; waits for that."""
+    async with asyncio.timeout(PATIENCE):
+        while (await asked(handle))[-1] == name:  # noqa: ASYNC110 — the state of a server
+            await asyncio.sleep(0.05)
+    found = await scheduled(handle)
+    place = [one for one, _ in found].index(name)
+    return found[place + 1][1] - found[place][1]
+
+
+async def test_looks_no_oftener_than_it_must(serve: Serve) -> None:
+    """It begins with what the look before leaping has seen, and is at rest where it ends."""
+    cluster = settled()
+    cluster.preflight_result = cluster.preflight_result.model_copy(update={"seen": cluster.seen()})
+    _, handle, _ = await initialised(serve, cluster)
+
+    assert (await asked(handle))[:2] == ["preflight", "create_primary"]
+    assert await looked_at_after(handle, "scale_target") >= RESYNC
+    await leave(handle)
+
+
+async def test_what_was_seen_before_an_outage_is_looked_at_again(serve: Serve) -> None:
+    cluster = settled()
+    seen = cluster.seen().model_copy(update={"found_at": EPOCH})
+    cluster.preflight_result = cluster.preflight_result.model_copy(update={"seen": seen})
+    _, handle, _ = await initialised(serve, cluster)
+
+    assert (await asked(handle))[:2] == ["preflight", "observe"]
+    await leave(handle)
+
+
+@pytest.mark.parametrize(
+    ("what", "during"),
+    [("a command", "create_primary"), ("a document", "create_primary"), ("a change", "scale_target")],
+)
+async def test_what_comes_during_an_initialisation_is_looked_at_in_the_end(
+    serve: Serve, what: str, during: str
+) -> None:
+    cluster = settled()
+    go = cluster.hangs[during] = asyncio.Event()
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    async with asyncio.timeout(PATIENCE):
+        while not cluster.entered:  # noqa: ASYNC110 — the state of a server
+            await asyncio.sleep(0.05)
+    if what == "a command":
+        await handle.signal(Verb.RESTART)
+    elif what == "a document":
+        await apply(client, spec.model_copy(update={"progress_deadline": timedelta(seconds=7)}))
+    else:
+        await handle.signal(BELL)
+    go.set()
+    await in_phase(handle, Phase.INITIALIZED)
+
+    assert await looked_at_after(handle, "scale_target") < RESYNC
     await leave(handle)
 
 

@@ -8,7 +8,9 @@ from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import marks, paths
 from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER, ApiError
+from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
+from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
 from sandbox.istio import DEFINITIONS
@@ -67,7 +69,28 @@ def named(kind: str, name: str, version: str, **fields: Any) -> Object:
 
 
 async def test_nothing_speaks_against_a_workload_by_itself(meshed: Member) -> None:
-    assert await look(meshed) == Preflight()
+    found = await look(meshed)
+
+    assert found.model_copy(update={"seen": None}) == Preflight()
+
+
+async def test_what_it_sees_is_what_a_canary_begins_with(meshed: Member) -> None:
+    observed: Observation = await meshed.run(ObservationActivities(meshed).observe, spec())
+    seen = (await look(meshed)).seen
+
+    assert seen is not None
+    assert seen.found_at is not None
+    assert seen.target is not None
+    assert seen.target.revision.configs
+    moments = {"at": None, "found_at": None}
+    assert seen.model_copy(update=moments) == observed.model_copy(update=moments)
+
+
+async def test_what_may_not_be_read_is_seen_by_whoever_begins(meshed: Member) -> None:
+    await meshed.fault({"do": "status", "status": 403, "path": "/secrets/"})
+    found = await look(meshed)
+
+    assert (found.problems, found.seen) == ((), None)
 
 
 async def test_a_cluster_without_a_mesh_is_looked_at_all_the_same(member: Member) -> None:
