@@ -31,11 +31,12 @@ PATHS = {
     "gateways": f"{ISTIO}/gateways",
 }
 # Changes come in groups. A push takes a third of a processor, and rests no longer than a pod that goes away
-# can wait for: a collection of garbage may be counted with it. One of a thousand Services takes a tenth.
+# can wait for: a collection of garbage may be counted with it. One of a hundred Services takes a tenth, and
+# Envoy, which reads all of it anew, twice that.
 GATHER = 0.003
 REST, LONG_REST = 2.0, 9.0
 LONGEST = 0.1
-LARGE = 1000
+LARGE = 100
 
 logger = logging.getLogger(__name__)
 
