@@ -182,6 +182,7 @@ async def failure(activities: AlertActivities, request: AlertRequest) -> Applica
 
 @pytest.mark.proves("C38")
 async def test_tells_whom_it_concerns(services: Services, activities: AlertActivities) -> None:
+    """An alert goes to those providers whose severity it has (C38: Flagger's events.go)."""
     wanted = [alert_to(services.url(severity), severity=severity) for severity in Severity]
     for severity in Severity:
         notice = NOTICE.model_copy(update={"severity": severity})

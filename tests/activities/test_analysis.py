@@ -188,6 +188,10 @@ async def test_measures_nothing_unless_asked(systems: Systems) -> None:
 
 @pytest.mark.proves("T21")
 async def test_a_built_in_metric_comes_with_its_sample_size_and_window(systems: Systems) -> None:
+    """Flagger keeps no values: here a measurement says how many requests it stands on.
+
+    T21: Flagger's events.go.
+    """
     systems.value = lambda query: 12.0 if "increase" in query else None
     check = await analyse(systems, request(RATE))
     (measurement,) = check.measurements
@@ -250,6 +254,10 @@ async def test_a_cluster_that_cannot_be_asked_is_never_counted(systems: Systems,
 
 @pytest.mark.proves("T21")
 async def test_an_error_of_one_metric_is_evidence_beside_the_others(systems: Systems) -> None:
+    """Flagger stops at the first metric that fails: here the others are measured as well.
+
+    T21: Flagger's events.go.
+    """
     systems.failing["request-success-rate"] = MeasurementError("Prometheus answered 400 parse error")
     check = await analyse(systems, request(RATE, UNKNOWN, LATENCY))
 

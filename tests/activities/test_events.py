@@ -86,6 +86,10 @@ async def fault(kube: KubeClient, status: int, path: str) -> None:
 
 @pytest.mark.proves("T21")
 async def test_writes_an_event_about_the_target(kube: KubeClient, events: Events) -> None:
+    """Flagger's Events have one reason, `Synced`, and are merged by Kubernetes; ours tell theirs.
+
+    T21: Flagger's events.go.
+    """
     await events.tell(announcement(type=NoticeType.WARNING))
     target = await kube.get(f"{DEPLOYMENTS}/backend")
     (event,) = await told(kube)

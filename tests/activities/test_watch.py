@@ -170,6 +170,7 @@ async def change(world: World, name: str, body: dict[str, Any], sub: str = "") -
 
 @pytest.mark.proves("D9")
 async def test_a_new_template_rings_the_canary_and_its_rollout_within_a_second(world: World) -> None:
+    """Flagger looks at its next interval; a watch tells at once (D9: docs/architecture.md)."""
     await add(world, "a", "b")
     async with world.watching(interest("a"), interest("b"), bells=("canary/", "rollout/"), greeted=False):
         await world.temporal.next_of(4)

@@ -200,6 +200,7 @@ async def test_passes_from_200_to_204(server: Server, hooks: Webhooks, status: i
 async def test_a_hook_of_any_type_that_answers_204_has_passed(  # T18
     server: Server, hooks: Webhooks, type_: HookType
 ) -> None:
+    """In Flagger 204 is a failure (T18: Flagger's webhook.go)."""
     server.answers(204)
     one = hook(server.url).model_copy(update={"type": type_})
     answer = await hooks.call(SPEC, one, Phase.PROGRESSING, REVISION)
@@ -328,6 +329,10 @@ async def test_does_not_retry_a_plain_no(server: Server, hooks: Webhooks, status
 
 @pytest.mark.proves("T18")
 async def test_keeps_the_text_of_the_last_failure(server: Server, hooks: Webhooks) -> None:
+    """Flagger drops the body of an answer in the 500s, which says what was wrong.
+
+    T18: Flagger's webhook.go.
+    """
     server.answers(500, text="command bats failed")
     answer = await hooks.call(SPEC, hook(server.url, retries=1), Phase.PROGRESSING, REVISION)
 

@@ -83,6 +83,10 @@ def test_a_changed_policy_is_stale_and_tried_at_once() -> None:
 
 @pytest.mark.proves("K3")
 def test_what_is_gone_is_retired() -> None:
+    """Kurator cleans up by the spec as it is by then, and forgets what was taken out of it.
+
+    K3: Kurator's rollout_helper.go.
+    """
     turned = revised((DONE,), spec(policy("extra", clusters=(ONE,))), LATER)
 
     assert [(each.key, each.retired_at) for each in turned] == [("extra-one", None), ("web-one", LATER)]
@@ -216,6 +220,10 @@ def test_no_canary_is_never_too_many() -> None:
 
 @pytest.mark.proves("K5")
 def test_an_unreachable_cluster_is_given_up_after_a_while() -> None:
+    """In Kurator one member that does not answer holds a deletion up for ever.
+
+    K5: Kurator's controller.go.
+    """
     retired = revised((DONE,), None, NOW)[0]
 
     assert not retired.is_given_up(NOW + GIVE_UP_AFTER - timedelta(seconds=1))

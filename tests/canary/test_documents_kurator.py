@@ -97,6 +97,10 @@ def test_reads_how_a_folder_is_applied(application: Object, fleet: list[Object])
 def test_makes_one_canary_for_each_cluster_named_after_the_workload(
     application: Object, fleet: list[Object]
 ) -> None:
+    """Kurator makes a Canary by the workload's name and looks for it by its Service's.
+
+    K1: Kurator's rollout_helper.go.
+    """
     canaries = spec_of(application, *fleet).policies[0].canaries
 
     assert [canary.tail for canary in canaries] == [
@@ -151,6 +155,10 @@ def test_passes_istios_structures_on_as_written(
 def test_sets_no_timeout_where_none_is_given(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
+    """Kurator writes `0s`, or panics, where an optional timeout is left out.
+
+    K4: Kurator's rollout_helper.go.
+    """
     del rollout["rolloutPolicy"]["trafficRouting"]["timeoutSeconds"]
 
     assert canary_of(application, *fleet).service.timeout is None
@@ -173,6 +181,10 @@ def test_calls_each_command_through_the_private_load_tester(
 def test_names_the_load_tester_after_the_workload_also_where_the_service_differs(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
+    """Kurator calls it by the Service's name, at an address where nothing listens.
+
+    K2: Kurator's rollout_helper.go.
+    """
     rollout["serviceName"] = "front"
 
     canary = canary_of(application, *fleet)
@@ -200,6 +212,10 @@ def test_calls_the_public_load_tester_of_each_cluster_otherwise(
 def test_an_interval_that_is_left_out_is_a_minute(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
+    """Kurator's API says that it defaults to 60, and its code dereferences nil.
+
+    K4: Kurator's rollout_helper.go.
+    """
     analysis = rollout["rolloutPolicy"]["trafficAnalysis"]
     del analysis["checkIntervalSeconds"], analysis["metrics"][0]["intervalSeconds"]
 
@@ -221,6 +237,10 @@ def test_holds_a_custom_metric_by_value(application: Object, fleet: list[Object]
 def test_two_applications_may_have_custom_metrics_of_one_name(
     application: Object, fleet: list[Object]
 ) -> None:
+    """Kurator names a MetricTemplate by its metric only: the second overwrites the first.
+
+    K9: Kurator's rollout_helper.go.
+    """
     other = deepcopy(application)
     other["metadata"]["name"] = "other"
     other["spec"]["syncPolicies"][0]["rollout"]["workload"]["name"] = "frontend"

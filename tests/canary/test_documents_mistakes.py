@@ -767,6 +767,10 @@ def test_what_is_not_done_is_not_missing_as_well(place: str, wanted: str, instea
 
 @pytest.mark.proves("K7")
 def test_names_a_fleet_that_was_not_given() -> None:
+    """Kurator skips the rollout of a cluster that is not there, and says nothing.
+
+    K7: Kurator's rollout_helper.go.
+    """
     assert lines(read("canary.yaml")) == [
         "spec.syncPolicies[0].destination.fleet: Fleet default/quickstart not found; pass it with -f"
     ]
@@ -828,6 +832,7 @@ def test_a_metric_template_that_cannot_be_read_is_not_missing() -> None:
 
 @pytest.mark.proves("D2")
 def test_short_intervals_are_warned_of() -> None:
+    """Flagger makes ten seconds of anything shorter, unasked (D2: docs/architecture.md)."""
     documents = changed(read("canary.yaml", "fleet.yaml"), f"{ANALYSIS}.checkIntervalSeconds", 5)
     for metric in documents[0]["spec"]["syncPolicies"][0]["rollout"]["rolloutPolicy"]["trafficAnalysis"][
         "metrics"

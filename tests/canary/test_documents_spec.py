@@ -169,6 +169,7 @@ def test_finds_alert_providers_among_the_documents() -> None:
 )
 @pytest.mark.proves("T10")
 def test_a_severity_that_is_left_out_is_info(said: str, meant: str) -> None:
+    """In Flagger such an alert is never sent (T10: Flagger's events.go)."""
     documents = read("gates-and-alerts.yaml")
     documents[0]["spec"]["analysis"]["alerts"][0]["severity"] = said
 
@@ -214,11 +215,19 @@ def test_a_query_in_place_is_asked_of_the_metrics_server() -> None:
 )
 @pytest.mark.proves("T12")
 def test_a_threshold_is_a_bound(metric: dict[str, Any], meant: ThresholdRange) -> None:
+    """A threshold that is left out is no bound; in Flagger it is a maximum of zero.
+
+    T12: Flagger's scheduler_metrics.go.
+    """
     assert flagger(metrics=[metric]).analysis.metrics[0].threshold_range == meant
 
 
 @pytest.mark.proves("T12")
 def test_a_metric_without_interval_has_a_minute() -> None:
+    """Flagger fills nothing into the query of a template metric without an interval.
+
+    T12: Flagger's scheduler_metrics.go.
+    """
     metrics = flagger(metrics=[{"name": "x", "query": "up[{{ interval }}]"}]).analysis.metrics
 
     assert metrics[0].interval == timedelta(minutes=1)
@@ -297,6 +306,10 @@ def test_reads_the_limits_of_the_primarys_autoscaler() -> None:
 )
 @pytest.mark.proves("D13")
 def test_says_what_becomes_of_the_workload_at_the_end(said: dict[str, Any], *, meant: bool) -> None:
+    """Only `revertOnDeletion: false` leaves a target at zero, as Flagger does by default.
+
+    D13: docs/architecture.md.
+    """
     [document] = read("blue-green.yaml")
     document["spec"] |= said
 

@@ -27,6 +27,10 @@ def hook(**fields: object) -> WebhookSpec:
 
 @pytest.mark.proves("C24")
 def test_the_payload_is_flaggers() -> None:
+    """Hooks of Flagger's users read its fields: the payload has these and no others.
+
+    C24: Flagger's webhook.go.
+    """
     known = {
         "name": "backend",
         "namespace": "webapp",
@@ -61,6 +65,7 @@ def announcement_of(recorded: dict[str, object]) -> Announcement:
 @pytest.mark.parametrize("recorded", recorded_events())
 @pytest.mark.proves("C24")
 def test_event_hooks_are_told_what_flagger_tells(recorded: dict[str, object]) -> None:
+    """The payload of an event hook is Flagger's, field by field (C24: Flagger's webhook.go)."""
     body = event_payload(hook(metadata={"k": "v"}), announcement_of(recorded))
 
     assert body == recorded | {"checksum": checksum(REVISION)}

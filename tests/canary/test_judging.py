@@ -59,6 +59,10 @@ TEMPLATE = MetricTemplate(
     ],
 )
 def test_weights_grow(plan: StepPlan, weights: list[int]) -> None:
+    """The next weight, by Flagger's `nextStepWeight`: past the maximum, and past the end of a list.
+
+    C04, C05: Flagger's scheduler.go.
+    """
     weight, seen = 0, []
     while weight < last_weight(plan):
         weight = next_weight(plan, weight)
@@ -69,6 +73,10 @@ def test_weights_grow(plan: StepPlan, weights: list[int]) -> None:
 
 @pytest.mark.proves("T11")
 def test_a_list_edited_in_mid_run_goes_on_with_the_next_greater_weight() -> None:
+    """Flagger looks for the weight in the list, does not find it, and jumps to 100.
+
+    T11: Flagger's scheduler.go.
+    """
     assert next_weight(StepPlan(step_weights=(10, 30, 60)), 20) == 30
     assert next_weight(StepPlan(step_weights=(10, 30)), 40) == 30
 
@@ -76,6 +84,10 @@ def test_a_list_edited_in_mid_run_goes_on_with_the_next_greater_weight() -> None
 @pytest.mark.parametrize(("promotion", "expected"), [(0, 0), (20, 30), (50, 0), (80, 0)])
 @pytest.mark.proves("C34")
 def test_weight_goes_back(promotion: int, expected: int) -> None:
+    """A promotion takes the canary's traffic back in steps of `stepWeightPromotion`.
+
+    C34: Flagger's scheduler.go.
+    """
     assert weight_back(StepPlan(step_weight_promotion=promotion), 50) == expected
 
 
@@ -162,6 +174,10 @@ def test_weight_goes_back(promotion: int, expected: int) -> None:
     ],
 )
 def test_readiness(workload, since, readiness, message) -> None:  # noqa: ANN001 — a table's row
+    """Flagger's `isDeploymentReady`, branch by branch, and what the pods say (T21).
+
+    C27, C28, T21: Flagger's deployment_ready.go, events.go.
+    """
     verdict = judge_readiness(workload, 100, timedelta(seconds=60), since, NOW)
 
     assert (verdict.readiness, verdict.message) == (readiness, message)
@@ -216,11 +232,19 @@ CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdR
     ],
 )
 def test_judges_a_metric(metric, value, result, message) -> None:  # noqa: ANN001 — a table's row
+    """Bounds are inclusive; no value, and one that is none, count as a failed check.
+
+    C26: Flagger's scheduler_metrics.go.
+    """
     assert measured(metric, value) == (result, message)
 
 
 @pytest.mark.proves("C26")
 def test_a_metric_without_an_answer_is_an_error() -> None:
+    """A query that fails counts as a failed check, and is told apart from a bad value.
+
+    C26: Flagger's scheduler_metrics.go.
+    """
     assert measured(SUCCESS, None, "timed out") == (
         "Error",
         "Metric request-success-rate error: timed out",
@@ -238,6 +262,7 @@ def test_a_hook_that_fails_comes_before_any_metric() -> None:
 @pytest.mark.parametrize(("ago", "expected"), [(600, 60), (30, 30), (0, 1)])
 @pytest.mark.proves("D11")
 def test_a_window_never_reaches_back_before_the_step(ago: int, expected: int) -> None:
+    """A good step must not pay for the errors of the one before (D11: docs/architecture.md)."""
     assert window(SUCCESS, NOW - timedelta(seconds=ago), NOW) == timedelta(seconds=expected)
 
 
@@ -399,6 +424,10 @@ def changed(**parts: Any) -> Observation:
     ],
 )
 def test_idle(status, seen, wishes, expected) -> None:  # noqa: ANN001 — a table's row
+    """What an idle canary does next; where Flagger would swallow a change or route users to it, not that.
+
+    C03, C30, T2, T3, T4, T14: Flagger's scheduler.go, spec.go, istio.go, deployment_controller.go.
+    """
     assert decide_idle(a_spec(), status, seen, wishes) == expected
 
 
@@ -425,6 +454,7 @@ def test_what_failed_is_still_not_what_was_promoted() -> None:
 
 @pytest.mark.proves("C33")
 def test_a_suspended_canary_starts_nothing() -> None:
+    """`suspend` and a new revision: no rollout begins (C33: Flagger's scheduler.go)."""
     decision = decide_idle(a_spec(suspend=True), SETTLED, look(), Wishes())
 
     assert isinstance(decision, Rest)
@@ -467,6 +497,10 @@ def test_judges_without_data(
 def test_no_data_after_an_outage_of_the_engine_counts_nothing(
     interval: int, late_by: int, value: float | None, expected: tuple[str, bool]
 ) -> None:
+    """After an outage nobody had driven load: that must not roll a good version back.
+
+    D16: docs/architecture.md.
+    """
     metric = a_spec().analysis.metrics[0].model_copy(update={"interval": timedelta(seconds=interval)})
     measured = Measurement(metric=metric.name, query="q", value=value, at=NOW)
     check = Check(observation=look(), measurements=(measured,), late_by=timedelta(seconds=late_by))
@@ -507,4 +541,5 @@ def test_what_is_not_counted_hides_no_metric_that_fails(changes: dict[str, Any],
 @pytest.mark.parametrize(("weight", "expected"), [(50, 40), (40, 10), (10, 0), (5, 0)], ids=str)
 @pytest.mark.proves("C34")
 def test_the_primary_goes_through_its_own_steps(weight: int, expected: int) -> None:
+    """A list of `stepWeightPromotion` is the primary's own way back (C34: Flagger's scheduler.go)."""
     assert weight_back(StepPlan(step_weights_promotion=(60, 90)), weight) == expected

@@ -500,6 +500,12 @@ ENDING = [
 
 @pytest.mark.parametrize(("case", "expected"), [*ANALYSIS, *ENDING])
 def test_decides(case: Situation, expected: object) -> None:
+    """One rung of the ladder a row: Flagger's rule, or where it hurts users, ours.
+
+    C03, C25, C26, C27, C28, C29, C32, C34, C35, C39, T1, T2, T3, T4, T14, T15, T16, T22, D1, D6, D7, D8, D10:
+    Flagger's scheduler.go, scheduler_metrics.go, deployment_ready.go, job.go, istio.go,
+    deployment_controller.go, docs/architecture.md.
+    """
     assert shape(decide(case)) == expected
 
 

@@ -240,6 +240,10 @@ def test_every_rollout_keeps_the_rules(play: Play, looks: list[Look]) -> None:
 @given(play=PLAYS, looks=STORIES)
 @pytest.mark.proves("C39", "T1", "D8")
 def test_no_two_increases_are_closer_than_the_interval(play: Play, looks: list[Look]) -> None:
+    """Flagger runs a tick at once when it starts, so that a restart takes a step early.
+
+    C39, T1, D8: Flagger's job.go, docs/architecture.md.
+    """
     last = None if play.status.has_begun else play.status.started_at
     for _, turn in turns(play, looks):
         if grows(turn):
@@ -293,7 +297,12 @@ def test_equal_observations_give_equal_decisions(play: Play, looks: list[Look]) 
 @given(play=PLAYS, looks=BEGINNINGS)
 @pytest.mark.proves("T11")
 def test_every_rollout_ends_once_gates_answer_and_workloads_settle(play: Play, looks: list[Look]) -> None:
-    """Where a person is called for, one comes."""
+    """In Flagger edited or empty steps can make a run without an end.
+
+    Where a person is called for, one comes.
+
+    T11: Flagger's scheduler.go.
+    """
     play = told(play, looks)
     settled = replace(play, spec=play.spec.model_copy(update={"suspend": False}))
     calm = Look(target=at_revision(play.status.revision), gap=INTERVAL)

@@ -26,6 +26,10 @@ def changed(*path: str | int, value: Any) -> dict[str, Any]:
 
 @pytest.mark.proves("T8")
 def test_the_same_template_has_the_same_hash_in_any_order() -> None:
+    """Flagger hashes a dump of a struct, in which the order of fields and defaults count.
+
+    T8: Flagger's spec.go.
+    """
     shuffled = {"spec": dict(reversed(TEMPLATE["spec"].items())), "metadata": TEMPLATE["metadata"]}
 
     assert template_hash(shuffled) == template_hash(TEMPLATE)
@@ -49,6 +53,10 @@ def test_the_same_template_has_the_same_hash_in_any_order() -> None:
 )
 @pytest.mark.proves("T8")
 def test_what_says_nothing_is_no_new_revision(template: dict[str, Any]) -> None:
+    """Defaults that a new API server adds change Flagger's hash; nobody changed anything.
+
+    T8: Flagger's spec.go.
+    """
     assert template_hash(template) == template_hash(TEMPLATE)
 
 
@@ -67,11 +75,16 @@ def test_what_says_nothing_is_no_new_revision(template: dict[str, Any]) -> None:
     ],
 )
 def test_what_the_pods_run_on_is_a_new_revision(template: dict[str, Any]) -> None:
+    """All that pods are made of counts, an annotation as well: that tries a failed one again.
+
+    C31: Flagger's spec.go.
+    """
     assert template_hash(template) != template_hash(TEMPLATE)
 
 
 @pytest.mark.proves("T9")
 def test_binary_data_counts_as_data_does() -> None:
+    """Flagger neither copies `binaryData` nor notices that it changed (T9: Flagger's config_tracker.go)."""
     hashes = {
         config_hash({"a": "1"}),
         config_hash({"a": "2"}),
@@ -85,6 +98,10 @@ def test_binary_data_counts_as_data_does() -> None:
 
 @pytest.mark.proves("C15")
 def test_a_config_alone_changes_the_checksum() -> None:
+    """A changed ConfigMap or Secret is a new revision under the same template.
+
+    C15: Flagger's config_tracker.go.
+    """
     first = Revision(template="abc", configs={"configmap/a": "1", "secret/b": "2"})
     second = Revision(template="abc", configs={"secret/b": "2", "configmap/a": "3"})
 

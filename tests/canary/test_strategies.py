@@ -219,6 +219,11 @@ SCRIPTS = [
 
 @pytest.mark.parametrize(("spec", "expected"), SCRIPTS)
 def test_goes_through(spec: CanarySpec, expected: list[str]) -> None:
+    """Every strategy from its first tick to its end, as Flagger's scheduler goes through it.
+
+    C03, C06, C07, C08, C09, C19, C20, C21, C22, C23, C32, C34, T16: Flagger's scheduler.go, istio.go,
+    scheduler_hooks.go.
+    """
     assert script(spec) == expected
 
 
@@ -280,6 +285,10 @@ def test_a_rollout_with_a_gate_before_it_waits() -> None:
     ],
 )
 def test_waiting(case: Situation, expected: type) -> None:
+    """What a rollout that waits hears: its gate, an abort, a rollback hook; Flagger is deaf there.
+
+    C19, C33, T6: Flagger's scheduler_hooks.go, scheduler.go.
+    """
     assert isinstance(decide(case), expected)
 
 
@@ -296,6 +305,10 @@ def test_a_patient_question_follows_a_closed_gate() -> None:
 
 @pytest.mark.proves("T7")
 def test_a_closed_promotion_gate_waits_with_all_its_weight() -> None:
+    """Flagger's status shows weight 0 and iterations -1 there, while users are on the canary.
+
+    T7: Flagger's status.go.
+    """
     case = a_case(GATED, at_weight(30), a_check(), gates=CLOSED)
     status = after(case, decide(case), NOW)
 
@@ -305,6 +318,7 @@ def test_a_closed_promotion_gate_waits_with_all_its_weight() -> None:
 
 @pytest.mark.proves("C21")
 def test_a_waiting_promotion_goes_on_being_checked_and_may_fail() -> None:
+    """Checks go on behind a closed `confirm-promotion` gate (C21: Flagger's scheduler_hooks.go)."""
     waiting = at_weight(30, phase=Phase.WAITING_PROMOTION, waiting_for=PROMOTION, failed_checks=1)
 
     assert isinstance(decide(a_case(GATED, waiting)), Measure)
@@ -314,6 +328,10 @@ def test_a_waiting_promotion_goes_on_being_checked_and_may_fail() -> None:
 
 @pytest.mark.proves("T17")
 def test_a_person_answers_for_a_gate_and_is_obeyed_at_once() -> None:
+    """Flagger's gates live in the memory of its load tester: a person's word is kept here.
+
+    T17: Flagger's pkg/loadtester.
+    """
     later = NOW + timedelta(minutes=5)
     waiting = at_weight(30, phase=Phase.WAITING_PROMOTION, waiting_for=PROMOTION, due=later)
     case = a_case(GATED, waiting, wishes=APPROVE)
@@ -329,6 +347,10 @@ def test_a_person_answers_for_a_gate_and_is_obeyed_at_once() -> None:
 
 @pytest.mark.proves("C20")
 def test_an_approved_increase_is_one_increase() -> None:
+    """`confirm-traffic-increase` is asked before every step: one word lets one step pass.
+
+    C20: Flagger's scheduler_hooks.go.
+    """
     approved = at_weight(10, approved=(TRAFFIC, CONFIRM))
     case = a_case(GATED, approved, a_check())
     decision = decide(case)
@@ -343,6 +365,10 @@ def test_nothing_is_approved_where_nothing_waits() -> None:
 
 @pytest.mark.proves("D5")
 def test_a_restart_asks_the_gates_again() -> None:
+    """A gate approves one revision, so another one asks again; in Flagger it does not.
+
+    D5: docs/architecture.md.
+    """
     status = at_weight(20, approved=(CONFIRM,), waiting_for=TRAFFIC, exposed_at=NOW)
     case = a_case(GATED, status, target=a_workload(revision=NEWER))
     again = after(case, decide(case), NOW)
@@ -353,6 +379,7 @@ def test_a_restart_asks_the_gates_again() -> None:
 
 @pytest.mark.proves("C22", "T6")
 def test_a_rollback_hook_is_heard_whatever_the_canary_is_like() -> None:
+    """Flagger asks it only once the canary is ready (C22, T6: Flagger's scheduler_hooks.go, scheduler.go)."""
     spec = a_spec(webhooks=(hook(BACK), hook(PRE)))
     unready = a_status(spec, canary_unready_since=NOW)
     check = a_check().model_copy(update={"rollback": (answer(BACK),), "measurements": ()})
@@ -368,6 +395,7 @@ def test_a_rollback_hook_is_heard_whatever_the_canary_is_like() -> None:
 
 @pytest.mark.proves("C23")
 def test_pre_rollout_hooks_wait_for_a_ready_canary() -> None:
+    """A `pre-rollout` hook may test the canary: that has to be there (C23: Flagger's scheduler_hooks.go)."""
     spec = a_spec(webhooks=(hook(PRE),))
     unready = a_status(spec, canary_unready_since=NOW)
 
@@ -377,6 +405,7 @@ def test_pre_rollout_hooks_wait_for_a_ready_canary() -> None:
 
 @pytest.mark.proves("C23")
 def test_a_failed_pre_rollout_hook_counts() -> None:
+    """A failing `pre-rollout` hook is a failed check (C23: Flagger's scheduler_hooks.go)."""
     spec = a_spec(webhooks=(hook(PRE),))
     failed = a_check().model_copy(
         update={"measurements": (), "types": (PRE,), "hooks": (answer(PRE, passed=False, message="no"),)}
@@ -441,6 +470,7 @@ def test_cookies_last_for_one_analysis() -> None:
 
 @pytest.mark.proves("C10")
 def test_browsers_are_told_to_forget_a_cookie_after_its_rollout() -> None:
+    """The cookie of a run is taken back by the routes that come after it (C10: Flagger's istio.go)."""
     status = at_weight(30)
     case = a_case(AFFINE, status, target=a_workload(revision=OLD))
     ended = after(case, decide(case), NOW)
@@ -451,6 +481,7 @@ def test_browsers_are_told_to_forget_a_cookie_after_its_rollout() -> None:
 
 @pytest.mark.proves("D11")
 def test_a_window_begins_where_the_exposure_changed() -> None:
+    """What was measured under another exposure says nothing of this one (D11: docs/architecture.md)."""
     spec = a_spec(iterations=3)
     long_ago = NOW - timedelta(hours=1)
     status = a_status(spec, has_begun=True, iterations=1, actuated_at=long_ago)
@@ -463,6 +494,7 @@ def test_a_window_begins_where_the_exposure_changed() -> None:
 
 @pytest.mark.proves("D14")
 def test_a_gate_is_told_of_once_and_then_now_and_again() -> None:
+    """Flagger tells of a closed gate at every tick, so that nobody reads it (D14: docs/architecture.md)."""
     case = a_case(GATED, at_weight(30), a_check(), gates=CLOSED)
     told = after(case, decide(case), NOW)
     soon = a_case(GATED, told.model_copy(update={"due": NOW}), a_check(), gates=CLOSED)

@@ -170,6 +170,10 @@ TOLD = [
 
 @pytest.mark.parametrize(("case", "expected"), TOLD)
 def test_tells(case: Situation, expected: list[str]) -> None:
+    """What is told of each decision, in Flagger's words; what merely goes on is told once.
+
+    D14: docs/architecture.md.
+    """
     assert words(case) == expected
 
 
@@ -266,6 +270,10 @@ def test_tells(case: Situation, expected: list[str]) -> None:
     ],
 )
 def test_alerts(case: Situation, expected: list[tuple[str, str]]) -> None:
+    """One alert at the end for every cause; Flagger sends none for a deadline or an unready primary.
+
+    C38, T5, D14: Flagger's events.go, scheduler.go, docs/architecture.md.
+    """
     assert alerts(case) == expected
 
 
@@ -280,6 +288,7 @@ def test_a_person_is_called_for_once() -> None:
 
 @pytest.mark.proves("D14")
 def test_what_merely_goes_on_is_told_once() -> None:
+    """Flagger repeats at every tick that it waits (D14: docs/architecture.md)."""
     suspended = a_spec(suspend=True)
     first = a_case(suspended, at_weight(10), a_check())
     message = decide(first).message  # type: ignore[union-attr]
@@ -333,6 +342,7 @@ def test_of_two_gates_the_closed_one_says_whether_it_alerts(closed: str, severit
 )
 @pytest.mark.proves("T21")
 def test_each_kind_of_thing_has_a_reason_of_its_own(case: Situation, reason: str) -> None:
+    """All of Flagger's Events have the reason `Synced` (T21: Flagger's events.go)."""
     assert [notice.reason for notice in told_of(case, decide(case))] == [reason]
 
 
@@ -375,6 +385,7 @@ def test_tells_of_what_happens_between_rollouts() -> None:
 
 @pytest.mark.proves("C38")
 def test_severities_take_what_is_as_bad_or_worse() -> None:
+    """`warn` takes warnings and errors, `error` errors only, `info` everything (C38: Flagger's events.go)."""
     taken = [[one.takes(other) for other in Severity] for one in Severity]
 
     assert taken == [[True, True, True], [False, True, True], [False, False, True]]

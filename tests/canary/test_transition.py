@@ -198,6 +198,10 @@ def test_a_rollout_begins_an_interval_before_its_first_tick() -> None:
     ],
 )
 def test_becomes(case, decision, changes) -> None:  # noqa: ANN001 — a table's row
+    """What a status becomes: counters and weights are kept that Flagger's would lose.
+
+    T2, D3, D4, D10: Flagger's istio.go, docs/architecture.md.
+    """
     status = after(case, decision, DONE)
 
     assert {name: getattr(status, name) for name in changes} == changes

@@ -1,7 +1,7 @@
 """What is to be proven, by the ids under which tests prove it: one sentence each.
 
 C: whole rollouts. T: what Flagger does wrong and we do not. D: where we differ on purpose.
-K: what Kurator does wrong and we do not.
+K: what Kurator does wrong and we do not. `SOURCES` tells where each can be read.
 """
 
 CLAIMS = {
@@ -96,6 +96,37 @@ CLAIMS = {
     "K12": "an Application ends its canaries before it takes their workloads back",
     "K13": "an Application's rollout is tried as a whole",
 }
+
+SOURCES = {
+    "Flagger's scheduler.go": ("C01 C03 C04 C05 C06 C07 C08 C25 C29 C32 C33 C34 C35 T3 T4 T5 T6 T11 T15 T16"),
+    "Flagger's scheduler_hooks.go": "C19 C20 C21 C22 C23",
+    "Flagger's scheduler_metrics.go": "C26 T12",
+    "Flagger's webhook.go": "C24 T18",
+    "Flagger's events.go": "C38 T10 T21",
+    "Flagger's finalizer.go": "C36",
+    "Flagger's job.go": "C39 T1 T22",
+    "Flagger's controller.go": "T20",
+    "Flagger's recorder.go": "C37 T19",
+    "Flagger's istio.go": "C02 C09 C10 C11 C12 C13 C14 C40 T2 T13",
+    "Flagger's deployment_controller.go": "C16 T14",
+    "Flagger's deployment_ready.go": "C27 C28",
+    "Flagger's daemonset_controller.go": "C18",
+    "Flagger's hpa_reconciler.go": "C17",
+    "Flagger's config_tracker.go": "C15 T9",
+    "Flagger's spec.go": "C30 C31 T8",
+    "Flagger's status.go": "T7",
+    "Flagger's pkg/loadtester": "T17",
+    "Kurator's rollout_helper.go": "K1 K2 K3 K4 K6 K7 K9 K11",
+    "Kurator's helper.go": "K10",
+    "Kurator's controller.go": "K5 K12",
+    "Kurator's e2e": "K13",
+    "docs/architecture.md": " ".join(claim for claim in CLAIMS if claim.startswith("D")),
+}
+"""Where the rules are written, or broken.
+
+Flagger's: https://github.com/fluxcd/flagger/tree/v1.44.0, below `pkg`.
+Kurator's: https://github.com/kurator-dev/kurator/tree/b633941, in `pkg/fleet-manager/application`.
+"""
 
 OUT_OF_REACH = {
     "C17": "KEDA's ScaledObject is refused by name: this engine serves Istio and Kubernetes' own autoscaler",

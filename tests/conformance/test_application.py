@@ -64,6 +64,10 @@ ROLLOUT = {
 @pytest.mark.conformance
 @together
 async def test_git_push_rolls_out_in_every_cluster_and_without_rollout_all_is_as_it_was(world: World) -> None:
+    """Kurator tries no rollout end to end, and leaves one behind that its document no longer has.
+
+    K3, K13: Kurator's rollout_helper.go, e2e.
+    """
     world.require(Need.MEMBERS, Need.SCRAPES)
     with closing(await Source.clone(world.endpoints["git"], world.folder / "clone")) as source:
         await _deliver_and_take_away(world, source)

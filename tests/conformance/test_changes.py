@@ -14,6 +14,10 @@ from tests.conformance.world import World
 @pytest.mark.proves("C29", "T22")
 @together
 async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
+    """A push in mid-run: 100/0 at once, then the new revision from its first step.
+
+    C29, T22: Flagger's scheduler.go, job.go.
+    """
     case = Case(world, "kurator-member1", "change")
     await case.deploy()
     await case.initialise(interval="2s", stepWeight=25)
@@ -34,6 +38,7 @@ async def test_restarts_the_analysis_for_a_new_revision(world: World) -> None:
 @pytest.mark.conformance
 @together
 async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: World) -> None:
+    """Flagger goes on with the run and calls it promoted (D6: docs/architecture.md)."""
     case = Case(world, "kurator-member2", "revert")
     await case.deploy()
     await case.initialise(interval="3s", stepWeight=25)
@@ -52,6 +57,10 @@ async def test_a_target_that_returns_to_what_was_promoted_ends_the_run(world: Wo
 @pytest.mark.conformance
 @together
 async def test_a_changed_config_is_a_new_revision(world: World) -> None:
+    """A ConfigMap that the pods use is changed: the rollout judges it like a new image.
+
+    C15: Flagger's config_tracker.go.
+    """
     case = Case(world, "kurator-member1", "config")
     settings: dict[str, Any] = {
         "apiVersion": "v1",
@@ -73,6 +82,7 @@ async def test_a_changed_config_is_a_new_revision(world: World) -> None:
 @pytest.mark.conformance
 @together
 async def test_what_is_pushed_during_a_promotion_is_rolled_out_right_after(world: World) -> None:
+    """Flagger swallows it: no run begins before the next change (T3: Flagger's scheduler.go)."""
     case = Case(world, "kurator-member2", "push-in-promotion")
     await case.deploy()
     await case.initialise(interval="2s", stepWeight=50)

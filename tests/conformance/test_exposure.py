@@ -28,6 +28,10 @@ AFFINITY = {"cookieName": COOKIE, "primaryCookieName": PRIMARY_COOKIE}
 @pytest.mark.conformance
 @together
 async def test_matching_users_get_the_canary_until_a_person_lets_everybody_have_it(world: World) -> None:
+    """A/B testing with a closed promotion gate, which a person's `approve` opens.
+
+    C08, C21, T17: Flagger's scheduler.go, scheduler_hooks.go, pkg/loadtester.
+    """
     case = Case(world, "kurator-member1", "ab")
     await case.deploy()
     match = [{"headers": {"x-canary": {"exact": "insider"}}}]
@@ -54,6 +58,10 @@ async def test_matching_users_get_the_canary_until_a_person_lets_everybody_have_
 @pytest.mark.conformance
 @together
 async def test_a_browser_stays_with_its_version_until_the_rollout_is_over(world: World) -> None:
+    """Session affinity with real browsers' headers: the cookie stands among others.
+
+    C10, D15: Flagger's istio.go, docs/architecture.md.
+    """
     case = Case(world, "kurator-member2", "affinity")
     await case.deploy()
     await case.initialise(interval="6s", stepWeight=50, sessionAffinity=AFFINITY)
@@ -95,14 +103,17 @@ async def test_a_browser_stays_with_its_version_until_the_rollout_is_over(world:
     assert {name.partition("=")[0] for name in given.values()} == {COOKIE, PRIMARY_COOKIE}
     assert seen == {GOOD: {GOOD}, BETTER: {BETTER}}
     assert _is_shared(still)
-    assert ended.outcome == "Promoted", ended
-    assert unknown == ""
+    assert (ended.outcome, unknown) == ("Promoted", "")
 
 
 @pytest.mark.proves("C06", "C07")
 @pytest.mark.conformance
 @together
 async def test_users_get_a_mirrored_blue_green_canary_only_once_it_is_judged(world: World) -> None:
+    """Through all iterations the canary gets copies only; then everybody gets it.
+
+    C06, C07: Flagger's scheduler.go.
+    """
     world.require(Need.SCRAPES)
     case = Case(world, "kurator-member1", "blue-green")
     await case.deploy()
@@ -129,6 +140,7 @@ async def test_users_get_a_mirrored_blue_green_canary_only_once_it_is_judged(wor
 @pytest.mark.conformance
 @together
 async def test_a_root_virtual_service_delegates_to_a_rollout(world: World) -> None:
+    """The gateway's VirtualService is its owner's; weights move in the delegate (C12: Flagger's istio.go)."""
     case = Case(world, "kurator-member2", "delegated")
     await case.deploy()
     await case.apply_object("virtualservices", _root(case))

@@ -16,7 +16,10 @@ from workflows.contract import Verb
 @pytest.mark.conformance
 @together
 async def test_a_deleted_primary_comes_back_as_it_was_promoted(world: World) -> None:
-    """Not as the target is by now: what was never promoted gets no users."""
+    """Not as the target is by now, as in Flagger: what was never promoted gets no users.
+
+    T14: Flagger's deployment_controller.go.
+    """
     case = Case(world, "kurator-member1", "lost-primary")
     await case.deploy()
     await case.initialise(interval="20s")
@@ -38,6 +41,7 @@ async def test_a_deleted_primary_comes_back_as_it_was_promoted(world: World) -> 
 @pytest.mark.conformance
 @together
 async def test_changed_and_lost_routes_are_put_back_without_a_rollout(world: World) -> None:
+    """Drift between rollouts is put right; in Flagger it resets weights (T2: Flagger's istio.go)."""
     case = Case(world, "kurator-member2", "idle-drift")
     await case.deploy()
     await case.initialise()

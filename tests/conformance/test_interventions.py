@@ -19,6 +19,10 @@ from tests.conformance.world import World
 @pytest.mark.conformance
 @together
 async def test_a_rollback_hook_that_passes_takes_the_traffic_back(world: World) -> None:
+    """A `rollback` hook that passes ends the rollout, though every check is good.
+
+    C22: Flagger's scheduler_hooks.go.
+    """
     case = Case(world, "kurator-member1", "rollback-hook")
     await case.deploy()
     async with Hook(is_closed=True) as hook:
@@ -40,6 +44,7 @@ async def test_a_rollback_hook_that_passes_takes_the_traffic_back(world: World) 
 @pytest.mark.conformance
 @together
 async def test_skipping_the_analysis_in_mid_run_waits_for_the_primary(world: World) -> None:
+    """Flagger says Succeeded before the primary has rolled out (C32, T16: Flagger's scheduler.go)."""
     case = Case(world, "kurator-member2", "skipped")
     await case.deploy()
     wanted: dict[str, Any] = {"interval": "2s"}
@@ -69,6 +74,10 @@ async def test_skipping_the_analysis_in_mid_run_waits_for_the_primary(world: Wor
 async def test_a_rollout_that_is_suspended_holds_its_weight_is_checked_and_may_roll_back(
     world: World,
 ) -> None:
+    """Flagger leaves a suspended canary its traffic and looks no more.
+
+    T15, D7: Flagger's scheduler.go, docs/architecture.md.
+    """
     case = Case(world, "kurator-member1", "suspended")
     await case.deploy()
     async with Hook() as hook:
@@ -93,6 +102,10 @@ async def test_a_rollout_that_is_suspended_holds_its_weight_is_checked_and_may_r
 @pytest.mark.conformance
 @together
 async def test_a_bad_end_alerts_once_and_waits_for_no_address_that_hangs(world: World) -> None:
+    """One alert for every bad end, to those whose severity it has, and no rollout waits for it.
+
+    C38, T5: Flagger's events.go, scheduler.go.
+    """
     case = Case(world, "kurator-member2", "alerted")
     await case.deploy()
     async with Hook(is_closed=True) as check, Hook() as alive, Hook() as dead:

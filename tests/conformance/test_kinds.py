@@ -21,6 +21,7 @@ CONNECTIONS = 200
 @pytest.mark.conformance
 @together
 async def test_connections_reach_the_canary_by_its_weight(world: World) -> None:
+    """Connections of TCP are shared out by weight, as requests are (C11: Flagger's istio.go)."""
     world.require(Need.CONNECT)
     case = Case(world, "kurator-member1", "tcp")
     await case.deploy()
@@ -55,6 +56,7 @@ async def test_connections_reach_the_canary_by_its_weight(world: World) -> None:
 @pytest.mark.conformance
 @together
 async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: World) -> None:
+    """The twin scales the primary, within `primaryScalerReplicas` (C17: Flagger's hpa_reconciler.go)."""
     case = Case(world, "kurator-member2", "autoscaled")
     await case.deploy()
     await case.apply_object("horizontalpodautoscalers", _autoscaler(2, 5))
@@ -79,7 +81,12 @@ async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: W
 @pytest.mark.conformance
 @together
 async def test_a_daemon_set_is_taken_and_given_back_without_a_failed_request(world: World) -> None:
-    """In between, where there is one node, the primary's only pod makes way for its new one."""
+    """A DaemonSet from its first primary to its way out, under load.
+
+    In between, where there is one node, the primary's only pod makes way for its new one.
+
+    C18, D13: Flagger's daemonset_controller.go, docs/architecture.md.
+    """
     case = Case(world, "kurator-member1", "daemons")
     place = case.namespace
     await case.cluster.api.apply(f"/api/v1/namespaces/{place}", workload.namespace(place), manager="kubectl")

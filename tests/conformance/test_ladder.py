@@ -17,6 +17,10 @@ from workflows.contract import Verb
 @pytest.mark.proves("D10", "D3")
 @together
 async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_again(world: World) -> None:
+    """Flagger leaves it its weight until the deadline; here users are with the primary at once.
+
+    D3, D10: docs/architecture.md.
+    """
     case = Case(world, "kurator-member1", "lost-canary")
     await case.deploy()
     await case.initialise(interval="8s", stepWeight=50)
@@ -43,6 +47,10 @@ async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_
 @pytest.mark.conformance
 @together
 async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canary(world: World) -> None:
+    """A promotion that fails: users stay with the canary, which was judged, and a person is asked.
+
+    C35: Flagger's scheduler.go.
+    """
     case = Case(world, "kurator-member2", "lost-promotion")
     await case.deploy()
     await case.initialise(interval="2s", stepWeight=50, spec={"progressDeadlineSeconds": 12})
@@ -70,7 +78,12 @@ async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canar
 @pytest.mark.conformance
 @together
 async def test_what_is_pushed_after_a_failed_promotion_gets_no_users(world: World) -> None:
-    """Everybody is with the canary then: what nobody judged must not take its pods, or the primary's."""
+    """Flagger gives everybody to what is pushed then, un-judged.
+
+    Everybody is with the canary: what nobody judged must not take its pods, or the primary's.
+
+    C35, T4: Flagger's scheduler.go.
+    """
     case = Case(world, "kurator-member1", "pushed-on-halt")
     await case.deploy()
     await case.initialise(interval="2s", stepWeight=50, spec={"progressDeadlineSeconds": 8})
@@ -97,7 +110,10 @@ async def test_what_is_pushed_after_a_failed_promotion_gets_no_users(world: Worl
 @pytest.mark.conformance
 @together
 async def test_a_primary_deleted_in_its_promotion_comes_back_and_is_promoted_again(world: World) -> None:
-    """And once more when it has got everybody."""
+    """From what was promoted last, where Flagger takes the target; once more when it has everybody.
+
+    T14: Flagger's deployment_controller.go.
+    """
     case = Case(world, "kurator-member2", "lost-twice")
     await case.deploy()
     await case.initialise(interval="3s", stepWeight=50)
@@ -118,6 +134,7 @@ async def test_a_primary_deleted_in_its_promotion_comes_back_and_is_promoted_aga
 @pytest.mark.conformance
 @together
 async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: World) -> None:
+    """`progressDeadlineSeconds` ends what does not get ready (C28: Flagger's deployment_ready.go)."""
     case = Case(world, "kurator-member1", "deadline")
     await case.deploy()
     await case.initialise(spec={"progressDeadlineSeconds": 3})
@@ -134,6 +151,7 @@ async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: 
 @pytest.mark.conformance
 @together
 async def test_a_rollback_says_why_the_pods_did_not_get_ready(world: World) -> None:
+    """Flagger says only that they did not (T21: Flagger's events.go)."""
     case = Case(world, "kurator-member2", "no-image")
     await case.deploy()
     await case.initialise(spec={"progressDeadlineSeconds": 8})  # by then its pods are not only starting
@@ -147,6 +165,7 @@ async def test_a_rollback_says_why_the_pods_did_not_get_ready(world: World) -> N
 @pytest.mark.conformance
 @together
 async def test_puts_foreign_weights_right_three_times_and_then_stands_back(world: World) -> None:
+    """In Flagger drift of the routes starts the analysis again, for ever (T2: Flagger's istio.go)."""
     case = Case(world, "kurator-member2", "drift")
     await case.deploy()
     await case.initialise(interval="20s", stepWeight=50)
@@ -188,6 +207,10 @@ async def test_a_terminated_rollout_leaves_no_traffic_on_the_canary(world: World
 @pytest.mark.conformance
 @together
 async def test_a_rollout_that_is_terminated_in_promotion_holds_and_asks(world: World) -> None:
+    """Nobody vouches for a half-promoted primary: the users stay where they are served.
+
+    T4: Flagger's scheduler.go.
+    """
     case = Case(world, "kurator-member2", "terminated-promotion")
     await case.deploy()
     await case.initialise(interval="4s", stepWeight=50)

@@ -20,6 +20,10 @@ ROUTED = {"podinfo-primary": 100, "podinfo-canary": 0}
 @pytest.mark.proves("C01", "C03", "D2")
 @together
 async def test_initialises_and_promotes_a_good_version_without_a_failed_request(world: World) -> None:
+    """The whole way under load, with an interval that Flagger would make ten seconds of.
+
+    C01, C03, D2: Flagger's scheduler.go, docs/architecture.md.
+    """
     world.require(Need.SCRAPES)
     case = Case(world, "kurator-member1", "good")
     await case.deploy()
@@ -44,6 +48,10 @@ async def test_initialises_and_promotes_a_good_version_without_a_failed_request(
 @pytest.mark.proves("C25", "D1")
 @together
 async def test_rolls_a_bad_version_back_at_the_very_check(world: World) -> None:
+    """Flagger waits one interval more, in which users get the errors.
+
+    C25, D1: Flagger's scheduler.go, docs/architecture.md.
+    """
     world.require(Need.SCRAPES)
     case = Case(world, "kurator-member2", "bad")
     await case.deploy()
@@ -65,6 +73,10 @@ async def test_rolls_a_bad_version_back_at_the_very_check(world: World) -> None:
 @pytest.mark.proves("C01", "C14", "D12")
 @together
 async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> None:
+    """Flagger's objects, in an order in which no request is lost, owned by nothing that is not there.
+
+    C01, C14, D12: Flagger's scheduler.go, istio.go, docs/architecture.md.
+    """
     case = Case(world, "kurator-member2", "objects")
     await case.deploy(envFrom=[{"configMapRef": {"name": "settings"}}])
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"A": "1"}}
@@ -103,6 +115,10 @@ async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> Non
 @pytest.mark.proves("C36", "D13")
 @together
 async def test_delete_brings_the_workload_back_without_a_failed_request(world: World) -> None:
+    """`canary delete` under load: the workload as it was.
+
+    C36, D13: Flagger's finalizer.go, docs/architecture.md.
+    """
     case = Case(world, "kurator-member1", "delete")
     await case.deploy()
     before = await _as_it_is(case)
@@ -120,6 +136,7 @@ async def test_delete_brings_the_workload_back_without_a_failed_request(world: W
 @pytest.mark.proves("C02")
 @together
 async def test_adopts_a_virtual_service_and_gives_it_back(world: World) -> None:
+    """A VirtualService that is there is used, and at the end as it was (C02: Flagger's istio.go)."""
     case = Case(world, "kurator-member2", "adopt")
     await case.deploy()
     own = workload.routes(case.namespace)

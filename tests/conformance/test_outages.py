@@ -36,6 +36,10 @@ def assert_no_step_was_early(case: Case, ended: Ended) -> None:
 @pytest.mark.conformance
 @afterwards
 async def test_workers_and_temporal_die_in_mid_rollout(world: World) -> None:
+    """Flagger takes a step early at each start: here every weight has its whole interval.
+
+    C39, T1, D8: Flagger's job.go, docs/architecture.md.
+    """
     cases = [Case(world, "kurator-member1", "killed") for _ in range(3)]
     async with Hook() as hook:
         for case in cases:
@@ -65,7 +69,10 @@ async def test_workers_and_temporal_die_in_mid_rollout(world: World) -> None:
 @pytest.mark.conformance
 @afterwards
 async def test_what_is_pushed_while_the_engine_is_dead_gets_no_pods(world: World) -> None:
-    """The target is paused while it is judged, so nothing that nobody judged gets the canary's share."""
+    """The target is paused while it is judged, so nothing that nobody judged gets the canary's share.
+
+    C29, T22: Flagger's scheduler.go, job.go.
+    """
     case = Case(world, "kurator-member2", "pushed")
     await case.deploy()
     await case.initialise(interval="15s", stepWeight=50)
@@ -112,6 +119,10 @@ async def test_an_api_server_that_is_away_holds_a_rollout_and_no_more(world: Wor
 @pytest.mark.conformance
 @together
 async def test_a_prometheus_that_is_away_is_a_failed_check(world: World) -> None:
+    """A query without an answer counts as a failed check, and no more.
+
+    C26: Flagger's scheduler_metrics.go.
+    """
     world.require(Need.SCRAPES, Need.METRICS_FAULTS)
     case = Case(world, "kurator-member3", "no-metrics")
     await case.deploy()

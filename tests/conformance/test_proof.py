@@ -4,23 +4,59 @@ import ast
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
-from tests.conformance.claims import CLAIMS, OUT_OF_REACH, RECORDED
-from tests.conformance.proof import Proof, proven_by
+from tests.conformance.claims import CLAIMS, OUT_OF_REACH, RECORDED, SOURCES
+from tests.conformance.proof import Proof, in_order, proven_by
+from tests.conformance.recorded import test_recorded
+from tests.conformance.recorded.excuses import EVERYWHERE
 
 TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 _IDS = re.compile(r"\b[CTDK]\d{1,2}\b")
 
 
-def _marked(tests: Path) -> Iterator[str]:
-    """The ids in every mark of the tree."""
-    for path in set(tests.rglob("test_*.py")) - {Path(__file__)}:
-        for node in ast.walk(ast.parse(path.read_text())):
-            if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.proves":
-                yield from (str(ast.literal_eval(each)) for each in node.args)
+class Marked(NamedTuple):
+    """A test that proves something, by marks of its own or of its rows."""
+
+    where: str
+    claims: list[str]
+    told: str
+    """Its docstring."""
+
+
+def _marked() -> Iterator[Marked]:
+    """Every such test of the tree, in order."""
+    for path in sorted(set(TESTS.rglob("test_*.py")) - {Path(__file__)}):
+        module = ast.parse(path.read_text())
+        tables = {
+            target.id: node.value
+            for node in module.body
+            if isinstance(node, ast.Assign)
+            for target in node.targets
+            if isinstance(target, ast.Name)
+        }
+        for node in module.body:
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
+                claims = in_order({claim for each in node.decorator_list for claim in _claims(each, tables)})
+                if claims:
+                    where = f"{path.relative_to(TESTS)}::{node.name}"
+                    yield Marked(where, claims, ast.get_docstring(node) or "")
+
+
+def _claims(decorator: ast.expr, tables: dict[str, ast.expr]) -> Iterator[str]:
+    """The ids in a decorator, also in the tables of rows that it names."""
+    for node in ast.walk(decorator):
+        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.proves":
+            yield from (str(ast.literal_eval(each)) for each in node.args)
+        if isinstance(node, ast.Name) and node.id in tables:
+            yield from _claims(tables[node.id], tables)
+
+
+def _tells(told: str, source: str) -> bool:
+    return all(word in told for word in source.split())
 
 
 def _numbers(letter: str) -> list[int]:
@@ -28,10 +64,30 @@ def _numbers(letter: str) -> list[int]:
 
 
 def test_every_claim_has_a_test() -> None:
-    marked = {*_marked(TESTS), *(claim for claims in RECORDED.values() for claim in claims)}
+    marked = {claim for test in _marked() for claim in test.claims}
 
-    assert sorted(CLAIMS.keys() - marked) == []
-    assert sorted(marked - CLAIMS.keys()) == []
+    assert CLAIMS.keys() - marked == {claim for claims in RECORDED.values() for claim in claims} - marked
+
+
+def test_every_claim_has_a_source() -> None:
+    assert {claim for claims in SOURCES.values() for claim in claims.split()} == CLAIMS.keys()
+
+
+def test_every_test_that_proves_something_tells_what_and_where_that_is_written() -> None:
+    for where, claims, told in _marked():
+        sources = [source for source, of in SOURCES.items() if set(of.split()) & set(claims)]
+
+        assert set(claims) <= set(_IDS.findall(told)), f"{where}: its docstring does not name {claims}"
+        assert all(_tells(told, source) for source in sources), f"{where}: its docstring names no {sources}"
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_every_recording_tells_what_it_shows_and_how_ours_differs(name: str) -> None:
+    test = getattr(test_recorded, f"test_{name.replace('-', '_')}")
+    excused = {excuse.rule for excuse in test.story.excuses if excuse not in EVERYWHERE}
+
+    assert set(_IDS.findall(test.__doc__)) == {*RECORDED[name], *excused}
+    assert f"Recorded from Flagger in tests/recorded/flagger/{name}.jsonl." in test.__doc__
 
 
 def test_every_id_is_claimed_or_out_of_reach() -> None:

@@ -19,6 +19,10 @@ IDLE_FOR = 5.0
 @pytest.mark.conformance
 @together
 async def test_a_change_is_noticed_after_closed_watches_and_a_gap(world: World) -> None:
+    """A push is noticed at once, also where a watch was closed or its place is gone.
+
+    D9: docs/architecture.md.
+    """
     case = Case(world, "kurator-member1", "gap")
     await case.deploy()
     await case.initialise(stepWeight=50)

@@ -30,6 +30,7 @@ async def served() -> set[str]:
 
 @pytest.mark.proves("C37")
 async def test_every_metric_is_told_and_no_other() -> None:
+    """Dashboards of Flagger's users go by its names and labels (C37: Flagger's recorder.go)."""
     assert told() == await served()
 
 

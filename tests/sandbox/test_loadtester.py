@@ -178,6 +178,10 @@ async def test_the_last_result_of_a_command_is_kept(caller: Caller) -> None:
 
 @pytest.mark.proves("T17")
 async def test_a_failure_counts_until_the_command_has_ended_well(caller: Caller, tmp_path: Path) -> None:
+    """A command of Flagger's load tester cannot fail a check: its answer is 202 before it has run.
+
+    T17: Flagger's pkg/loadtester.
+    """
     command = f"test -e {tmp_path}/well"
     assert await caller.run(cmd=command, count="true") == (202, "")
     await caller.until_idle()
@@ -217,6 +221,7 @@ async def guarded(tmp_path: Path) -> AsyncIterator[str]:
 @pytest.mark.parametrize("path", GUARDED)
 @pytest.mark.proves("T17")
 async def test_who_does_not_carry_the_token_moves_nothing(guarded: str, path: str) -> None:
+    """Flagger's load tester runs a shell for whoever reaches its address (T17: Flagger's pkg/loadtester)."""
     for headers, expected in (
         ({}, False),
         ({"Authorization": "Bearer let me"}, False),
@@ -250,6 +255,7 @@ async def test_a_canary_of_another_namespace_is_not_served(guarded: str) -> None
 
 @pytest.mark.proves("T17")
 async def test_gates_outlive_a_restart(tmp_path: Path) -> None:
+    """Flagger's load tester keeps its gates in memory (T17: Flagger's pkg/loadtester)."""
     rules = Rules(state=tmp_path / "gates.json")
     statuses = []
     async with aiohttp.ClientSession() as session:

@@ -180,6 +180,7 @@ def test_names_a_folder_without_documents(folder: Path) -> None:
 
 @pytest.mark.proves("T20")
 def test_names_the_line_of_each_mistake(folder: Path) -> None:
+    """Flagger logs an invalid Canary, and its status stays empty (T20: Flagger's controller.go)."""
     text = (EXAMPLES / "canary.yaml").read_text().replace("stepWeight: 10", "stepWeight: 0")
     (folder / "canary.yaml").write_text(text.replace("port: 9898\n", "prot: 9898\n", 1))
     number = {line.split("#")[0].strip(): place for place, line in enumerate(text.splitlines(), 1)}

@@ -43,6 +43,10 @@ async def test_a_second_apply_goes_to_the_running_canary(engine: Any) -> None:
 
 @pytest.mark.proves("T20")
 async def test_a_refusal_names_the_field(engine: Any) -> None:
+    """Flagger logs an invalid Canary, and its status stays empty: here its author is told.
+
+    T20: Flagger's controller.go.
+    """
     spec = engine.spec(namespace=engine.namespace(), name="refused")
 
     result = await offer.make(engine.client, offered(spec))

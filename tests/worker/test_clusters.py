@@ -140,6 +140,10 @@ async def test_names_a_secret_that_is_not_there(clusters: ConfiguredClusters) ->
 
 @pytest.mark.proves("K7")
 async def test_names_a_cluster_that_nobody_knows(clusters: ConfiguredClusters) -> None:
+    """Kurator skips the rollout of a cluster that is not there, and says nothing.
+
+    K7: Kurator's rollout_helper.go.
+    """
     with pytest.raises(UnknownClusterError, match="Cluster nowhere is not known here"):
         await clusters.get("nowhere")
 

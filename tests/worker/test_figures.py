@@ -53,6 +53,10 @@ class Counted:
 )
 @pytest.mark.proves("T19", "C37")
 def test_a_rollouts_duration_has_its_outcome(outcome: Outcome, skip: bool, word: str) -> None:  # noqa: FBT001 — a parameter
+    """Flagger's `canary_duration_seconds` is the length of one tick; ours is the rollout's.
+
+    C37, T19: Flagger's recorder.go.
+    """
     spec = spec_of(skip=skip)
     counted = Counted(decided(0, spec=spec), decided(90, spec=spec), decided(810, outcome, spec=spec))
 
@@ -137,6 +141,7 @@ def test_knows_the_last_decision() -> None:
 
 @pytest.mark.proves("T19")
 def test_forgets_every_series_of_a_canary_that_is_gone() -> None:
+    """Flagger never takes the series of a deleted Canary away (T19: Flagger's recorder.go)."""
     other = spec_of("frontend")
     counted = Counted(decided(9, Outcome.PROMOTED), decided(9, Outcome.ROLLED_BACK, spec=other))
     counted.figures.forget_all_but({other.tail}, NOW + timedelta(hours=1))

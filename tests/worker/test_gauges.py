@@ -32,6 +32,10 @@ LAST_DECISION = "canary_last_decision_timestamp_seconds"
 )
 @pytest.mark.proves("T19")
 async def test_the_status_is_zero_for_whatever_is_under_way(phase: Phase, status: int) -> None:  # T19
+    """Flagger's `canary_status` says 1, as for success, while a canary waits or is promoted.
+
+    T19: Flagger's recorder.go.
+    """
     shown = Shown(standing(phase))
     await shown.scrape()
 
@@ -55,6 +59,7 @@ async def test_a_running_rollout_speaks_for_its_canary() -> None:
 
 @pytest.mark.proves("C37")
 async def test_says_what_it_is() -> None:
+    """Flagger's `canary_info` and `canary_status`, by their names and labels (C37: Flagger's recorder.go)."""
     shown = Shown()
     (info,) = [metric for metric in shown.registry.collect() if metric.name == "flagger_info"]
 
@@ -64,6 +69,7 @@ async def test_says_what_it_is() -> None:
 
 @pytest.mark.proves("T19")
 async def test_a_canary_that_is_gone_vanishes() -> None:  # T19
+    """Flagger's gauges of a deleted Canary stay as they were (T19: Flagger's recorder.go)."""
     shown = Shown(standing(Phase.SUCCEEDED))
     await shown.scrape()
     shown.found = ()

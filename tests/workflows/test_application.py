@@ -252,6 +252,10 @@ async def test_a_source_that_fails_is_told_and_recovers(begin: Any) -> None:
 
 @pytest.mark.proves("K6")
 async def test_an_unreachable_member_holds_up_nobody_else(begin: Any) -> None:
+    """In Kurator a failing cluster ends the loop over all, and chance says who came before it.
+
+    K6: Kurator's rollout_helper.go.
+    """
     fleet = Fleet(results={"two": UNREACHABLE})
     application = await begin(fleet, BOTH)
 
@@ -307,6 +311,10 @@ async def test_a_canary_that_is_refused_is_told(begin: Any) -> None:
 
 @pytest.mark.proves("K3")
 async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin: Any, of: Any) -> None:
+    """Kurator leaves the Canary of a policy whose `rollout:` was taken out.
+
+    K3: Kurator's rollout_helper.go.
+    """
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True))
     await application.until_ready()
@@ -320,6 +328,10 @@ async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin:
 
 @pytest.mark.proves("K3")
 async def test_a_policy_taken_out_is_taken_back_from_its_clusters(begin: Any, of: Any) -> None:
+    """Kurator leaves what a policy brought that is no longer in the document.
+
+    K3: Kurator's rollout_helper.go.
+    """
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True), policy_of("extra", ONE))
     await application.until_ready()
@@ -484,6 +496,10 @@ async def test_a_policy_is_applied_anew_at_its_interval(begin: Any) -> None:
 
 @pytest.mark.proves("K12")
 async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begin: Any) -> None:
+    """Kurator does both at once, so that Flux prunes what Flagger brings back.
+
+    K12: Kurator's controller.go.
+    """
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True))
     await application.until_ready()
@@ -500,6 +516,10 @@ async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begi
 async def test_delete_leaves_behind_what_stays_unreachable(
     monkeypatch: pytest.MonkeyPatch, begin: Any
 ) -> None:
+    """In Kurator one member that does not answer holds a deletion up for ever.
+
+    K5: Kurator's controller.go.
+    """
     monkeypatch.setattr("canary.delivery.GIVE_UP_AFTER", timedelta(0))
     fleet = Fleet()
     application = await begin(fleet, BOTH)
@@ -515,6 +535,10 @@ async def test_delete_leaves_behind_what_stays_unreachable(
 async def test_delete_leaves_behind_where_nobody_hears_how_it_went(
     monkeypatch: pytest.MonkeyPatch, begin: Any
 ) -> None:
+    """A member whose worker is silent holds a deletion up as little as one that is away.
+
+    K5: Kurator's controller.go.
+    """
     monkeypatch.setattr("canary.delivery.GIVE_UP_AFTER", timedelta(0))
     fleet = Fleet(lost={"two"})
     application = await begin(fleet, BOTH)
@@ -623,6 +647,10 @@ async def test_a_refused_later_apply_leaves_the_running_one(begin: Any, of: Any)
 
 @pytest.mark.proves("K7")
 async def test_a_new_application_needs_every_cluster(serve: Serve, of: Any) -> None:
+    """Kurator skips the rollout of a cluster that is not there, and says nothing.
+
+    K7: Kurator's rollout_helper.go.
+    """
     fleet = Fleet(unreachable={"two": AWAY})
     application = Application(await serve(fleet.activities()), of(BOTH))
 

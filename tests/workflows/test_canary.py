@@ -116,6 +116,10 @@ async def leave(handle: Handle) -> None:
 
 @pytest.mark.proves("C01")
 async def test_initialises_in_the_order_that_loses_no_request(serve: Serve) -> None:
+    """Primary ready, routes, apex, a delay, and only then the target to zero.
+
+    C01: Flagger's scheduler.go.
+    """
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
 
@@ -280,6 +284,10 @@ async def test_a_terminated_rollout_loses_its_traffic(serve: Serve) -> None:
 
 @pytest.mark.proves("T4")
 async def test_a_promotion_that_is_cut_off_holds_and_asks(serve: Serve) -> None:
+    """Where the engine's rollout was ended in mid-promotion no revision gets users unasked.
+
+    T4: Flagger's scheduler.go.
+    """
     cluster = settled()
     client, handle, spec = await initialised(serve, cluster)
     cluster.hangs["analyse"] = asyncio.Event()
@@ -340,6 +348,10 @@ async def test_abort_while_initialising_leaves_the_target_serving(serve: Serve) 
 
 @pytest.mark.proves("T20")
 async def test_a_refused_first_apply_closes_the_workflow(serve: Serve) -> None:
+    """An invalid document is answered; in Flagger it stays as a Canary without a status.
+
+    T20: Flagger's controller.go.
+    """
     cluster = settled()
     problem = Problem(path="spec.targetRef.name", message="Deployment backend not found")
     cluster.preflight_result = Preflight(problems=(problem,))

@@ -45,6 +45,7 @@ async def approve(handle: Handle) -> Answer:
 
 @pytest.mark.proves("C19")
 async def test_a_rollout_begins_when_its_gate_opens(serve: Serve) -> None:
+    """The `confirm-rollout` gate is polled until it opens (C19: Flagger's scheduler_hooks.go)."""
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
     await status_is(handle, phase=Phase.WAITING, waiting_for=HookType.CONFIRM_ROLLOUT)
@@ -57,6 +58,10 @@ async def test_a_rollout_begins_when_its_gate_opens(serve: Serve) -> None:
 
 @pytest.mark.proves("C19", "T17")
 async def test_a_person_opens_a_gate_that_stays_closed(serve: Serve) -> None:
+    """`approve` answers in the gate's place, and is kept, unlike Flagger's gates in memory.
+
+    C19, T17: Flagger's scheduler_hooks.go, pkg/loadtester.
+    """
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
     await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
@@ -70,6 +75,7 @@ async def test_a_person_opens_a_gate_that_stays_closed(serve: Serve) -> None:
 
 @pytest.mark.proves("C21")
 async def test_a_waiting_promotion_is_checked_until_a_person_approves(serve: Serve) -> None:
+    """Checks go on behind a closed `confirm-promotion` gate (C21: Flagger's scheduler_hooks.go)."""
     cluster = Cluster(gates={"confirm-promotion": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
     await status_is(handle, phase=Phase.WAITING_PROMOTION)
@@ -84,6 +90,10 @@ async def test_a_waiting_promotion_is_checked_until_a_person_approves(serve: Ser
 
 @pytest.mark.proves("C21")
 async def test_a_waiting_promotion_may_fail(serve: Serve) -> None:
+    """Failed checks behind a closed `confirm-promotion` gate add up to a rollback.
+
+    C21: Flagger's scheduler_hooks.go.
+    """
     cluster = Cluster(gates={"confirm-promotion": False}, values=[100.0, 50.0, 50.0])
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_PROMOTION))
 
@@ -92,6 +102,10 @@ async def test_a_waiting_promotion_may_fail(serve: Serve) -> None:
 
 @pytest.mark.proves("C22", "T6")
 async def test_a_rollback_hook_is_heard_while_a_gate_is_closed(serve: Serve) -> None:
+    """Flagger does not ask rollback hooks while it waits for a `confirm-rollout` gate.
+
+    C22, T6: Flagger's scheduler_hooks.go, scheduler.go.
+    """
     cluster = Cluster(gates={"confirm-promotion": False})
     spec = spec_with(HookType.CONFIRM_PROMOTION, HookType.ROLLBACK)
     handle = await start(await serve(cluster.activities()), spec)
@@ -108,6 +122,7 @@ async def test_a_rollback_hook_is_heard_while_a_gate_is_closed(serve: Serve) -> 
 
 @pytest.mark.proves("T6")
 async def test_abort_ends_a_rollout_that_waits(serve: Serve) -> None:
+    """In Flagger a rollout that waits for its gate cannot be cancelled (T6: Flagger's scheduler.go)."""
     cluster = Cluster(gates={"confirm-rollout": False})
     handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
     await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
@@ -136,6 +151,10 @@ async def test_approving_where_nothing_waits_is_refused(serve: Serve) -> None:
 async def test_hooks_after_a_rollout_are_told_how_it_ended(
     serve: Serve, values: list[float | None], phase: str
 ) -> None:
+    """`post-rollout` hooks are called after a good and after a bad end.
+
+    C23: Flagger's scheduler_hooks.go.
+    """
     cluster = Cluster(values=values)
     handle = await start(await serve(cluster.activities()), spec_with(HookType.POST_ROLLOUT))
     await (outcome(handle) if values else handle.result())
@@ -146,6 +165,7 @@ async def test_hooks_after_a_rollout_are_told_how_it_ended(
 
 @pytest.mark.proves("C23")
 async def test_pre_rollout_hooks_come_before_any_weight(serve: Serve) -> None:
+    """`pre-rollout` hooks pass before the canary gets any traffic (C23: Flagger's scheduler_hooks.go)."""
     cluster = Cluster()
     handle = await start(await serve(cluster.activities()), spec_with(HookType.PRE_ROLLOUT))
     await handle.result()
@@ -181,6 +201,10 @@ MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
     ],
 )
 async def test_strategies(serve: Serve, analysis: dict[str, Any], routes: list[str]) -> None:
+    """Exposure by each strategy that counts iterations, or mirrors first.
+
+    C06, C07, C08: Flagger's scheduler.go.
+    """
     cluster = Cluster()
     handle = await start(await serve(cluster.activities()), spec_with(**analysis))
     status = await handle.result()
@@ -196,6 +220,10 @@ def alerting() -> CanarySpec:
 
 @pytest.mark.proves("C38")
 async def test_alerts_begin_and_end_a_rollout(serve: Serve) -> None:
+    """Those who take `info` hear of the beginning, and everybody concerned of the end.
+
+    C38: Flagger's events.go.
+    """
     cluster = Cluster(values=[50.0, 50.0])
     handle = await start(await serve(cluster.activities()), alerting())
     await outcome(handle)

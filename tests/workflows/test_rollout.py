@@ -76,10 +76,12 @@ async def rows(handle: WorkflowHandle[RolloutWorkflow, RolloutStatus]) -> list[R
 
 @pytest.mark.proves("C03", "D9")
 async def test_gives_the_seeds_timeline(serve: Serve) -> None:
-    """Phases, weights and times; the first check has no data and counts.
+    """Phases, weights and times as Kurator's own page shows them, less Flagger's late start.
 
-    No step is early, and none is more than two seconds late but for what this machine takes to work: the
-    clock skips while all waits, and goes on while an activity works.
+    The first check has no data and counts. No step is early, and none is more than two seconds late but for
+    what this machine takes to work: the clock skips while all waits, and goes on while an activity works.
+
+    C03, D9: Flagger's scheduler.go, docs/architecture.md.
     """
     cluster = Cluster(values=[None])
     handle = await start(await serve(cluster.activities()), seed_spec())
@@ -96,6 +98,10 @@ async def test_gives_the_seeds_timeline(serve: Serve) -> None:
 
 @pytest.mark.proves("C25", "D1", "D4")
 async def test_rolls_back_at_the_very_check_that_reaches_the_threshold(serve: Serve) -> None:
+    """Flagger waits one interval more, and then zeroes what it counted.
+
+    C25, D1, D4: Flagger's scheduler.go, docs/architecture.md.
+    """
     cluster = Cluster(values=[98.0, 98.0])
     handle = await start(await serve(cluster.activities()), seed_spec())
 

@@ -64,6 +64,10 @@ async def served(plane: Plane, times: int = 30, **headers: str) -> Counter[str]:
 async def test_a_browser_stays_with_the_version_of_its_cookie(
     plane: Plane, cookie: str, only: str | None
 ) -> None:
+    """Whoever sends a version's cookie gets that version, whatever the weights.
+
+    C10, D15: Flagger's istio.go, docs/architecture.md.
+    """
     await serve(plane, Routing(weight=50, **COOKIES), session_affinity=AFFINITY)
     who = await served(plane, 40, Cookie=cookie)
 
@@ -72,6 +76,10 @@ async def test_a_browser_stays_with_the_version_of_its_cookie(
 
 @pytest.mark.proves("C10")
 async def test_each_version_sets_its_own_cookie(plane: Plane) -> None:
+    """An answer to a browser without a cookie binds it to the version that gave it.
+
+    C10: Flagger's istio.go.
+    """
     await serve(plane, Routing(weight=50, **COOKIES), session_affinity=AFFINITY)
     seen = set()
     for _ in range(40):
@@ -86,6 +94,10 @@ async def test_each_version_sets_its_own_cookie(plane: Plane) -> None:
 
 @pytest.mark.proves("C10")
 async def test_after_the_run_a_browser_is_told_to_forget_and_nobody_else(plane: Plane) -> None:
+    """After a run the canary's cookie is taken back with `Max-Age=-1`, from those who send it only.
+
+    C10: Flagger's istio.go.
+    """
     headers = {"response": {"add": {"x-a": "b"}}}
     await serve(plane, Routing(expired_cookie="AAAA"), {"headers": headers}, session_affinity=AFFINITY)
     _, known, told = await plane.get(Cookie="a=b; who=AAAA")
@@ -109,6 +121,7 @@ async def test_after_the_run_a_browser_is_told_to_forget_and_nobody_else(plane: 
 async def test_a_match_tells_who_gets_the_canary(
     plane: Plane, routing: Routing, insider: str, others: str
 ) -> None:
+    """In A/B testing those who match get the canary, and nobody else does (C08: Flagger's scheduler.go)."""
     await serve(plane, routing, match=INSIDER, iterations=2)
     by_header = await plane.who(**{"x-canary": "insider"})
     by_query = await plane.who("http://backend.webapp:9898/?canary=1")
@@ -118,6 +131,7 @@ async def test_a_match_tells_who_gets_the_canary(
 
 @pytest.mark.proves("C06")
 async def test_a_mirrored_canary_is_asked_and_answers_nobody(plane: Plane) -> None:
+    """A mirrored canary gets copies of the requests; users hear the primary (C06: Flagger's scheduler.go)."""
     await serve(plane, Routing(is_mirrored=True), mirror=True)
     who = await served(plane, 10)
 

@@ -82,6 +82,10 @@ def in_order(found: Object) -> Object:
 @pytest.mark.parametrize("kind", ["Service", "DestinationRule", "VirtualService"])
 @pytest.mark.proves("C01", "D12")
 async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind: str) -> None:
+    """The objects around a primary are Flagger's, but for owners that may not be there.
+
+    C01, D12: Flagger's scheduler.go, docs/architecture.md.
+    """
     document = spec_of(name)
     target = given(name, "Deployment")
     await furnish(member)
@@ -100,7 +104,12 @@ async def test_what_is_made_is_what_flagger_made(member: Member, name: str, kind
 @pytest.mark.parametrize("kind", ["Service", "VirtualService"])
 @pytest.mark.proves("C02")
 async def test_what_was_there_becomes_what_flagger_made_of_it(cluster: Member, kind: str) -> None:
-    """But for foreign labels on the VirtualService, which Flagger takes off, and its note (T2, T13)."""
+    """What was there before is adopted as Flagger adopts it.
+
+    But for foreign labels on the VirtualService, which Flagger takes off, and its note (T2, T13).
+
+    C02: Flagger's istio.go.
+    """
     routes = {**given("adopt", "VirtualService"), "apiVersion": "networking.istio.io/v1beta1"}
     await cluster.add(given("adopt", "Service"), routes)
     await establish(cluster, spec_of("adopt"))
@@ -148,6 +157,10 @@ async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
 
 @pytest.mark.proves("C02")
 async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Member) -> None:
+    """A Service that is there becomes the apex; what it was is noted on it for the way out.
+
+    C02: Flagger's istio.go.
+    """
     await cluster.add(APEX)
     await establish(cluster)
     found = await cluster.read("Service", "podinfo")
@@ -196,6 +209,10 @@ async def test_the_document_renames_a_port_only_where_it_names_it(cluster: Membe
 
 @pytest.mark.proves("C02")
 async def test_a_virtual_service_is_adopted_and_kept_in_a_note(cluster: Member) -> None:
+    """A VirtualService that is there is taken over; what it was is noted on it for the way out.
+
+    C02: Flagger's istio.go.
+    """
     own = virtual_service(STATIC, ROUTE, exportTo=["."])
     own["metadata"] |= {"labels": {"mine": "yes"}, "annotations": {"a": "1"}}
     await cluster.add(own)
@@ -214,6 +231,10 @@ async def test_a_virtual_service_is_adopted_and_kept_in_a_note(cluster: Member) 
 
 @pytest.mark.proves("T13")
 async def test_the_original_is_noted_once_and_never_over(cluster: Member) -> None:
+    """Flagger writes `original-configuration` anew at every reconciliation, with its own routes in it.
+
+    T13: Flagger's istio.go.
+    """
     await cluster.add(APEX, virtual_service(ROUTE))
     await establish(cluster)
     for kind in ("Service", "VirtualService"):
@@ -228,6 +249,10 @@ async def test_the_original_is_noted_once_and_never_over(cluster: Member) -> Non
 
 @pytest.mark.proves("T13")
 async def test_what_we_made_is_never_noted_as_the_original(cluster: Member) -> None:
+    """Flagger notes what it generated itself as the original, once somebody changed it.
+
+    T13: Flagger's istio.go.
+    """
     await cluster.add(APEX, virtual_service(ROUTE))
     await establish(cluster)
     for kind in ("Service", "VirtualService"):
@@ -439,6 +464,10 @@ def ported(*containers: Object) -> Object:
 
 @pytest.mark.proves("C13")
 async def test_ports_of_containers_are_discovered(cluster: Member) -> None:
+    """With `portDiscovery` the ports of the containers are in the Services as well.
+
+    C13: Flagger's istio.go.
+    """
     target = ported(
         {"name": "app", "image": "a", "ports": [{"containerPort": 9898}, {"containerPort": 9999}]},
         {"name": "dns", "image": "a", "ports": [{"name": "dns", "containerPort": 53, "protocol": "UDP"}]},
@@ -486,6 +515,10 @@ async def test_a_discovered_port_that_has_gone_goes_at_the_next_renewal(cluster:
 
 @pytest.mark.proves("K10")
 async def test_a_name_at_the_limit_has_a_canary(member: Member) -> None:
+    """Kurator cuts names at 63 characters, so that those of two clusters may be one.
+
+    K10: Kurator's helper.go.
+    """
     name = "p" * 55
     await furnish(member, name)
     await establish(member, spec(name=name))
@@ -495,6 +528,10 @@ async def test_a_name_at_the_limit_has_a_canary(member: Member) -> None:
 
 @pytest.mark.proves("K10")
 async def test_a_name_past_the_limit_is_refused_by_name(cluster: Member) -> None:
+    """A name too long for its `-primary` is refused; Kurator cuts it, and may meet another.
+
+    K10: Kurator's helper.go.
+    """
     name = "p" * 56
     with pytest.raises(ApplicationError, match=rf"services/{name}-primary: 422") as caught:
         await establish(cluster, spec({"name": name}))

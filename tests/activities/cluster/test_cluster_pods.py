@@ -107,6 +107,7 @@ async def asked_for_pods(member: Member) -> list[str]:
     ],
 )
 async def test_a_pod_says_why_it_is_not_ready(unready: Member, status: Object, expected: str) -> None:
+    """Flagger says that pods are not ready; what they wait for is said here (T21: Flagger's events.go)."""
     await add_pod(unready, "podinfo-1", status)
     await add_pod(unready, "podinfo-2", status)
     await add_pod(unready, "other", scheduled("not ours"), app="other")

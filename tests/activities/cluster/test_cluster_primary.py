@@ -48,6 +48,11 @@ RECORDINGS = [
 @pytest.mark.parametrize(("recording", "wanted"), RECORDINGS)
 @pytest.mark.proves("C16", "C17", "C18", "T9")
 async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wanted: CanarySpec) -> None:
+    """Flagger's primary to the letter, and with `binaryData`, which Flagger loses.
+
+    C16, C17, C18, T9: Flagger's deployment_controller.go, hpa_reconciler.go, daemonset_controller.go,
+    config_tracker.go.
+    """
     await Story(member, wanted).begin(recording)
     created = [
         line for line in recorded(recording) if line["what"] == "created" and line["kind"] in WORKLOADS
@@ -65,6 +70,10 @@ async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wan
 @pytest.mark.parametrize(("recording", "wanted"), RECORDINGS)
 @pytest.mark.proves("C15", "C17", "C18")
 async def test_a_primary_is_promoted_as_recorded(member: Member, recording: str, wanted: CanarySpec) -> None:
+    """A promotion brings template and configs into the primary as Flagger's does.
+
+    C15, C17, C18: Flagger's config_tracker.go, hpa_reconciler.go, daemonset_controller.go.
+    """
     story = Story(member, wanted)
     lines = [line for line in recorded(recording) if line["what"] == "changed" and line["kind"] in WORKLOADS]
     await story.begin(recording)
@@ -114,6 +123,10 @@ async def test_a_target_without_pods_gives_a_primary_of_one(story: Story) -> Non
 
 @pytest.mark.proves("C16")
 async def test_every_kind_of_reference_is_rewritten(member: Member) -> None:
+    """Wherever a pod template names a tracked config, the primary's names its copy.
+
+    C16: Flagger's deployment_controller.go.
+    """
     story = Story(member)
     (body,) = given("canary", "Deployment")
     pod = body["spec"]["template"]["spec"]
@@ -151,6 +164,10 @@ async def test_every_kind_of_reference_is_rewritten(member: Member) -> None:
 
 @pytest.mark.proves("C15")
 async def test_an_optional_config_that_is_missing_is_left_out(member: Member) -> None:
+    """An optional reference may lead nowhere, in the primary as in the target.
+
+    C15: Flagger's config_tracker.go.
+    """
     story = Story(member)
     await member.add(using("gone", optional=True))
     made = await story.create()
@@ -174,6 +191,10 @@ async def test_a_config_that_pods_cannot_do_without_is_waited_for(member: Member
 
 @pytest.mark.proves("C15")
 async def test_a_config_with_tracking_switched_off_is_shared(member: Member) -> None:
+    """`flagger.app/config-tracking: disabled`: no copy is made, and the primary keeps the name.
+
+    C15: Flagger's config_tracker.go.
+    """
     story = Story(member)
     off = {"name": "shared", "annotations": {configs.TRACKING: "disabled"}}
     token = secret("token", type="example.com/token")

@@ -18,6 +18,10 @@ from tests.activities.cluster.story import Story, config, using
 
 @pytest.mark.proves("T4")
 async def test_another_revision_than_the_judged_one_is_not_promoted(story: Story) -> None:
+    """Flagger promotes what the target holds by then, though nobody judged it.
+
+    T4: Flagger's scheduler.go.
+    """
     await story.begin()
     judged = await story.request()
     await story.release("podinfo:3")
@@ -67,6 +71,7 @@ async def test_promotion_never_shrinks_the_primary(
 
 @pytest.mark.proves("C17")
 async def test_promotion_leaves_the_size_to_an_autoscaler(story: Story) -> None:
+    """A primary with an autoscaler keeps the size that this gave it (C17: Flagger's hpa_reconciler.go)."""
     await story.begin("hpa")
     await story.member.change("Deployment", "podinfo-primary", {"spec": {"replicas": 3}})
     await story.member.change("Deployment", "podinfo", {"spec": {"replicas": 9}})
@@ -308,7 +313,7 @@ async def test_a_primary_that_is_gone_has_its_promotion_recorded_all_the_same(st
 
 @pytest.mark.proves("T14")
 async def test_a_deleted_primary_is_made_from_what_was_promoted_last(story: Story) -> None:
-    """T14: Flagger makes it from the target, which holds what failed."""
+    """Flagger makes it from the target, which holds what failed (T14: Flagger's deployment_controller.go)."""
     await story.begin()
     await story.release("podinfo:2")
     await story.configure("green")
@@ -326,6 +331,10 @@ async def test_a_deleted_primary_is_made_from_what_was_promoted_last(story: Stor
 
 @pytest.mark.proves("T14")
 async def test_a_primary_deleted_in_its_promotion_is_made_from_the_one_before(story: Story) -> None:
+    """What was being promoted was promoted only in part: it is made from the last that was whole.
+
+    T14: Flagger's deployment_controller.go.
+    """
     made = await story.begin()
     await story.release("podinfo:2")
     await story.configure("green")

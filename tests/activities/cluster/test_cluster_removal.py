@@ -107,6 +107,10 @@ async def picture(cluster: Member) -> dict[str, Object]:
 )
 @pytest.mark.proves("C36", "D13")
 async def test_everything_is_as_it_was(cluster: Member, own: list[Object]) -> None:
+    """The way out gives workload, Services and routes back as they were found.
+
+    C36, D13: Flagger's finalizer.go, docs/architecture.md.
+    """
     await cluster.add(*own)
     before = await picture(cluster)
     apex = ObjectMetadata(labels={"mine": "no"}, annotations={"a": "1"})
@@ -225,7 +229,10 @@ async def test_without_a_primary_the_target_comes_back_at_its_last_size(cluster:
 
 @pytest.mark.proves("C36")
 async def test_a_target_that_shall_stay_as_it_is_stays(cluster: Member) -> None:
-    """D13, read the other way round: `revertOnDeletion: false` was said, and it was warned of."""
+    """D13, read the other way round: `revertOnDeletion: false` was said, and it was warned of.
+
+    C36: Flagger's finalizer.go.
+    """
     await cluster.add(APEX, virtual_service(ROUTE))
     before = await picture(cluster)
     document = spec(revert_on_deletion=False)
@@ -293,6 +300,7 @@ async def test_the_target_comes_back_at_the_primarys_size(cluster: Member) -> No
 
 @pytest.mark.proves("D13")
 async def test_a_revision_that_was_never_promoted_does_not_come_to_every_user(cluster: Member) -> None:
+    """The target comes back with what was promoted last, not with what failed (D13: docs/architecture.md)."""
     await initialise(cluster, spec())
     image = [{"op": "replace", "path": "/spec/template/spec/containers/0/image", "value": "podinfo:bad"}]
     await cluster.change("Deployment", "podinfo", image, "json")
@@ -326,6 +334,10 @@ async def test_a_refusal_is_permanent_and_names_the_object(
 
 @pytest.mark.proves("C18", "C36")
 async def test_a_daemon_set_comes_back_to_its_nodes(cluster: Member) -> None:
+    """The selector that kept a DaemonSet from its nodes is taken off again.
+
+    C18, C36: Flagger's daemonset_controller.go, finalizer.go.
+    """
     document = spec()
     target = document.target.model_copy(update={"kind": WorkloadKind.DAEMON_SET})
     document = document.model_copy(update={"target": target})

@@ -81,6 +81,10 @@ def other_fields_added(found: Object) -> None:
 )
 @pytest.mark.proves("C40", "T2")
 def test_what_moves_or_is_foreign_is_no_drift(change: Callable[[Object], None]) -> None:
+    """Weights move and others annotate: in Flagger either begins the analysis anew.
+
+    C40, T2: Flagger's istio.go.
+    """
     found = live(spec())
     change(found)
     seen = read_routes(spec(), found)
@@ -123,6 +127,10 @@ def sum_changed(found: Object) -> None:
 )
 @pytest.mark.proves("T2")
 def test_what_was_generated_and_stands_otherwise_is_drift(change: Callable[[Object], None]) -> None:
+    """Only what was generated and stands otherwise is drift; Flagger takes every difference for it.
+
+    T2: Flagger's istio.go.
+    """
     found = live(spec())
     change(found)
     seen = read_routes(spec(), found)
@@ -315,6 +323,7 @@ def test_ours_leave_the_protocol_that_the_document_has_left() -> None:
 
 @pytest.mark.proves("C12")
 def test_a_delegate_loses_its_gateways() -> None:
+    """A delegate with gateways would be refused by Istio (C12: Flagger's istio.go)."""
     assert changes(spec({"delegation": True}), Routing(), live(spec()))["gateways"] is None
 
 

@@ -148,6 +148,10 @@ async def test_a_target_that_is_gone_is_at_zero(member: Member) -> None:
 
 @pytest.mark.proves("C18")
 async def test_a_daemon_set_is_taken_away_by_a_selector_and_comes_back(member: Member) -> None:
+    """A DaemonSet has no replicas: it is at zero by a node selector that nothing has.
+
+    C18: Flagger's daemonset_controller.go.
+    """
     (body,) = given("daemonset", "DaemonSet")
     body["spec"]["template"]["spec"]["nodeSelector"] = {"disk": "ssd"}
     await member.add(body)
@@ -214,6 +218,10 @@ async def under_analysis(member: Member, image: str = "podinfo:2") -> None:
 
 @pytest.mark.proves("T22")
 async def test_a_target_under_analysis_does_not_run_what_is_pushed(alive: Member) -> None:
+    """In Flagger what is pushed in mid-run gets the canary's traffic until the next tick.
+
+    T22: Flagger's job.go.
+    """
     await under_analysis(alive)
     await Story(alive).release("podinfo:3")
     await alive.until(lambda: has_pods_of(alive, "podinfo:2", 3))
@@ -309,6 +317,7 @@ async def test_somebody_elses_pause_is_left_alone(alive: Member) -> None:
 
 @pytest.mark.proves("T22")
 async def test_a_paused_target_that_would_run_another_template_is_not_brought_up(alive: Member) -> None:
+    """Un-pausing would start pods that nobody judged, at the canary's weight (T22: Flagger's job.go)."""
     await scale(alive, 0)
     await alive.until(lambda: has_pods_of(alive, "podinfo:1", 0))
     await alive.change("Deployment", "podinfo", {"spec": {"paused": True}})

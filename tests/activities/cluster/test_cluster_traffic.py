@@ -212,6 +212,7 @@ async def test_one_that_its_owner_makes_anew_is_adopted_again(cluster: Member) -
 
 @pytest.mark.proves("T2")
 async def test_drift_is_put_right_and_the_weight_stays(cluster: Member) -> None:
+    """Flagger puts drift right as well, and the weights back to 100/0 with it (T2: Flagger's istio.go)."""
     document = spec({"timeout": "5s", "hosts": ("a.example.com",)})
     await shift(cluster, 20, 1, document=document)
     http = (await live(cluster))["spec"]["http"]
@@ -229,6 +230,10 @@ async def test_drift_is_put_right_and_the_weight_stays(cluster: Member) -> None:
 
 @pytest.mark.proves("C40")
 async def test_foreign_routes_labels_and_annotations_are_left_alone(cluster: Member) -> None:
+    """What others write on a VirtualService stays, and resets no weight as it does in Flagger.
+
+    C40: Flagger's istio.go.
+    """
     http = [FOREIGN, *(await live(cluster))["spec"]["http"]]
     own = {"labels": {"team": "a"}, "annotations": {"note": "b"}}
     await cluster.change("VirtualService", "podinfo", {"metadata": own, "spec": {"http": http}})

@@ -100,6 +100,10 @@ BOTH = {"cookie": COOKIE, "primary_cookie": PRIMARY_COOKIE}
     ],
 )
 def test_routes_are_those_that_flagger_was_recorded_with(name: str, steps: list[Routing]) -> None:
+    """Each strategy's VirtualServices, compared whole with Flagger's in tests/recorded/flagger.
+
+    C06, C07, C08, C09, C10, C11, C12: Flagger's scheduler.go, istio.go.
+    """
     spec = spec_of(name)
     labels = {"app": spec.service.name}
 
@@ -132,6 +136,10 @@ def test_routes_are_those_that_flagger_was_recorded_with(name: str, steps: list[
 )
 @pytest.mark.proves("C14")
 def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted: dict[str, Any]) -> None:
+    """The host is the apex's, the gateway is the mesh; a delegate has neither.
+
+    C12, C14: Flagger's istio.go.
+    """
     assert addresses(spec(service)) == wanted
 
 
@@ -149,6 +157,10 @@ def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted:
 def test_destinations_have_a_port_where_the_listener_tells_none(
     service: dict[str, Any], *, has_port: bool
 ) -> None:
+    """Where ports are discovered a gateway has to be told which one is meant, and the mesh has not.
+
+    C13: Flagger's istio.go.
+    """
     (route,) = routes(spec(service, mirror=True), Routing(weight=10, is_mirrored=True))
     wanted = {"port": {"number": 9898}} if has_port else {}
 
@@ -200,6 +212,10 @@ def test_both_matches_hold_and_query_parameters_are_kept() -> None:
 @pytest.mark.parametrize("weight", [0, 10, 100])
 @pytest.mark.proves("C09")
 def test_those_that_a_match_leaves_out_stay_with_the_primary(weight: int) -> None:
+    """A match beside weights: behind it stands a route to the primary for all others.
+
+    C09: Flagger's istio.go.
+    """
     exposed, others = routes(spec(match=MATCH), Routing(weight=weight))
 
     assert weights(exposed) == [("podinfo-primary", 100 - weight), ("podinfo-canary", weight)]
@@ -303,6 +319,7 @@ def test_cookies_and_mirroring_hold_within_a_match() -> None:
 )
 @pytest.mark.proves("D15")
 def test_a_cookie_is_known_by_its_name_and_value(header: str, *, is_known: bool) -> None:
+    """Flagger finds a cookie anywhere in the header, also within another one (D15: docs/architecture.md)."""
     assert (re.fullmatch(cookies.pattern("name", "value"), header) is not None) is is_known
 
 

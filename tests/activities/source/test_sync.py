@@ -330,6 +330,10 @@ async def test_a_namespace_that_somebody_decided_on_is_left(api: ClusterApi, lab
 
 @pytest.mark.proves("K11")
 async def test_a_namespace_with_running_pods_is_a_persons_to_label(api: ClusterApi) -> None:
+    """Kurator labels it, and pods from before stay without a sidecar, untold.
+
+    K11: Kurator's rollout_helper.go.
+    """
     await sync(api, namespace())
     pod = obj("v1", "Pod", "old", spec={"containers": [{"name": "a", "image": "b"}]})
     await api.create(f"{WEBAPP}/pods", pod)
@@ -423,6 +427,10 @@ async def test_a_definition_that_others_use_stays(api: ClusterApi) -> None:
 
 @pytest.mark.proves("K12")
 async def test_the_target_of_a_canary_waits_for_its_way_out(api: ClusterApi) -> None:
+    """Kurator prunes a workload while Flagger's finalizer still brings it back.
+
+    K12: Kurator's controller.go.
+    """
     await sync(api, namespace(), workload(), service(), canaries=(canary(),))
 
     synced = await sync(api, namespace(), canaries=(canary(),))

@@ -1,10 +1,11 @@
 """Each recording of Flagger, played with our engine: the same but for what is excused beside its name."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 
 from tests.conformance.chorus import Chorus, together
+from tests.conformance.claims import CLAIMS, RECORDED
 from tests.conformance.ground import Need
 from tests.conformance.recorded.comparing import Excused, differences
 from tests.conformance.recorded.excuses import (
@@ -49,7 +50,15 @@ def told(name: str, *excuses: Excused) -> Callable[[Chorus], Awaitable[None]]:
 
     story.__dict__["excuses"] = (*EVERYWHERE, *excuses)
     story.__name__ = f"test_{name.replace('-', '_')}"
+    story.__doc__ = _rules(name, excuses)
     return pytest.mark.conformance(together(story))
+
+
+def _rules(name: str, excuses: Iterable[Excused]) -> str:
+    """What a recording shows, where it stands, and the rules by which ours is another."""
+    shown = [f"{claim}: {CLAIMS[claim]}." for claim in RECORDED[name]]
+    others = [f"But {excuse.rule}: {excuse.why}." for excuse in excuses]
+    return "\n".join([*shown, f"Recorded from Flagger in tests/recorded/flagger/{name}.jsonl.", *others])
 
 
 test_canary = told("canary", PAUSED, *WITH_METRICS, UNDER_ANALYSIS)
