@@ -13,6 +13,7 @@ from canary.delivery import (
     concluded,
     next_due,
     next_to_serve,
+    offered_again,
     phase_of,
     revised,
     summary_of,
@@ -79,6 +80,15 @@ def test_a_changed_policy_is_stale_and_tried_at_once() -> None:
     assert changed.is_stale
     assert changed.applied_revision == "r1"
     assert changed.is_due("r2", LATER)
+
+
+def test_all_is_brought_again_at_once_where_nothing_changed() -> None:
+    failed = DONE.failed("r1", "no", NOW)
+
+    again = offered_again((DONE, failed))
+
+    assert not DONE.is_due("r1", LATER)
+    assert [(each.is_due("r1", NOW), each.failures) for each in again] == [(True, 0), (True, 0)]
 
 
 @pytest.mark.proves("K3")

@@ -23,7 +23,7 @@ from canary.decision import (
 )
 from canary.spec import HookType
 from canary.status import Outcome, Phase
-from canary.transition import after, begin, noticed, resumed
+from canary.transition import after, after_the_end, begin, noticed, resumed
 from tests.canary.rollouts import (
     ADA,
     NEW,
@@ -254,3 +254,21 @@ def test_goes_on_where_another_was_cut_off() -> None:
     status = resumed(a_spec(), begun, 40)
 
     assert (status.canary_weight, status.traffic_weight, status.due) == (40, 40, NOW)
+
+
+def test_routes_put_right_after_the_end_are_counted_and_have_to_be_heard_of() -> None:
+    ended = a_status(phase=Phase.FAILED, message="Aborted", foreign_writes=1, traffic_changed_at=NOW)
+
+    status = after_the_end(ended, Correct(weight=20, message="m"), DONE)
+
+    assert (status.foreign_writes, status.traffic_changed_at) == (2, DONE)
+    assert (status.message, status.needs_person) == ("Aborted", False)
+
+
+def test_routes_left_alone_after_the_end_are_a_persons() -> None:
+    ended = a_status(phase=Phase.FAILED, message="Aborted", foreign_writes=3, traffic_changed_at=NOW)
+
+    status = after_the_end(ended, Wait(until=NOW, message="argocd writes the routes"), DONE)
+
+    assert (status.foreign_writes, status.traffic_changed_at, status.needs_person) == (3, NOW, True)
+    assert status.message == "Aborted. argocd writes the routes: its canary keeps its pods"

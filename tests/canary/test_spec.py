@@ -1,0 +1,23 @@
+"""What a spec's objects are called."""
+
+import pytest
+
+from tests.canary.rollouts import a_spec
+
+
+def test_names_what_stands_beside_the_target_and_its_service() -> None:
+    spec = a_spec()
+
+    assert spec.primary == "podinfo-primary"
+    assert (spec.service.primary, spec.service.canary) == ("podinfo-primary", "podinfo-canary")
+
+
+@pytest.mark.parametrize(
+    ("application", "document"),
+    [
+        pytest.param(None, "Canary test/podinfo", id="a Canary"),
+        pytest.param("team/shop", "Application team/shop", id="an Application"),
+    ],
+)
+def test_names_the_document_that_delivers_it(application: str | None, document: str) -> None:
+    assert a_spec(application=application).document == document
