@@ -145,10 +145,11 @@ class Case:
 
         await until(served, READY_WITHIN, f"users of {self.namespace} are served")
 
-    async def release(self, tag: str, kind: str = "deployments") -> None:
-        """Write another image into the target, as `kubectl set image` does."""
+    async def release(self, tag: str, kind: str = "deployments", **annotations: str | None) -> None:
+        """Write another image into the target as `kubectl set image` does, and annotations (None: off)."""
         container = {"name": "podinfod", "image": workload.image(tag)}
-        body = {"spec": {"template": {"spec": {"containers": [container]}}}}
+        template = {"metadata": {"annotations": annotations}, "spec": {"containers": [container]}}
+        body = {"spec": {"template": template}}
         await self.cluster.api.patch(self.path(kind), body, kind="strategic")
 
     async def image(self, name: str) -> str:
@@ -300,13 +301,16 @@ class Case:
         """Wait for a rollout that was not there before and give its run."""
 
         async def begun() -> str | None:
-            if (found := await self._latest_rollout()) is None or found in self._runs:
-                return None
-            self._runs.add(found)
-            return found
+            found = await self._latest_rollout()
+            return None if found in self._runs else found
 
         run: str = await until(begun, within, f"a rollout of {self.spec.tail} begins")
+        self._runs.add(run)
         return run
+
+    async def has_new_rollout(self) -> bool:
+        """Whether a rollout has begun beside those that were waited for."""
+        return await self._latest_rollout() not in {None, *self._runs}
 
     async def _latest_rollout(self) -> str | None:
         try:

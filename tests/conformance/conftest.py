@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from sandbox.occupancy import free_ports
 from tests.conformance.chorus import Chorus, stories_of
 from tests.conformance.ground import Ground
 from tests.conformance.named import Named, Settings, UnfitError
@@ -16,7 +17,9 @@ from tests.conformance.world import World
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
     try:
         ground: Ground | None = Named(Settings.read()) if NAMED else None
-        async with World(tmp_path_factory.mktemp("world"), ground=ground) as world:
+        (port,) = free_ports(0)
+        folder = tmp_path_factory.mktemp("world")
+        async with World(folder, ground=ground, metrics=f"127.0.0.1:{port}") as world:
             async with Ledger(world.clusters.values()) as ledger:
                 yield world
             assert ledger.outside == {}, "the engine asked for what deploy/rbac.yaml does not grant"

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any, Self
 
+import httpx
 import pytest
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -61,6 +62,7 @@ class World:
         members: int = len(MEMBERS),
         propagation: float = 0.0,
         ground: Ground | None = None,
+        metrics: str = "",
     ) -> None:
         self.folder = folder
         self._members = MEMBERS[:members]
@@ -71,6 +73,7 @@ class World:
         self.surgery = asyncio.Lock()
         """Held by whoever kills the worker, until there is one again."""
         self._temporal: TemporalServer | None = None
+        self._metrics = metrics
         self._open = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -113,6 +116,8 @@ class World:
             "CANARY_REPORTS": str(self.folder / "reports"),
             "CANARY_CACHE": str(self.folder / "cache"),
         }
+        if self._metrics:
+            environment["CANARY_METRICS"] = self._metrics
         self.worker = await Process.start("worker", log=log, environment=environment)
         await until(lambda: self._is_serving(log), UP_WITHIN, "the worker is ready")
 
@@ -137,6 +142,14 @@ class World:
     def worker_logs(self) -> str:
         """What all the workers have logged."""
         return "\n".join(log.read_text() for log in sorted(self.folder.glob("worker-*.log")))
+
+    async def metrics(self) -> str:
+        """What the worker tells at the address for metrics; nothing while it is dead."""
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return (await client.get(f"http://{self._metrics}/metrics")).raise_for_status().text
+        except httpx.TransportError:
+            return ""
 
     async def _start(self) -> None:
         self._temporal = await TemporalServer.start(self.folder)
