@@ -1,58 +1,17 @@
 """That everything that is claimed has a test, and that the table tells the truth."""
 
-import ast
 import re
-from collections.abc import Iterator
-from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from tests.conformance.claims import CLAIMS, OUT_OF_REACH, RECORDED, SOURCES
-from tests.conformance.proof import Proof, in_order, proven_by
+from tests.conformance.marks import TESTS, WHOLE, marked, table
+from tests.conformance.proof import Proof, proven_by
 from tests.conformance.recorded import test_recorded
 from tests.conformance.recorded.excuses import EVERYWHERE
 
-TESTS = Path(__file__).parents[1]
 ROOT = TESTS.parent
 _IDS = re.compile(r"\b[CTDK]\d{1,2}\b")
-
-
-class Marked(NamedTuple):
-    """A test that proves something, by marks of its own or of its rows."""
-
-    where: str
-    claims: list[str]
-    told: str
-    """Its docstring."""
-
-
-def _marked() -> Iterator[Marked]:
-    """Every such test of the tree, in order."""
-    for path in sorted(set(TESTS.rglob("test_*.py")) - {Path(__file__)}):
-        module = ast.parse(path.read_text())
-        tables = {
-            target.id: node.value
-            for node in module.body
-            if isinstance(node, ast.Assign)
-            for target in node.targets
-            if isinstance(target, ast.Name)
-        }
-        for node in module.body:
-            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
-                claims = in_order({claim for each in node.decorator_list for claim in _claims(each, tables)})
-                if claims:
-                    where = f"{path.relative_to(TESTS)}::{node.name}"
-                    yield Marked(where, claims, ast.get_docstring(node) or "")
-
-
-def _claims(decorator: ast.expr, tables: dict[str, ast.expr]) -> Iterator[str]:
-    """The ids in a decorator, also in the tables of rows that it names."""
-    for node in ast.walk(decorator):
-        if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.mark.proves":
-            yield from (str(ast.literal_eval(each)) for each in node.args)
-        if isinstance(node, ast.Name) and node.id in tables:
-            yield from _claims(tables[node.id], tables)
 
 
 def _tells(told: str, source: str) -> bool:
@@ -64,9 +23,10 @@ def _numbers(letter: str) -> list[int]:
 
 
 def test_every_claim_has_a_test() -> None:
-    marked = {claim for test in _marked() for claim in test.claims}
+    by_marks = {claim for test in marked() for claim in test.claims}
+    recorded = {claim for claims in RECORDED.values() for claim in claims}
 
-    assert CLAIMS.keys() - marked == {claim for claims in RECORDED.values() for claim in claims} - marked
+    assert CLAIMS.keys() == by_marks | recorded
 
 
 def test_every_claim_has_a_source() -> None:
@@ -74,7 +34,8 @@ def test_every_claim_has_a_source() -> None:
 
 
 def test_every_test_that_proves_something_tells_what_and_where_that_is_written() -> None:
-    for where, claims, told in _marked():
+    for path, name, claims, told in marked():
+        where = f"{path}::{name}"
         sources = [source for source, of in SOURCES.items() if set(of.split()) & set(claims)]
 
         assert set(claims) <= set(_IDS.findall(told)), f"{where}: its docstring does not name {claims}"
@@ -104,6 +65,19 @@ def test_every_difference_that_is_told_is_claimed() -> None:
 
 def test_the_readme_names_no_other_ids() -> None:
     assert set(_IDS.findall((ROOT / "README.md").read_text())) <= CLAIMS.keys() | OUT_OF_REACH.keys()
+
+
+def test_every_scenario_is_a_whole_rollout() -> None:
+    told = {claim for test in marked() if test.path.startswith(WHOLE) for claim in test.claims}
+    recorded = {claim for claims in RECORDED.values() for claim in claims}
+
+    assert [claim for claim in CLAIMS if claim[0] == "C" and claim not in told | recorded] == []
+
+
+def test_the_page_says_where_each_id_is_proven() -> None:
+    page = (ROOT / "docs/proof.md").read_text()
+
+    assert table() in page, "print the table anew: python -m tests.conformance.marks"
 
 
 def test_every_recording_proves_something() -> None:
