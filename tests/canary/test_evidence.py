@@ -1,5 +1,7 @@
 """How much of a rollout's evidence is kept at hand."""
 
+import pytest
+
 from canary.analysis import AnalysisResult, CheckRecord, HookAnswer, Verdict
 from canary.evidence import LARGEST, MOST, Evidence
 from canary.spec import HookType
@@ -33,6 +35,14 @@ def test_keeps_no_more_than_one_answer_can_hold() -> None:
     size = sum(len(one.model_dump_json()) for one in evidence.records)
     assert kept == list(range(MOST - len(kept), MOST))
     assert LARGEST - 8192 < size <= LARGEST < TEMPORALS_LIMIT
+
+
+@pytest.mark.parametrize(("more", "kept"), [(0, [1, 2]), (1, [2])])
+def test_the_largest_answer_is_filled_to_the_last_character(more: int, kept: list[int]) -> None:
+    first, second = record(1), record(2)
+    room = LARGEST - len(first.model_dump_json()) - len(second.model_dump_json())
+
+    assert numbers(Evidence([first, record(2, "x" * (room + more))])) == kept
 
 
 def test_keeps_the_last_one_however_large() -> None:

@@ -27,7 +27,7 @@ from canary.ladder import decide
 from canary.observation import Routes
 from canary.safeguards import FOREIGN_WRITES
 from canary.situation import Situation
-from canary.spec import StepPlan
+from canary.spec import StepPlan, TargetRef, WorkloadKind
 from canary.status import Outcome, Phase
 from tests.canary.rollouts import (
     ABORT,
@@ -453,6 +453,16 @@ ENDING = [
         ),
         Reinforce,
         id="the canary is brought to size first",
+    ),
+    pytest.param(
+        a_case(
+            a_spec(target=TargetRef(kind=WorkloadKind.DAEMON_SET, name="podinfo")),
+            in_phase(Phase.PROMOTING, primary_unready_since=LONG_AGO),
+            primary=DOWN,
+            target=a_workload(size=1),
+        ),
+        HandOver,
+        id="a DaemonSet has a pod on every node, which is all it can have",
     ),
     pytest.param(
         a_case(

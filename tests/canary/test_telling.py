@@ -7,7 +7,7 @@ import pytest
 
 from canary.alert import Severity
 from canary.conditions import promoted
-from canary.decision import Decision
+from canary.decision import Decision, Hold
 from canary.ladder import decide
 from canary.situation import Situation
 from canary.spec import HookType
@@ -316,6 +316,18 @@ def test_of_two_gates_the_closed_one_says_whether_it_alerts(closed: str, severit
     case = a_case(spec, begin(spec, NEW, OLD, 2, NOW), gates=asked(shut))
 
     assert [notice.severity for notice in told_of(case, decide(case)) if notice.severity] == severities
+
+
+@pytest.mark.parametrize(("muted", "severities"), [((True, True), []), ((True, False), [Severity.WARN])])
+def test_where_no_gate_answered_all_of_them_say_whether_it_alerts(
+    muted: tuple[bool, bool], severities: list[Severity]
+) -> None:
+    gate = next(hook for hook in GATED.analysis.webhooks if hook.type is CONFIRM)
+    spec = a_spec(webhooks=tuple(gate.model_copy(update={"mute_alert": is_muted}) for is_muted in muted))
+    case = a_case(spec, begin(spec, NEW, OLD, 2, NOW))
+    waits = Hold(waiting_for=CONFIRM, message="m")
+
+    assert [notice.severity for notice in told_of(case, waits) if notice.severity] == severities
 
 
 @pytest.mark.parametrize(
