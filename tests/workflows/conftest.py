@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHistory
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, Worker
@@ -104,18 +104,22 @@ def without_traces(recorded: Any) -> Any:
     return [without_traces(each) for each in recorded] if isinstance(recorded, list) else recorded
 
 
+def record(history: WorkflowHistory) -> None:
+    """Write a history where RECORD_HISTORIES says, if it says so."""
+    if folder := os.environ.get("RECORD_HISTORIES"):
+        recorded = json.dumps(without_traces(json.loads(history.to_json())), indent=2, ensure_ascii=False)
+        Path(folder, f"{quote(history.workflow_id, safe='')}.json").write_text(recorded)
+
+
 async def replay_all(client: Client) -> None:
     """Replay every history that has come to its end since, as a worker of a later version would."""
     replayer = Replayer(
         workflows=WORKFLOWS, workflow_runner=build_runner(), data_converter=pydantic_data_converter
     )
-    folder = os.environ.get("RECORD_HISTORIES")
     async for execution in client.list_workflows():
         if execution.run_id in REPLAYED or execution.status is WorkflowExecutionStatus.RUNNING:
             continue
         REPLAYED.add(execution.run_id)
         history = await client.get_workflow_handle(execution.id, run_id=execution.run_id).fetch_history()
-        if folder:
-            recorded = json.dumps(without_traces(json.loads(history.to_json())), indent=2, ensure_ascii=False)
-            Path(folder, f"{quote(execution.id, safe='')}.json").write_text(recorded)  # noqa: ASYNC240 — once, by hand
+        record(history)
         await replayer.replay_workflow(history)

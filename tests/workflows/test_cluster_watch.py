@@ -13,6 +13,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
+from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
@@ -21,8 +22,9 @@ from activities.cluster.watch import WatchActivities, WatchRequest
 from activities.heartbeat import heartbeating
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
+from tests.workflows.conftest import record
 from worker.runner import build_runner
-from workflows.cluster_watch import ClusterWatchWorkflow, WatchState
+from workflows.cluster_watch import STAND_BY, ClusterWatchWorkflow, WatchState
 from workflows.contract import BELL, QUEUE, REGISTER, STATUS, WATCH_QUEUE, Registration, canary_id, watch_id
 
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
@@ -35,14 +37,18 @@ class Watch:
     def __init__(self) -> None:
         self.asked: list[WatchRequest] = []
         self.running = 0
+        self.refuses = False
+        """Whether it is refused for good, as where the cluster is unknown."""
         self.changed = asyncio.Condition()
 
     @activity.defn
     async def watch_cluster(self, request: WatchRequest) -> None:
         async with self.changed:
             self.asked.append(request)
-            self.running += 1
+            self.running += not self.refuses
             self.changed.notify_all()
+        if self.refuses:
+            raise ApplicationError("member1 is not there", non_retryable=True)
         try:
             async with heartbeating():
                 await asyncio.Event().wait()
@@ -100,8 +106,11 @@ async def client(server: WorkflowEnvironment) -> AsyncIterator[Client]:
 
 
 @contextlib.asynccontextmanager
-async def watching(client: Client, watch: Watch | WatchActivities) -> AsyncIterator[Handle]:
-    """Run a watch workflow with these activities; its histories are replayed at the end."""
+async def watching(client: Client, watch: Watch | WatchActivities, member: str = "") -> AsyncIterator[Handle]:
+    """Run a watch workflow with these activities; its histories are replayed at the end.
+
+    That of a member with a name of its own is recorded, where histories are.
+    """
     heartbeats = timedelta(milliseconds=500)
     worker = Worker(
         client,
@@ -112,7 +121,7 @@ async def watching(client: Client, watch: Watch | WatchActivities) -> AsyncItera
     )
     async with worker:
         handle: Handle = await client.start_workflow(
-            ClusterWatchWorkflow.run, id=watch_id(f"member-{uuid.uuid4()}"), task_queue=QUEUE
+            ClusterWatchWorkflow.run, id=watch_id(member or f"member-{uuid.uuid4()}"), task_queue=QUEUE
         )
         yield handle
         await client.get_workflow_handle(handle.id).terminate()
@@ -122,9 +131,10 @@ async def watching(client: Client, watch: Watch | WatchActivities) -> AsyncItera
         data_converter=pydantic_data_converter,
     )
     async for run in client.list_workflows(f"WorkflowId = '{handle.id}'"):
-        await replayer.replay_workflow(
-            await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
-        )
+        history = await client.get_workflow_handle(run.id, run_id=run.run_id).fetch_history()
+        if member:
+            record(history)
+        await replayer.replay_workflow(history)
 
 
 def registration(name: str, *, remove: bool = False) -> Registration:
@@ -134,6 +144,21 @@ def registration(name: str, *, remove: bool = False) -> Registration:
 
 async def register(handle: Handle, *names: str, remove: bool = False) -> None:
     await asyncio.gather(*(handle.signal(REGISTER, registration(name, remove=remove)) for name in names))
+
+
+async def stands_by(handle: Handle) -> None:
+    """Wait until the workflow waits before it tries again; the server tells nobody of a timer."""
+    async with asyncio.timeout(20):
+        while await _longest_timer(handle) < STAND_BY:  # noqa: ASYNC110 — the state of a server
+            await asyncio.sleep(0.05)
+
+
+async def _longest_timer(handle: Handle) -> timedelta:
+    return max(
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        for event in (await handle.fetch_history()).events
+        if event.HasField("timer_started_event_attributes")
+    )
 
 
 async def test_a_registration_starts_the_watch(client: Client) -> None:
@@ -184,6 +209,28 @@ async def test_the_watch_ends_with_the_last_registration(client: Client) -> None
         await watch.until(1, running=0)
 
         assert (await handle.query(STATUS, result_type=WatchState)).registrations == ()
+
+
+async def test_the_watch_follows_registrations_that_come_and_go_and_stands_by_where_it_is_refused(
+    client: Client,
+) -> None:
+    watch = Watch()
+    async with watching(client, watch, "whose-canaries-come-and-go") as handle:
+        await register(handle, "a")
+        await watch.until(1)
+        await register(handle, "b")
+        await watch.until(2)
+        await register(handle, "a", remove=True)
+        await watch.until(1)
+        watch.refuses = True
+        await register(handle, "c")
+        await stands_by(handle)
+        watch.refuses = False
+        await register(handle, "d")  # whoever comes is not kept waiting
+        await watch.until(3)
+
+        asked = [[interest.canary for interest in request.interests] for request in watch.asked]
+        assert asked == [["a"], ["a", "b"], ["b"], ["b", "c"], ["b", "c", "d"]]
 
 
 async def test_registrations_outlive_the_history(client: Client) -> None:

@@ -3,11 +3,15 @@
 Recorded by `make histories`; from the first released version on they are only ever added to.
 """
 
+import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from worker.assembly import WORKFLOWS
+from workflows.doctor import DoctorWorkflow
 
 HISTORIES = Path(__file__).with_name("histories")
 REPLAY = """
@@ -51,6 +55,14 @@ def test_recorded_histories_replay(seed: str) -> None:
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == recorded
     assert len(recorded) >= 4
+
+
+def test_every_workflow_that_lasts_has_a_recorded_history() -> None:
+    begun = [json.loads(path.read_text())["events"][0] for path in HISTORIES.glob("*.json")]
+    recorded = {event["workflowExecutionStartedEventAttributes"]["workflowType"]["name"] for event in begun}
+
+    # A look of the doctor is over before a worker of another version comes.
+    assert recorded == {each.__name__ for each in WORKFLOWS} - {DoctorWorkflow.__name__}
 
 
 def test_recorded_histories_name_no_folder_of_a_machine() -> None:
