@@ -165,6 +165,10 @@ class CanaryStatus(Stored):
     last_transition_time: datetime | None = None
     message: str = ""
     outcome: Outcome | None = None
+    by: Person | None = None
+    """Who took a hand in the last rollout, as that remembers it."""
+    restarts: int = 0
+    """How often the analysis of the last rollout began again."""
     condition: Condition | None = None
     expired_cookie: str = ""
     """The session cookie of the last rollout: browsers are told to forget it."""

@@ -88,6 +88,8 @@ class RollingCanary(InitialisingCanary):
             phase=start.status.phase if start.status else first_phase(self.spec),
             last_applied=start.revision,
             outcome=None,
+            by=None,
+            restarts=0,
             needs_person=False,
             mendings=0,
             message=f"Rolling out {start.revision.template}",
@@ -155,6 +157,8 @@ class RollingCanary(InitialisingCanary):
         changes: dict[str, Any] = {
             "phase": ended.phase,
             "outcome": ended.outcome,
+            "by": ended.by,
+            "restarts": ended.restarts,
             "failed_checks": ended.failed_checks,
             "iterations": ended.iterations,
             "canary_weight": ended.canary_weight,

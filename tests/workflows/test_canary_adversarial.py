@@ -188,6 +188,29 @@ async def test_a_rollout_that_is_being_started_can_be_aborted(serve: Serve) -> N
     await leave(handle)
 
 
+async def test_who_took_a_hand_is_known_until_the_next_rollout(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await held(cluster, "analyse")
+    await say(handle, Verb.RESTART)
+    release(cluster, "analyse")
+    first = await in_phase(handle, Phase.SUCCEEDED)
+
+    cluster.target = OLD
+    await handle.signal(BELL)
+    await held(cluster, "analyse")
+    running = await status(handle)
+    release(cluster, "analyse")
+    second = await until(handle, lambda found: found.last_promoted == OLD)
+
+    assert first.by is not None
+    assert (first.by.who, first.by.reason, first.restarts) == ("ada", "looks bad", 1)
+    assert (running.by, running.restarts, second.by, second.restarts) == (None, 0, None, 0)
+    await leave(handle)
+
+
 async def test_the_document_that_was_applied_last_stands(serve: Serve) -> None:
     cluster = settled()
     client, handle, spec = await initialised(serve, cluster)
