@@ -3,14 +3,14 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from enum import StrEnum
-from typing import Any
 
 from temporalio.client import Client
 
-from starter import listing, tables, words
+from starter import flagger, kurator, listing, tables, words
 from starter.endings import with_outcomes
 from starter.errors import Exit
 from starter.listing import READABLE, RUNNING, Listed, Scope
+from starter.objects import Part, print_objects
 from starter.options import Output
 from workflows import contract
 
@@ -67,6 +67,13 @@ WIDE: dict[Kind, tuple[Column, ...]] = {
     Kind.ROLLOUT: (_FAILED, _REVISION, _APPLICATION, _MESSAGE),
 }
 
+OBJECTS: dict[Kind, Callable[[Listed], Part]] = {
+    Kind.APPLICATION: kurator.application_of_row,
+    Kind.CANARY: flagger.canary_of_row,
+    Kind.ROLLOUT: flagger.canary_of_row,
+}
+"""As what an item is printed in JSON and YAML: a rollout as its canary, as that rollout knows it."""
+
 
 async def fetch(client: Client, kind: Kind, scope: Scope) -> list[Listed]:
     """Look at visibility once."""
@@ -85,8 +92,7 @@ async def print_list(client: Client, kind: Kind, scope: Scope, output: Output, *
     """Print the list once."""
     items = await fetch(client, kind, scope)
     if output in (Output.JSON, Output.YAML):
-        show = tables.print_json if output is Output.JSON else tables.print_yaml
-        show({"items": [as_json(item) for item in items]})
+        print_objects([OBJECTS[kind](item) for item in items], output)
     elif not items:
         place = "" if scope.namespace is None else f" in namespace {scope.namespace} (-A shows all)"
         print(f"No {PLURALS[kind]}{place}.")
@@ -119,9 +125,3 @@ def columns_of(kind: Kind, output: Output, scope: Scope) -> list[Column]:
 def cells(columns: Sequence[Column], items: Sequence[Listed]) -> list[Sequence[object]]:
     """Give the cells of each item."""
     return [[read(item) for _, read in columns] for item in items]
-
-
-def as_json(item: Listed) -> dict[str, Any]:
-    """Give a row as JSON, with the workflow it comes from."""
-    workflow = {"id": item.id, "runId": item.run_id, "started": tables.stamp(item.started)}
-    return {**item.row.model_dump(mode="json"), "outcome": item.outcome, "workflow": workflow}

@@ -8,9 +8,9 @@ from temporalio.client import Client
 
 from canary.application import ApplicationSpec
 from starter import status
+from starter.answers import ask
 from starter.errors import TimedOutError
 from starter.offer import Offer
-from starter.tree import ask
 from workflows.contract import ApplicationStatus, ApplyApplication
 
 REFRESH = 0.5

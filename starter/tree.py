@@ -1,57 +1,30 @@
 """One canary or one Application with all that belongs to it, as its workflows answer."""
 
-from datetime import timedelta
-from typing import Any
-
 from pydantic import BaseModel
 from rich.tree import Tree
 from temporalio.client import Client
-from temporalio.service import RPCError, RPCStatusCode
 
-from canary.status import ListRow, Phase
-from starter import evidence, listing, tables, words
-from starter.errors import UnreachableError
+from canary.spec import CanarySpec
+from canary.status import ListRow, Phase, RolloutStatus
+from starter import evidence, flagger, listing, tables, words
+from starter.answers import ask, canary_view
 from starter.evidence import Checked
 from starter.listing import Listed
+from starter.objects import print_object
 from starter.options import Output
-from workflows.contract import (
-    ROLLOUT_WORKFLOW,
-    STATUS,
-    ApplicationStatus,
-    CanaryView,
-    ClusterProgress,
-    RolloutView,
-    canary_id,
-    rollout_id,
-)
-
-ANSWER_WITHIN = timedelta(seconds=10)
-UNANSWERED = (RPCStatusCode.DEADLINE_EXCEEDED, RPCStatusCode.CANCELLED, RPCStatusCode.FAILED_PRECONDITION)
-
-
-async def ask(client: Client, workflow: str, model: type[BaseModel]) -> Any:
-    """Query a workflow's status; only a worker can answer."""
-    try:
-        handle = client.get_workflow_handle(workflow)
-        return await handle.query(STATUS, result_type=model, rpc_timeout=ANSWER_WITHIN)
-    except RPCError as error:
-        if error.status in UNANSWERED:
-            text = f"No worker answers for {workflow}; `canary get` without a name lists what was recorded."
-            raise UnreachableError(text) from error
-        raise
+from workflows.contract import ApplicationStatus, CanaryView, ClusterProgress, rollout_id
 
 
 async def print_canary(client: Client, found: Listed, output: Output, *, color: bool) -> None:
-    """Print a canary, its rollout and the last check."""
-    view: CanaryView = await ask(client, canary_id(found.tail), CanaryView)
-    rollout = await _rollout(client, found.tail)
+    """Print a canary, its rollout and the last check; as JSON or YAML, what Flagger would say of it."""
+    view = await canary_view(client, found.tail)
     if output in (Output.JSON, Output.YAML):
-        value = view.model_copy(update={"rollout": rollout.status if rollout else None})
-        return _print_model(value, output)
+        return print_object(flagger.canary_of(view), output)
     tree = Tree(_headline("canary", found.tail, found.row))
     _describe(tree, view)
-    if rollout is not None:
-        branch = tree.add(f"rollout of revision {rollout.status.revision.template}: {_doing(rollout)}")
+    if view.rollout is not None:
+        doing = _doing(view.spec, view.rollout)
+        branch = tree.add(f"rollout of revision {view.rollout.revision.template}: {doing}")
         for text in await last_check(client, found.tail):
             branch.add(text)
     return tables.console(color=color).print(tree)
@@ -90,17 +63,6 @@ async def last_check(client: Client, tail: str) -> list[str]:
     ]
 
 
-async def _rollout(client: Client, tail: str) -> RolloutView | None:
-    """Ask the running rollout; None where none runs."""
-    async for item in listing.workflows(
-        client, ROLLOUT_WORKFLOW, listing.RUNNING, listing.Scope(tail.split("/")[1])
-    ):
-        if item.tail == tail:
-            view: RolloutView = await ask(client, item.id, RolloutView)
-            return view
-    return None
-
-
 def _headline(kind: str, tail: str, row: ListRow) -> str:
     since = tables.stamp(row.last_transition_time)
     return f"{kind} {tail} {row.phase} weight {row.weight} traffic {row.traffic_weight} since {since}"
@@ -121,10 +83,9 @@ def _describe(tree: Tree, view: CanaryView) -> None:
         tree.add(status.message)
 
 
-def _doing(rollout: RolloutView) -> str:
-    status = rollout.status
+def _doing(spec: CanarySpec, status: RolloutStatus) -> str:
     text = f"{status.phase}, weight {status.canary_weight}, traffic {status.traffic_weight}, "
-    text += f"failed checks {status.failed_checks} of {rollout.spec.analysis.threshold}"
+    text += f"failed checks {status.failed_checks} of {spec.analysis.threshold}"
     if status.waiting_for is not None:
         text += f", waits for {status.waiting_for} (`canary approve` answers it)"
     return f"{text}. {status.message}".rstrip(" .") if status.message else text

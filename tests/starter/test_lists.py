@@ -74,15 +74,18 @@ async def test_all_namespaces_are_named(engine: Any, capsys: Any) -> None:
     assert spec.namespace in output
 
 
-async def test_json_holds_the_row_and_its_workflow(engine: Any, capsys: Any) -> None:
+async def test_json_is_a_list_of_flaggers_objects(engine: Any, capsys: Any) -> None:
     spec = engine.spec(namespace=engine.namespace())
     await engine.canary(spec)
 
     await show(engine, Kind.CANARY, Scope(spec.namespace), Output.JSON)
 
-    (item,) = json.loads(capsys.readouterr().out)["items"]
-    assert item["phase"] == "Initialized"
-    assert item["workflow"]["id"] == f"canary/one/{spec.namespace}/Deployment/backend"
+    shown = json.loads(capsys.readouterr().out)
+    (item,) = shown["items"]
+    assert (shown["apiVersion"], shown["kind"]) == ("v1", "List")
+    assert (item["apiVersion"], item["kind"]) == ("flagger.app/v1beta1", "Canary")
+    assert item["status"]["phase"] == "Initialized"
+    assert item["status"]["workflow"]["id"] == f"canary/one/{spec.namespace}/Deployment/backend"
 
 
 async def test_yaml_is_the_same_in_yaml(engine: Any, capsys: Any) -> None:
@@ -91,7 +94,19 @@ async def test_yaml_is_the_same_in_yaml(engine: Any, capsys: Any) -> None:
 
     await show(engine, Kind.CANARY, Scope(spec.namespace), Output.YAML)
 
-    assert "  phase: Initialized" in capsys.readouterr().out
+    assert "    phase: Initialized" in capsys.readouterr().out
+
+
+async def test_a_list_of_applications_is_of_kurators_objects(engine: Any, capsys: Any) -> None:
+    row = engine.row(engine.spec(namespace=engine.namespace(), name="shop"), "Ready", revision="main@sha1:a")
+    await engine.application(row)
+
+    await show(engine, Kind.APPLICATION, Scope(row.namespace), Output.JSON)
+
+    (item,) = json.loads(capsys.readouterr().out)["items"]
+    assert (item["apiVersion"], item["kind"]) == ("apps.kurator.dev/v1alpha1", "Application")
+    assert item["metadata"] == {"name": "shop", "namespace": row.namespace}
+    assert (item["status"]["phase"], item["status"]["revision"]) == ("Ready", "main@sha1:a")
 
 
 async def test_rollouts_tell_how_they_ended(engine: Any, capsys: Any) -> None:

@@ -4,15 +4,16 @@ import json
 from typing import Any
 
 import pytest
+from ruamel.yaml import YAML
 
 from canary.application import ApplicationSpec, GitSource
 from canary.status import Phase
 from starter import get, offer
-from starter.errors import UnreachableError, UsageError
+from starter.answers import ask
+from starter.errors import RefusedError, UnreachableError, UsageError
 from starter.listing import Scope
 from starter.lists import Kind
 from starter.options import Output
-from starter.tree import ask
 from workflows.contract import CanaryView, Command, canary_id
 
 
@@ -45,16 +46,37 @@ async def test_a_running_rollout_shows_its_last_check(engine: Any, capsys: Any) 
     assert "request-success-rate 99.5 % (min 99, 120 requests) Successful" in output
 
 
-async def test_json_holds_the_canary_and_its_rollout(engine: Any, capsys: Any) -> None:
+async def test_json_is_flaggers_object_of_the_running_rollout(engine: Any, capsys: Any) -> None:
     spec = engine.spec(namespace=engine.namespace())
     await engine.canary(spec)
     await engine.rollout(spec, engine.row(spec, Phase.PROGRESSING))
 
     await show(engine, Kind.CANARY, "backend", spec.namespace, Output.JSON)
 
-    view = json.loads(capsys.readouterr().out)
-    assert view["spec"]["target"]["name"] == "backend"
-    assert view["rollout"]["canary_weight"] == 10
+    shown = json.loads(capsys.readouterr().out)
+    assert (shown["apiVersion"], shown["kind"]) == ("flagger.app/v1beta1", "Canary")
+    assert shown["metadata"]["name"] == "backend"
+    status = shown["status"]
+    assert (status["phase"], status["canaryWeight"], status["lastAppliedSpec"]) == ("Progressing", 10, "def")
+
+
+async def test_yaml_is_flaggers_object_of_a_canary_at_rest(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    await show(engine, Kind.CANARY, "backend", spec.namespace, Output.YAML)
+
+    shown = YAML(typ="safe", pure=True).load(capsys.readouterr().out)
+    assert (shown["kind"], shown["status"]["phase"]) == ("Canary", "Initialized")
+    assert shown["status"]["lastPromotedSpec"] == "abc"
+
+
+async def test_a_canary_whose_first_document_is_being_judged_has_nothing_to_show(engine: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace(), name="unjudged")
+    await engine.canary(spec)
+
+    with pytest.raises(RefusedError, match="has no document yet"):
+        await show(engine, Kind.CANARY, "unjudged", spec.namespace, Output.JSON)
 
 
 async def test_an_application_shows_its_source_and_revision(engine: Any, capsys: Any) -> None:
@@ -71,7 +93,7 @@ async def test_an_application_shows_its_source_and_revision(engine: Any, capsys:
 
 
 async def test_without_a_worker_the_list_is_named_instead(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("starter.tree.ANSWER_WITHIN", idle.seconds(0.5))
+    monkeypatch.setattr("starter.answers.ANSWER_WITHIN", idle.seconds(0.5))
     spec = idle.spec(namespace=idle.namespace())
     await idle.canary(spec)
 

@@ -11,7 +11,6 @@ from starter import tree
 from starter.evidence import Moved
 from starter.words import hook_line, moved_line
 from tests.starter.conftest import NOW, spec_of, status_of
-from workflows.contract import RolloutView
 
 
 @pytest.mark.parametrize(
@@ -45,6 +44,6 @@ def test_a_move_says_first_whom_it_waits_for(fields: dict[str, Any], words: str)
 
 def test_a_running_rollout_says_how_its_gate_is_answered() -> None:
     status = status_of(waiting_for=HookType.CONFIRM_PROMOTION)
-    text = tree._doing(RolloutView(spec=spec_of(), status=status))
+    text = tree._doing(spec_of(), status)
 
     assert "waits for confirm-promotion (`canary approve` answers it)" in text
