@@ -1,13 +1,12 @@
 """One canary or one Application with all that belongs to it, as its workflows answer."""
 
-from pydantic import BaseModel
 from rich.tree import Tree
 from temporalio.client import Client
 
 from canary.spec import CanarySpec
 from canary.status import ListRow, Phase, RolloutStatus
-from starter import evidence, flagger, listing, tables, words
-from starter.answers import ask, canary_view
+from starter import evidence, flagger, kurator, listing, tables, words
+from starter.answers import ask, canary_statuses, canary_view
 from starter.evidence import Checked
 from starter.listing import Listed
 from starter.objects import print_object
@@ -31,11 +30,14 @@ async def print_canary(client: Client, found: Listed, output: Output, *, color: 
 
 
 async def print_application(client: Client, found: Listed, output: Output, *, color: bool) -> None:
-    """Print an Application, its source and what became of it in each cluster."""
+    """Print an Application, its source and what became of it in each cluster; as JSON or YAML, Kurator's."""
     status: ApplicationStatus = await ask(client, found.id, ApplicationStatus)
+    own = {progress.canary for progress in status.progress}
+    canaries = [item for item in await listing.canaries(client, listing.Scope(None)) if item.id in own]
     if output in (Output.JSON, Output.YAML):
-        return _print_model(status, output)
-    rows = {item.tail: item.row for item in await listing.canaries(client, listing.Scope(None))}
+        statuses = await canary_statuses(client, canaries)
+        return print_object(kurator.application_of(found.row, status, statuses), output)
+    rows = {item.tail: item.row for item in canaries}
     source = status.spec.source
     tree = Tree(f"application {status.spec.namespace}/{status.spec.name} {status.message}".rstrip())
     tree.add(f"source {source.url} {status.revision} {status.source_message}".rstrip())
@@ -94,8 +96,3 @@ def _doing(spec: CanarySpec, status: RolloutStatus) -> str:
 def _progress(progress: ClusterProgress) -> str:
     ready = "Ready" if progress.is_ready else "NotReady"
     return f"{progress.name} {ready} {progress.last_applied_revision} {progress.message}".rstrip()
-
-
-def _print_model(value: BaseModel, output: Output) -> None:
-    show = tables.print_json if output is Output.JSON else tables.print_yaml
-    show(value.model_dump(mode="json"))

@@ -144,6 +144,8 @@ class ClusterProgress(Stored):
     last_attempted_revision: str = ""
     message: str = ""
     is_ready: bool = False
+    has_failed: bool = False
+    """The last attempt did not work; it is tried again."""
     inventory: tuple[str, ...] = ()
     """`<namespace>_<name>_<group>_<Kind>` each."""
     canary: str = ""

@@ -78,6 +78,7 @@ def _progress(delivery: Delivery, revision: str) -> ClusterProgress:
         last_attempted_revision=delivery.attempted_revision,
         message=delivery.message or (f"Applied revision: {delivery.applied_revision}" if is_ready else ""),
         is_ready=is_ready,
+        has_failed=delivery.failures > 0,
         inventory=delivery.inventory,
         canary=canary_id(delivery.canary.tail) if delivery.canary else "",
     )

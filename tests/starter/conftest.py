@@ -248,7 +248,8 @@ class FakeApplication(_Entity):
 
     @workflow.signal
     def progress(self, progress: ClusterProgress) -> None:
-        self.shown = (progress,)
+        others = (each for each in self.shown if each.name != progress.name)
+        self.shown = (*others, progress)
 
     @workflow.run
     async def run(self, _state: Any = None) -> None:

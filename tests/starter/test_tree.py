@@ -14,7 +14,7 @@ from starter.errors import RefusedError, UnreachableError, UsageError
 from starter.listing import Scope
 from starter.lists import Kind
 from starter.options import Output
-from workflows.contract import CanaryView, Command, canary_id
+from workflows.contract import CanaryView, ClusterProgress, Command, canary_id
 
 
 async def show(engine: Any, kind: Kind, name: str, namespace: str, output: Output = Output.TABLE) -> None:
@@ -90,6 +90,27 @@ async def test_an_application_shows_its_source_and_revision(engine: Any, capsys:
     output = capsys.readouterr().out
     assert f"application {spec.namespace}/shop Applied" in output
     assert "source http://git/app.git master@sha1:abc" in output
+
+
+async def test_an_application_in_json_asks_its_canaries(engine: Any, capsys: Any) -> None:
+    """One that cannot answer yet does not hide the others, as it would in Kurator."""
+    namespace = engine.namespace()
+    source = GitSource(url="http://git/app.git", branch="master")
+    spec = ApplicationSpec(namespace=namespace, name="shop", source=source, policies=())
+    await offer.make(engine.client, offer.of_application(spec, Command(id="one")))
+    application = engine.client.get_workflow_handle(f"application/{namespace}/shop")
+    await engine.listed(application.id)
+    specs = [engine.spec(namespace=namespace, name=name) for name in ("backend", "unjudged")]
+    for each in specs:
+        await engine.canary(each)
+        names = {"name": f"{each.name}-one", "policy": each.name, "cluster": "one"}
+        await application.signal("progress", ClusterProgress(**names, canary=canary_id(each.tail)))
+
+    await show(engine, Kind.APPLICATION, "shop", namespace, Output.JSON)
+
+    backend, unjudged = json.loads(capsys.readouterr().out)["status"]["syncStatus"]
+    assert backend["rolloutStatus"]["rolloutStatusInCluster"]["lastPromotedSpec"] == "abc"
+    assert "has no document yet" in unjudged["rolloutStatus"]["rolloutStatusInCluster"]["message"]
 
 
 async def test_without_a_worker_the_list_is_named_instead(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -294,7 +294,7 @@ async def test_a_refused_revision_keeps_the_one_before(begin: Any) -> None:
 
     assert status.progress[1].last_applied_revision == "master@sha1:1"
     assert status.progress[1].last_attempted_revision == "master@sha1:2"
-    assert not status.progress[1].is_ready
+    assert (status.progress[1].is_ready, status.progress[1].has_failed) == (False, True)
 
 
 async def test_a_canary_that_is_refused_is_told(begin: Any) -> None:
