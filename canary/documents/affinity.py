@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from canary.documents.mistake import Mistake, show, warning
-from canary.documents.schema import Document, Text
+from canary.documents.schema import Document, Remedy, Text
 from canary.spec import SessionAffinity as Affinity
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -18,7 +18,7 @@ _DAY = 86400
 class Cookie(Document):
     """The canary's cookie, which is all that Kurator lets one say."""
 
-    cookie_name: Text
+    cookie_name: Annotated[Text, Remedy("name the cookie")]
     max_age: Annotated[int, Field(ge=1)] = _DAY
 
 

@@ -15,6 +15,7 @@ from canary.documents.schema import (
     Metadata,
     NotDone,
     Port,
+    Remedy,
     Seconds,
     SomeSeconds,
     Structure,
@@ -50,9 +51,9 @@ class Workload(Document):
     """The workload that is rolled out."""
 
     api_version: Literal["apps/v1"] = "apps/v1"
-    kind: Literal["Deployment", "DaemonSet"]
+    kind: Annotated[Literal["Deployment", "DaemonSet"], Remedy("write Deployment or DaemonSet")]
     name: Text
-    namespace: Text
+    namespace: Annotated[Text, Remedy("write the namespace that the workload is in")]
 
 
 class TrafficRouting(Document):
@@ -111,8 +112,9 @@ class RolloutPolicy(Document):
     Of our own beside Kurator's fields: `acceptedPolicies`.
     """
 
-    traffic_routing: TrafficRouting
-    traffic_analysis: TrafficAnalysis
+    traffic_routing: TrafficRouting = TrafficRouting()
+    traffic_analysis: TrafficAnalysis = TrafficAnalysis(checkFailedTimes=1)
+    """Both may be left out where the analysis is skipped; Kurator's controller crashes without them."""
     rollout_timeout_seconds: Seconds = 600
     skip_traffic_analysis: bool = False
     revert_on_deletion: bool = True

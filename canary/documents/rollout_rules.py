@@ -37,7 +37,12 @@ def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     yield from policy_mistakes(("rolloutPolicy", "acceptedPolicies"), policy.accepted_policies)
     if not policy.skip_traffic_analysis:
         yield from under(_ROUTING, _strategy_mistakes(policy.traffic_routing))
-    yield from under(_ANALYSIS, _analysis_mistakes(policy))
+        if "traffic_analysis" not in policy.model_fields_set:
+            yield Mistake(
+                _ANALYSIS, "is required: write checkFailedTimes, or skipTrafficAnalysis: true beside it"
+            )
+    if "traffic_analysis" in policy.model_fields_set:
+        yield from under(_ANALYSIS, _analysis_mistakes(policy))
 
 
 def _strategy_mistakes(routing: TrafficRouting) -> Iterator[Mistake]:

@@ -56,6 +56,13 @@ class NotDone:
 NOT_YET = NotDone()
 
 
+@dataclass(frozen=True)
+class Remedy:
+    """Marks a field that may be left out elsewhere and not here: what to write."""
+
+    text: str
+
+
 def refused(part: Document, path: Path = ()) -> Iterator[Mistake]:
     """Yield the fields of *part* that say something the engine does not do."""
     for name, field in type(part).model_fields.items():

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from pydantic import BaseModel, ValidationError
 
 from canary.documents.mistake import Mistake, Path, show
+from canary.documents.schema import Remedy
 
 _WANTED = {
     "missing": "is required",
@@ -48,6 +49,8 @@ def _message(kind: str, path: Path, root: type[BaseModel], error: Mapping[str, A
         return _unknown(str(path[-1]), _fields_at(root, path[:-1]))
     if kind == "string_type" and not isinstance(error["input"], dict | list):
         return f"must be text, is {show(error['input'])}; put it in quotes"
+    if kind == "missing" and (remedy := _remedy(root, path)):
+        return f"is required: {remedy}"
     context = error.get("ctx", {})
     wanted = _WANTED.get(kind)
     if wanted is None:
@@ -67,14 +70,28 @@ def _unknown(name: str, known: list[str]) -> str:
     return f"unknown field; allowed are {', '.join(known)}" if known else "unknown field"
 
 
+def _remedy(root: type[BaseModel], path: Path) -> str | None:
+    """Return what to write at *path*, where its field says so."""
+    model = _model_at(root, path[:-1])
+    fields = {field.alias: field for field in model.model_fields.values()} if model is not None else {}
+    marks = fields[str(path[-1])].metadata if path[-1] in fields else []
+    return next((mark.text for mark in marks if isinstance(mark, Remedy)), None)
+
+
 def _fields_at(root: type[BaseModel], path: Path) -> list[str]:
     """Return the names of the fields that are known at *path*."""
+    model = _model_at(root, path)
+    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _model_at(root: type[BaseModel], path: Path) -> type[BaseModel] | None:
+    """Return what stands at *path*."""
     model: type[BaseModel] | None = root
     for part in path:
         if isinstance(part, str) and model is not None:
             fields = {field.alias: field.annotation for field in model.model_fields.values()}
             model = _model_in(fields[part]) if part in fields else model
-    return [] if model is None else [field.alias or name for name, field in model.model_fields.items()]
+    return model
 
 
 def _model_in(annotation: object) -> type[BaseModel] | None:

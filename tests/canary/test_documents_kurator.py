@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from copy import deepcopy
 from datetime import timedelta
 from typing import Any
@@ -6,10 +7,20 @@ import pytest
 
 from canary.application import ApplicationSpec, ClusterRef, GitSource, SecretKey
 from canary.documents.resolve import resolve
-from canary.spec import CanarySpec, StepPlan, TestLoader, ThresholdRange, WorkloadKind
-from tests.canary.examples import read
+from canary.spec import (
+    AnalysisSpec,
+    CanarySpec,
+    ObjectMetadata,
+    StepPlan,
+    TestLoader,
+    ThresholdRange,
+    WorkloadKind,
+)
+from tests.canary.examples import GONE, change, read
 
 Object = dict[str, Any]
+ROUTING = "rolloutPolicy.trafficRouting"
+ANALYSIS = "rolloutPolicy.trafficAnalysis"
 MISSING_CLUSTER = (
     "spec.syncPolicies[0].destination.fleet: warning: AttachedCluster default/kurator-member2 of this fleet "
     "not found: pass it with -f, unless the workers know the cluster by its name"
@@ -222,6 +233,103 @@ def test_an_interval_that_is_left_out_is_a_minute(
     spec = canary_of(application, *fleet).analysis
 
     assert (spec.interval, spec.metrics[0].interval) == (timedelta(minutes=1), timedelta(minutes=1))
+
+
+@pytest.mark.proves("K4")
+@pytest.mark.parametrize(
+    ("place", "default"),
+    [
+        pytest.param("testLoader", lambda spec: spec.test_loader is None, id="testLoader"),
+        pytest.param("trafficRoutingProvider", lambda spec: spec.name == "backend", id="provider"),
+        pytest.param(
+            "workload.apiVersion", lambda spec: spec.target.api_version == "apps/v1", id="apiVersion"
+        ),
+        pytest.param("primary", lambda spec: spec.service.primary_metadata == ObjectMetadata(), id="primary"),
+        pytest.param("preview", lambda spec: spec.service.canary_metadata == ObjectMetadata(), id="preview"),
+        pytest.param(f"{ROUTING}.gateways", lambda spec: spec.service.gateways == (), id="gateways"),
+        pytest.param(f"{ROUTING}.hosts", lambda spec: spec.service.hosts == (), id="hosts"),
+        pytest.param(f"{ROUTING}.retries", lambda spec: spec.service.retries is None, id="retries"),
+        pytest.param(f"{ROUTING}.headers", lambda spec: spec.service.headers is None, id="headers"),
+        pytest.param(f"{ROUTING}.corsPolicy", lambda spec: spec.service.cors_policy is None, id="corsPolicy"),
+        pytest.param(f"{ROUTING}.match", lambda spec: spec.analysis.match == (), id="match"),
+        pytest.param(
+            f"{ROUTING}.canaryStrategy.maxWeight",
+            lambda spec: spec.analysis.steps.max_weight == 100,
+            id="maxWeight",
+        ),
+        pytest.param(
+            f"{ROUTING}.canaryStrategy.stepWeightPromotion",
+            lambda spec: not spec.analysis.steps.is_stepwise_back,
+            id="stepWeightPromotion",
+        ),
+        pytest.param(f"{ANALYSIS}.metrics", lambda spec: spec.analysis.metrics == (), id="metrics"),
+        pytest.param(
+            f"{ANALYSIS}.metrics[0].thresholdRange",
+            lambda spec: spec.analysis.metrics[0].threshold_range == ThresholdRange(),
+            id="thresholdRange",
+        ),
+        pytest.param(f"{ANALYSIS}.webhooks", lambda spec: spec.analysis.webhooks == (), id="webhooks"),
+        pytest.param(
+            f"{ANALYSIS}.webhooks.timeoutSeconds",
+            lambda spec: spec.analysis.webhooks[0].timeout == timedelta(minutes=1),
+            id="webhooks.timeoutSeconds",
+        ),
+        pytest.param(
+            f"{ANALYSIS}.webhooks.command", lambda spec: spec.analysis.webhooks == (), id="webhooks.command"
+        ),
+        pytest.param(
+            f"{ANALYSIS}.sessionAffinity",
+            lambda spec: spec.analysis.session_affinity is None,
+            id="sessionAffinity",
+        ),
+        pytest.param(
+            f"{ANALYSIS}.sessionAffinity.maxAge",
+            lambda spec: spec.analysis.session_affinity.max_age == 86400,
+            id="maxAge",
+        ),
+        pytest.param(
+            "rolloutPolicy.skipTrafficAnalysis", lambda spec: not spec.skip_analysis, id="skipTrafficAnalysis"
+        ),
+        pytest.param("rolloutPolicy.suspend", lambda spec: not spec.suspend, id="suspend"),
+    ],
+)
+def test_what_kurator_lets_out_has_its_default(
+    application: Object, rollout: Object, fleet: list[Object], place: str, default: Callable[[Any], bool]
+) -> None:
+    everything = {
+        "preview": {"labels": {"a": "b"}},
+        "primary": {"labels": {"a": "b"}},
+        f"{ROUTING}.retries": {"attempts": 3},
+        f"{ROUTING}.headers": {"request": {"remove": ["x"]}},
+        f"{ROUTING}.corsPolicy": {"maxAge": "24h"},
+        f"{ROUTING}.match": [{"headers": {"x": {"exact": "y"}}}],
+        f"{ROUTING}.canaryStrategy.stepWeightPromotion": 20,
+        f"{ANALYSIS}.sessionAffinity": {"cookieName": "x", "maxAge": 60},
+        f"{ANALYSIS}.webhooks.timeoutSeconds": 30,
+        "rolloutPolicy.skipTrafficAnalysis": True,
+        "rolloutPolicy.suspend": True,
+    }
+    for where, value in everything.items():
+        change(rollout, where, value)
+    said = canary_of(application, *fleet)
+
+    change(rollout, place, GONE)
+
+    is_fixed = place in ("trafficRoutingProvider", "workload.apiVersion")  # there is one value
+    assert (default(said), default(canary_of(application, *fleet))) == (is_fixed, True)
+
+
+@pytest.mark.proves("K4")
+def test_neither_routing_nor_analysis_is_needed_where_the_analysis_is_skipped(
+    application: Object, rollout: Object, fleet: list[Object]
+) -> None:
+    rollout["rolloutPolicy"] = {"skipTrafficAnalysis": True}
+    resolution = resolve([application, *fleet])
+
+    canary = resolution.applications[0].spec.policies[0].canaries[0]
+
+    assert resolution.mistakes == ()
+    assert (canary.skip_analysis, canary.service.hosts, canary.analysis) == (True, (), AnalysisSpec())
 
 
 def test_holds_a_custom_metric_by_value(application: Object, fleet: list[Object]) -> None:

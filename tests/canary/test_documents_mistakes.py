@@ -154,7 +154,16 @@ KURATOR = [
         f"{ROLLOUT}.workload.kind: must be Deployment or DaemonSet, is StatefulSet",
     ),
     (f"{ROLLOUT}.workload", GONE, f"{ROLLOUT}.workload: is required"),
-    (f"{ROLLOUT}.workload.namespace", GONE, f"{ROLLOUT}.workload.namespace: is required"),
+    (
+        f"{ROLLOUT}.workload.kind",
+        GONE,
+        f"{ROLLOUT}.workload.kind: is required: write Deployment or DaemonSet",
+    ),
+    (
+        f"{ROLLOUT}.workload.namespace",
+        GONE,
+        f"{ROLLOUT}.workload.namespace: is required: write the namespace that the workload is in",
+    ),
     (
         f"{ROLLOUT}.workload.name",
         "a" * 53,
@@ -195,8 +204,16 @@ KURATOR = [
             "63 letters, digits, '-', '_' and '.', with a letter or digit first and last"
         ),
     ),
-    (f"{ROLLOUT}.rolloutPolicy.trafficRouting", GONE, f"{ROUTING}: is required"),
-    (f"{ROLLOUT}.rolloutPolicy.trafficAnalysis", GONE, f"{ANALYSIS}: is required"),
+    (
+        f"{ROLLOUT}.rolloutPolicy.trafficRouting",
+        GONE,
+        f"{ROUTING}: canaryStrategy or analysisTimes is required: without one it never reaches a promotion",
+    ),
+    (
+        f"{ROLLOUT}.rolloutPolicy.trafficAnalysis",
+        GONE,
+        f"{ANALYSIS}: is required: write checkFailedTimes, or skipTrafficAnalysis: true beside it",
+    ),
     (
         f"{ROUTING}.canaryStrategy",
         GONE,
@@ -419,7 +436,11 @@ KURATOR = [
         0,
         f"{ANALYSIS}.webhooks.timeoutSeconds: must be at least 1, is 0",
     ),
-    (f"{ANALYSIS}.sessionAffinity", {}, f"{ANALYSIS}.sessionAffinity.cookieName: is required"),
+    (
+        f"{ANALYSIS}.sessionAffinity",
+        {},
+        f"{ANALYSIS}.sessionAffinity.cookieName: is required: name the cookie",
+    ),
     (
         f"{ANALYSIS}.sessionAffinity",
         {"cookieName": "x", "maxAge": 0},

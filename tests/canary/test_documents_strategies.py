@@ -127,7 +127,7 @@ AFFINITY = [
     (
         "spec.analysis.sessionAffinity.cookieName",
         GONE,
-        ["spec.analysis.sessionAffinity.cookieName: is required"],
+        ["spec.analysis.sessionAffinity.cookieName: is required: name the cookie"],
     ),
     (
         "spec.analysis.sessionAffinity.cookieName",
