@@ -12,6 +12,9 @@ from pydantic_core import PydanticCustomError
 
 from canary.documents.mistake import Mistake, Path, show
 
+Structure = dict[str, Any]
+"""A structure that is passed on, or that is refused as a whole."""
+
 YEAR = timedelta(days=366)
 """Nothing in a rollout lasts longer; it also keeps a mistyped number from overflowing."""
 
@@ -36,12 +39,23 @@ class Document(BaseModel):
 
 
 class Metadata(Document):
-    """The part of an object's metadata that matters here; the cluster's own entries are let through."""
-
-    model_config = ConfigDict(extra="ignore")
+    """Kubernetes' ObjectMeta: name and namespace matter here, the rest is for others and the cluster."""
 
     name: Annotated[str, Field(min_length=1)]
     namespace: str = "default"
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
+    finalizers: list[str] = Field(default_factory=list)
+    generate_name: str | None = None
+    uid: str | None = None
+    resource_version: str | None = None
+    generation: int | None = None
+    creation_timestamp: object = None
+    deletion_timestamp: object = None
+    deletion_grace_period_seconds: int | None = None
+    owner_references: list[Structure] = Field(default_factory=list)
+    managed_fields: list[Structure] = Field(default_factory=list)
+    self_link: str | None = None
 
 
 @dataclass(frozen=True)
@@ -135,5 +149,3 @@ Percent = Annotated[int, Field(ge=0, le=100)]
 """A share of a hundred."""
 Text = Annotated[str, Field(min_length=1)]
 """Text that says something."""
-Structure = dict[str, Any]
-"""A structure that is passed on, or that is refused as a whole."""

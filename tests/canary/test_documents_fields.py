@@ -8,11 +8,13 @@ from typing import Any, Literal, get_args, get_origin
 
 import pytest
 from pydantic import BaseModel
+from ruamel.yaml import YAML
 
+from canary.documents import reading
 from canary.documents.mistake import Mistake
 from canary.documents.reading import KINDS
 from canary.documents.resolve import resolve
-from canary.documents.schema import NotDone
+from canary.documents.schema import Metadata, NotDone
 from tests.canary.examples import read
 
 SETS = (
@@ -45,11 +47,29 @@ VALUES = (
 )
 """What a field is changed to, until something is heard of it."""
 
+OBJECT_META = (
+    "annotations",
+    "creationTimestamp",
+    "deletionGracePeriodSeconds",
+    "deletionTimestamp",
+    "finalizers",
+    "generateName",
+    "generation",
+    "labels",
+    "managedFields",
+    "name",
+    "namespace",
+    "ownerReferences",
+    "resourceVersion",
+    "selfLink",
+    "uid",
+)
+"""The fields of Kubernetes' ObjectMeta, as its API reference (meta/v1) lists them."""
+
 SAYS_NOTHING = {
+    **{f"Metadata.{name}": "what the document is referred to by, or others' own" for name in OBJECT_META},
     "apiVersion": "which version of a kind is read, is one for each kind",
     "status": "the cluster's own",
-    "metadata.name": "what the document is referred to by",
-    "metadata.namespace": "what the document is referred to by",
     "ProviderRef.name": "leads to the alert provider, whose fields are looked at",
     "ProviderRef.namespace": "leads to the alert provider, whose fields are looked at",
     "ObjectRef.name": "leads to the metric template, whose fields are looked at",
@@ -233,3 +253,66 @@ def test_what_says_nothing_is_a_field(name: str) -> None:
         name in (each.path[-1], ".".join(map(str, each.path)), f"{each.owner}.{each.path[-1]}")
         for each in ALL
     )
+
+
+def test_metadata_is_kubernetes_object_meta() -> None:
+    assert sorted(field.alias or "" for field in Metadata.model_fields.values()) == list(OBJECT_META)
+
+
+def example(kind: str) -> Any:
+    return next(each for names in SETS for each in read(*names) if each["kind"] == kind)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_metadata_as_a_cluster_gives_it_is_read(kind: str) -> None:
+    metadata = YAML(typ="safe", pure=True).load(
+        """
+        labels: {app: shop}
+        annotations: {kubectl.kubernetes.io/last-applied-configuration: "{}"}
+        creationTimestamp: 2024-01-11T02:40:40Z
+        deletionTimestamp: null
+        deletionGracePeriodSeconds: 0
+        finalizers: [apps.kurator.dev]
+        generateName: shop-
+        generation: 2
+        managedFields:
+        - {manager: kubectl, operation: Update, fieldsType: FieldsV1, fieldsV1: {"f:spec": {}}}
+        ownerReferences:
+        - {apiVersion: v1, kind: ConfigMap, name: x, uid: "1", controller: true}
+        resourceVersion: "77"
+        selfLink: /apis/x
+        uid: 0a6b1a2c-4a7c-4cd5-a4b1-5ee1a3a2d4b7
+        """
+    )
+    given = example(kind)
+    given["metadata"] |= metadata
+
+    assert reading.read(given).mistakes == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize(
+    ("field", "value", "line"),
+    [
+        pytest.param("label", {}, "metadata.label: unknown field, did you mean labels?", id="mistyped"),
+        pytest.param(
+            "cluster",
+            "member1",
+            "metadata.cluster: unknown field; allowed are name, namespace, labels, annotations, finalizers, "
+            "generateName, uid, resourceVersion, generation, creationTimestamp, deletionTimestamp, "
+            "deletionGracePeriodSeconds, ownerReferences, managedFields, selfLink",
+            id="another",
+        ),
+        pytest.param(
+            "labels",
+            {"weight": 10},
+            "metadata.labels.weight: must be text, is 10; put it in quotes",
+            id="no text",
+        ),
+    ],
+)
+def test_other_metadata_is_refused_by_name(kind: str, field: str, value: object, line: str) -> None:
+    given = example(kind)
+    given["metadata"][field] = value
+
+    assert [str(each) for each in reading.read(given).mistakes] == [line]
