@@ -21,6 +21,7 @@ from canary.documents.schema import (
     Percent,
     Port,
     PortOrName,
+    Remedy,
     Replicas,
     Seconds,
     Structure,
@@ -195,7 +196,7 @@ class CanaryBody(Document):
     route_ref: Annotated[Structure | None, NotDone("not supported: APISIX only")] = None
     upstream_ref: Annotated[Structure | None, NotDone("not supported: Gloo only")] = None
     service: Service
-    analysis: Analysis
+    analysis: Annotated[Analysis, Remedy("canaryAnalysis, its old name, is not read")]
     canary_analysis: Annotated[Structure | None, NotDone("not supported: write analysis")] = None
     progress_deadline_seconds: Seconds = 600
     skip_analysis: bool = False

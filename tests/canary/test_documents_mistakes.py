@@ -611,7 +611,11 @@ FLAGGER = [
         {"min": 2, "max": 1},
         "spec.analysis.metrics[0].thresholdRange: min 2 is above max 1: no value can pass",
     ),
-    ("spec.analysis", GONE, "spec.analysis: is required"),
+    (
+        "spec.analysis",
+        GONE,
+        "spec.analysis: is required: canaryAnalysis, its old name, is not read",
+    ),
     ("spec.analysis.interval", "0s", "spec.analysis.interval: must be longer than 0s"),
     ("spec.analysis.interval", "-1m", "spec.analysis.interval: must be between 0s and 8784h"),
     ("spec.analysis.threshold", GONE, "spec.analysis.threshold: is required"),
@@ -726,6 +730,95 @@ TEMPLATE = [
 ]
 
 
+NOT_DONE_IN_AN_APPLICATION = [
+    (
+        "spec.source.gitRepository.ref.name",
+        "refs/heads/main",
+        "spec.source.gitRepository.ref.name: not supported yet",
+    ),
+    ("spec.source.gitRepository.provider", "azure", "spec.source.gitRepository.provider: not supported yet"),
+    (
+        "spec.source.gitRepository.proxySecretRef",
+        {"name": "proxy"},
+        "spec.source.gitRepository.proxySecretRef: not supported yet",
+    ),
+    (
+        "spec.source.gitRepository.verify",
+        {"mode": "HEAD"},
+        "spec.source.gitRepository.verify: not supported yet",
+    ),
+    ("spec.source.gitRepository.ignore", "/docs", "spec.source.gitRepository.ignore: not supported yet"),
+    (
+        "spec.source.gitRepository.recurseSubmodules",
+        True,
+        "spec.source.gitRepository.recurseSubmodules: not supported yet",
+    ),
+    (
+        "spec.source.gitRepository.include",
+        [{"repository": {"name": "x"}}],
+        "spec.source.gitRepository.include: not supported yet",
+    ),
+    (
+        "spec.source.gitRepository.sparseCheckout",
+        ["deploy"],
+        "spec.source.gitRepository.sparseCheckout: not supported yet",
+    ),
+    (
+        "spec.source.gitRepository.accessFrom",
+        {"namespaceSelectors": []},
+        "spec.source.gitRepository.accessFrom: not supported: nothing is shared between namespaces",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.suspend",
+        True,
+        "spec.syncPolicies[0].kustomization.suspend: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.retryInterval",
+        "1m0s",
+        "spec.syncPolicies[0].kustomization.retryInterval: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.commonMetadata",
+        {"labels": {"a": "b"}},
+        "spec.syncPolicies[0].kustomization.commonMetadata: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.dependsOn",
+        [{"name": "x"}],
+        "spec.syncPolicies[0].kustomization.dependsOn: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.patches",
+        [{"patch": "x"}],
+        "spec.syncPolicies[0].kustomization.patches: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.images",
+        [{"name": "x"}],
+        "spec.syncPolicies[0].kustomization.images: not supported yet",
+    ),
+    (
+        "spec.syncPolicies[0].kustomization.components",
+        ["../x"],
+        "spec.syncPolicies[0].kustomization.components: not supported yet",
+    ),
+    (f"{ROUTING}.protocol", "http", f"{ROUTING}.protocol: not supported: Istio has no use for it"),
+]
+NOT_DONE_IN_A_CANARY = [
+    ("spec.routeRef", {"name": "x"}, "spec.routeRef: not supported: APISIX only"),
+    ("spec.upstreamRef", {"name": "x"}, "spec.upstreamRef: not supported: Gloo only"),
+    ("spec.canaryAnalysis", {"threshold": 1}, "spec.canaryAnalysis: not supported: write analysis"),
+    ("spec.service.backendTimeout", "5s", "spec.service.backendTimeout: not supported: Gateway API only"),
+    (
+        "spec.service.mirror",
+        [{"backendRef": {"name": "x"}}],
+        "spec.service.mirror: not supported: Gateway API only",
+    ),
+    ("spec.service.backends", ["x"], "spec.service.backends: not supported: App Mesh only"),
+]
+
+
 def table(rows: Sequence[tuple[str, object, str]]) -> list[Any]:
     return [pytest.param(*row, id=row[2]) for row in rows]
 
@@ -751,7 +844,7 @@ def places(value: Any, path: str = "") -> list[str]:
     return [path, *(place for group in below for place in group)]
 
 
-@pytest.mark.parametrize(("path", "value", "line"), table(KURATOR))
+@pytest.mark.parametrize(("path", "value", "line"), table([*KURATOR, *NOT_DONE_IN_AN_APPLICATION]))
 def test_names_a_mistake_in_an_application(path: str, value: object, line: str) -> None:
     assert lines(changed(read("canary.yaml", "fleet.yaml"), path, value)) == [line]
 
@@ -761,7 +854,7 @@ def test_names_a_mistake_in_a_fleet(path: str, value: object, line: str) -> None
     assert lines(changed(read("fleet.yaml"), path, value)) == [line]
 
 
-@pytest.mark.parametrize(("path", "value", "line"), table(FLAGGER))
+@pytest.mark.parametrize(("path", "value", "line"), table([*FLAGGER, *NOT_DONE_IN_A_CANARY]))
 def test_names_a_mistake_in_a_canary(path: str, value: object, line: str) -> None:
     assert lines(changed(read("flagger-canary.yaml", "metric-template.yaml"), path, value)) == [line]
 
