@@ -5,6 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+OURS = "durable-canary"
+"""Our own image: of all that is in it, it is the load tester that runs in a member cluster."""
+
 
 class Kind(StrEnum):
     """What runs in a container."""
@@ -44,7 +47,7 @@ def behaviour_of(image: str, env: Mapping[str, str]) -> Behaviour:
 def _kind(name: str) -> Kind:
     if name.startswith("podinfo"):
         return Kind.PODINFO
-    return Kind.LOAD_TESTER if "flagger-loadtester" in name else Kind.OTHER
+    return Kind.LOAD_TESTER if "flagger-loadtester" in name or name == OURS else Kind.OTHER
 
 
 def _has(tag: str, word: str) -> bool:

@@ -48,8 +48,8 @@ class ContainerRunner:
         self.shown.state = waiting(reason, message)
         self._around.changed()
 
-    async def run(self, env: Mapping[str, str]) -> None:
-        """Live until cancelled."""
+    async def run(self, env: Mapping[str, str], rules: Rules) -> None:
+        """Live until cancelled; the rules are those of a load tester."""
         behaviour = behaviour_of(self.shown.image, env)
         if behaviour.is_missing:
             self._fail_pull()
@@ -60,7 +60,7 @@ class ContainerRunner:
             self._say("Started", f"Started container {self.shown.name}")
             try:
                 if not behaviour.is_crashing:
-                    await self._serve(behaviour, env)
+                    await self._serve(behaviour, env, rules)
                     self._around.changed()
                     await self._watch_readiness(behaviour)
                     return
@@ -92,7 +92,7 @@ class ContainerRunner:
         await asyncio.sleep(seconds)
         self.shown.restarts += 1
 
-    async def _serve(self, behaviour: Behaviour, env: Mapping[str, str]) -> None:
+    async def _serve(self, behaviour: Behaviour, env: Mapping[str, str], rules: Rules) -> None:
         ports = [
             int(port["containerPort"])
             for port in self._spec.get("ports", [])
@@ -100,7 +100,6 @@ class ContainerRunner:
         ]
         if behaviour.kind is Kind.LOAD_TESTER:
             for port in ports:
-                rules = Rules(token=env.get("LOADTESTER_TOKEN", ""))
                 started = await LoadTester.start(self._around.address, port, self._around.proxy, rules)
                 self._load_testers.append(started)
         if behaviour.kind is Kind.PODINFO:

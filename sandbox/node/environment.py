@@ -44,6 +44,18 @@ class Environment:
                 found[variable["name"]] = re.sub(r"\$\((\w+)\)", lambda m: found.get(m[1], m[0]), value)
         return found
 
+    async def file(self, container: Object, path: str) -> str:
+        """Return what a container reads from a file of a ConfigMap or Secret that is mounted there."""
+        folder, _, name = path.rpartition("/")
+        volumes = {volume["name"]: volume for volume in self._pod["spec"].get("volumes", [])}
+        for mount in container.get("volumeMounts", []):
+            if mount["mountPath"].rstrip("/") == folder:
+                for plural, reference in _volume_sources(volumes[mount["name"]]):
+                    data = await self._data(plural, reference) or {}
+                    if name in data:
+                        return data[name]
+        raise ConfigError(f"{path}: no such file in a volume of this container")
+
     async def check_volumes(self) -> None:
         """Raise if a ConfigMap or Secret that is to be mounted is missing."""
         for volume in self._pod["spec"].get("volumes", []):

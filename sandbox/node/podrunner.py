@@ -18,6 +18,7 @@ from sandbox.node.containers import ContainerRunner, Surroundings
 from sandbox.node.environment import ConfigError, Environment, MountError
 from sandbox.node.http11 import HttpServer
 from sandbox.node.telemetry import SidecarMetrics
+from sandbox.node.testers import rules_of
 
 NOT_FOUND = 404
 RETRY = 0.5
@@ -163,13 +164,14 @@ class PodRunner:
         while True:
             try:
                 env = await environment.of(spec)
+                rules = await rules_of(environment, spec, env)
             except ConfigError as error:
                 self._node.recorder.record(self._pod, "Failed", f"Error: {error}", kind="Warning")
                 runner.wait_for("CreateContainerConfigError", str(error))
                 await asyncio.sleep(RETRY)
                 environment = Environment(self._node.client, self._pod, self.address)
             else:
-                return await runner.run(env)
+                return await runner.run(env, rules)
 
     # Status
 

@@ -2,7 +2,9 @@ import asyncio
 import os
 import re
 import signal
+import subprocess
 import sys
+import tomllib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,8 @@ import aiohttp
 import pytest
 
 from sandbox.loadtester import LoadTester, Rules
+
+ROOT = Path(__file__).parents[2]
 
 
 class Caller:
@@ -276,6 +280,27 @@ async def test_gates_that_cannot_be_read_are_named(tmp_path: Path) -> None:
 
     with pytest.raises(LookupError, match=r"gates\.json holds no gates"):
         await LoadTester.start(rules=Rules(state=state))
+
+
+def test_the_image_has_what_a_load_tester_imports(tmp_path: Path) -> None:
+    """The rest of the sandbox, an Envoy and all, is not in it."""
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    blocked = sorted(_packages(extras["sandbox"]) - _packages(extras["loadtester"]))
+    (tmp_path / "gates.json").write_text("[]")
+    script = (
+        f"import sys; sys.modules.update(dict.fromkeys({blocked})); "
+        f"sys.argv[1:] = ['loadtester', '--port=0', '--state={tmp_path}/gates.json']; "
+        "from sandbox.__main__ import main; main()"
+    )
+    started = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+
+    assert blocked
+    assert "holds no gates" in started.stderr  # so far it came
+    assert '--editable ".[loadtester]"' in (ROOT / "Dockerfile").read_text()
+
+
+def _packages(extra: list[str]) -> set[str]:
+    return {re.split(r"[=><~]", one)[0].replace("-", "_") for one in extra}
 
 
 async def test_a_killed_load_tester_leaves_no_hey(tmp_path: Path) -> None:

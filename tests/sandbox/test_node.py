@@ -360,6 +360,64 @@ async def test_load_tester_runs_in_its_pod(client: KubeClient, http: aiohttp.Cli
         assert answer.status == 200
 
 
+FILE: Object = {
+    "command": ["python", "-m", "sandbox", "loadtester", "--token-file=/etc/loadtester/token"],
+    "volumeMounts": [{"name": "token", "mountPath": "/etc/loadtester"}],
+}
+VARIABLE: Object = {
+    "env": [{"name": "LOADTESTER_TOKEN", "valueFrom": {"secretKeyRef": {"name": "tester", "key": "token"}}}]
+}
+
+
+@pytest.mark.parametrize(
+    ("form", "container"),
+    [pytest.param("file", FILE, id="a file"), pytest.param("variable", VARIABLE, id="a variable")],
+)
+async def test_our_load_tester_takes_its_token_as(
+    client: KubeClient, http: aiohttp.ClientSession, form: str, container: Object
+) -> None:
+    data = {"token": base64.b64encode(b"let me in").decode()}
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "tester"}, "data": data}
+    await client.apply("/api/v1/namespaces/default/secrets/tester", secret, manager="test")
+    volumes = [{"name": "token", "secret": {"secretName": "tester"}}]
+    ports = [{"containerPort": 8080}]
+    wanted = _pod(f"by-{form}", "durable-canary:0.1.0", spec={"volumes": volumes}, ports=ports, **container)
+    pod = await _started(client, wanted)
+    statuses = []
+    for headers in ({}, {"X-Loadtester-Token": "let me in"}):
+        async with http.get(_url(pod, "/results", 8080), headers=headers) as answer:
+            statuses.append(answer.status)
+
+    assert statuses == [401, 200]
+
+
+async def test_our_load_tester_serves_the_namespaces_it_is_told(
+    client: KubeClient, http: aiohttp.ClientSession
+) -> None:
+    ports = [{"containerPort": 8080}]
+    command = ["python", "-m", "sandbox", "loadtester", "--namespace-regexp=^webapp$"]
+    pod = await _started(client, _pod("choosy", "durable-canary:0.1.0", ports=ports, command=command))
+    statuses = []
+    for namespace in ("webapp", "shop"):
+        body = {"name": "a", "namespace": namespace, "metadata": {"cmd": "true"}}
+        async with http.post(_url(pod, "/", 8080), json=body) as answer:
+            statuses.append(answer.status)
+
+    assert statuses == [202, 403]
+
+
+async def test_other_programs_may_have_options_of_the_same_names(client: KubeClient) -> None:
+    command = ["./podinfo", "--token-file", "/etc/nothing", "--namespace-regexp"]
+
+    await _started(client, _pod("unconcerned", command=command))
+
+
+async def test_a_token_that_is_not_there_keeps_a_load_tester_from_starting(client: KubeClient) -> None:
+    await client.create(PODS, _pod("tokenless", "durable-canary:0.1.0", command=FILE["command"]))
+
+    await _until(client, "tokenless", _waits_for("CreateContainerConfigError"))
+
+
 def test_addresses_are_unique_and_not_reused_soon() -> None:
     addresses = Addresses(7)
     first, second = addresses.take(), addresses.take()

@@ -59,6 +59,8 @@ async def http() -> AsyncIterator[aiohttp.ClientSession]:
         pytest.param("nginx:1-missing", Behaviour(Kind.OTHER, "1-missing", is_missing=True), id="missing"),
         pytest.param("podinfo:2-slow20", Behaviour(Kind.PODINFO, "2-slow20", ready_delay=20), id="slow"),
         pytest.param("ghcr.io/f/flagger-loadtester:0.29", Behaviour(Kind.LOAD_TESTER, "0.29"), id="tester"),
+        pytest.param("r/durable-canary:0.1.0", Behaviour(Kind.LOAD_TESTER, "0.1.0"), id="our tester"),
+        pytest.param("durable-canary-docs:1", Behaviour(Kind.OTHER, "1"), id="another image of ours"),
         pytest.param("podinfo:err10", Behaviour(Kind.PODINFO, "err10"), id="a tag is no suffix"),
     ],
 )
