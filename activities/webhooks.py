@@ -1,13 +1,14 @@
 """Webhooks, called as Flagger calls them: a POST that passes when it is answered 200 to 204 in time.
 
 Of our own: a hook may want a token, which is read where it is used, travels in a header, and is told nobody.
+A guarded load tester that the engine deployed gets its token unasked by the document.
 """
 
 import asyncio
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Protocol
@@ -19,6 +20,7 @@ from pydantic_core import to_json
 from canary.analysis import HookAnswer
 from canary.errors import MeasurementError, NoAnswerError
 from canary.hooks import event_payload, pauses, payload
+from canary.loadtester import LoadTester, called_by
 from canary.notice import Announcement
 from canary.spec import CanarySpec, WebhookSpec
 from canary.status import Phase, Revision
@@ -87,6 +89,9 @@ class _Call:
     route: Route
     body: bytes
     token: str
+    tester: LoadTester | None
+    """The load tester of ours that it goes to, whose token is ours to read."""
+    cluster: str
 
     @property
     def headers(self) -> dict[str, str]:
@@ -126,6 +131,8 @@ class Webhooks:
         self._client = client
         self._unverified = unverified
         self._clock = clock
+        self._tokens: dict[tuple[str, LoadTester], str] = {}
+        """Of each guarded load tester, as long as it lets us in."""
 
     async def call(self, spec: CanarySpec, hook: WebhookSpec, phase: Phase, revision: Revision) -> HookAnswer:
         """Call a webhook, again as often as its `retries` say, and return its last answer.
@@ -144,8 +151,7 @@ class Webhooks:
         if route.proxy and "@" in urlsplit(route.url).netloc:
             return self._answer(hook, None, "the API server drops the credentials of the URL")
         try:
-            token = await self._token(spec, hook)
-            answer = await self._persist(_Call(hook, route, to_json(content), token))
+            answer = await self._persist(await self._prepare(spec, hook, route, content))
         except MeasurementError as error:
             return self._answer(hook, None, str(error))
         except TimeoutError:
@@ -156,14 +162,27 @@ class Webhooks:
             raise NoAnswerError(f"Webhook {hook.name}", f"{answer.status} {answer.text}", answer.status)
         return self._answer(hook, answer.status, answer.text)
 
-    async def _token(self, spec: CanarySpec, hook: WebhookSpec) -> str:
-        """Read the token that a hook wants, anew each time; empty if it wants none."""
-        if hook.secret_ref is None:
-            return ""
-        name = f"Secret {hook.secret_ref} in namespace {spec.namespace}"
-        found = await self._secrets.read(spec.cluster, spec.namespace, hook.secret_ref)
+    async def _prepare(
+        self, spec: CanarySpec, hook: WebhookSpec, route: Route, content: dict[str, Any]
+    ) -> _Call:
+        """Put a call together, with the token that its document names, anew each time, or that is known."""
+        tester, token = None, ""
+        if hook.secret_ref is not None:
+            token = await self._token(spec.cluster, spec.namespace, hook.secret_ref)
+            if not token:
+                raise MeasurementError(f"Secret {hook.secret_ref} in namespace {spec.namespace} not found")
+        elif route.url == hook.url:  # at a base URL of the cluster's own somebody else answers
+            tester = called_by(spec, hook.url)
+        if tester is not None:
+            token = self._tokens.get((spec.cluster, tester), "")
+        return _Call(hook, route, to_json(content), token, tester, spec.cluster)
+
+    async def _token(self, cluster: str, namespace: str, secret: str) -> str:
+        """Read a token; empty where there is no such Secret."""
+        found = await self._secrets.read(cluster, namespace, secret)
         if found is None:
-            raise MeasurementError(f"{name} not found")
+            return ""
+        name = f"Secret {secret} in namespace {namespace}"
         token = found.get("token", "").strip()
         if not token:
             raise MeasurementError(f"{name} holds no `token`")
@@ -192,18 +211,27 @@ class Webhooks:
         return await self._once(call)
 
     async def _once(self, call: _Call) -> _Answer:
-        seconds = call.hook.timeout.total_seconds()
-        async with asyncio.timeout(seconds):
-            if call.route.proxy is None:
-                return await self._post(call)
-            status, text = await call.route.proxy.send(
-                call.route.url,
-                body=call.body,
-                headers=call.headers,
-                seconds=seconds + 1,
-                limit=_LONGEST_MESSAGE,
-            )
-            return _worded(call, status, text)
+        async with asyncio.timeout(call.hook.timeout.total_seconds()):
+            answer = await self._send(call)
+            if answer.status != HTTPStatus.UNAUTHORIZED or call.tester is None:
+                return answer
+            token = await self._token(call.cluster, *call.tester)
+            if not token:
+                return answer
+            self._tokens[call.cluster, call.tester] = token
+            return await self._send(replace(call, token=token))
+
+    async def _send(self, call: _Call) -> _Answer:
+        if call.route.proxy is None:
+            return await self._post(call)
+        status, text = await call.route.proxy.send(
+            call.route.url,
+            body=call.body,
+            headers=call.headers,
+            seconds=call.hook.timeout.total_seconds() + 1,
+            limit=_LONGEST_MESSAGE,
+        )
+        return _worded(call, status, text)
 
     async def _post(self, call: _Call) -> _Answer:
         client = self._unverified if call.hook.disable_tls else self._client

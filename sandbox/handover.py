@@ -9,6 +9,8 @@ Object = dict[str, Any]
 
 # Between taking traffic away and scaling down: this mesh hears of a change in milliseconds.
 SCALE_DOWN_DELAY = 1.0
+LOAD_TESTER = "durable-canary"
+"""What a node of ours takes for our own load tester."""
 
 
 def kubeconfig(servers: dict[str, str], current: str) -> str:
@@ -37,6 +39,7 @@ def clusters_document(prometheus: dict[str, str], propagation: float) -> str:
             f"    context: {name}",
             f"    prometheus: {url}",
             "    reach: apiServer",
+            f"    guardedLoadTester: {LOAD_TESTER}",
             f"    scaleDownDelay: {delay:g}s",
         ]
     return "\n".join(lines) + "\n"

@@ -51,7 +51,10 @@ async def serve(settings: WorkerSettings) -> None:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(wanted, stopped.set)
     clusters = ConfiguredClusters(
-        settings.clusters, allow_exec=settings.allow_exec_kubeconfig, task_queue=settings.task_queue
+        settings.clusters,
+        allow_exec=settings.allow_exec_kubeconfig,
+        task_queue=settings.task_queue,
+        guarded_load_tester=settings.guarded_load_tester,
     )
     sdk = SdkMetrics() if settings.metrics else None
     client = await connect(sdk.runtime if sdk else None)

@@ -17,7 +17,7 @@ from ruamel.yaml.error import YAMLError
 from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
 from canary.application import ClusterRef
 from worker.attached import note, read_kubeconfig
-from worker.settings import checked_task_queue
+from worker.settings import checked_image, checked_task_queue
 
 CONNECTIONS = 200
 """Requests to one API server at once; each watch keeps one for good."""
@@ -43,6 +43,8 @@ class ClusterEntry(BaseModel):
     prometheus_ca: Path | None = Field(default=None, alias="prometheusCA")
     """Relative to the clusters file."""
     load_tester: str | None = Field(default=None, alias="loadTester")
+    guarded_load_tester: str | None = Field(default=None, alias="guardedLoadTester")
+    """None: the worker's setting counts; empty: Flagger's load tester is deployed there."""
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
     root_namespace: str = Field(default="istio-system", alias="rootNamespace", min_length=1)
@@ -54,6 +56,11 @@ class ClusterEntry(BaseModel):
     def _check_task_queue(cls, value: str) -> str:
         return checked_task_queue(value)
 
+    @field_validator("guarded_load_tester")
+    @classmethod
+    def _check_guarded_load_tester(cls, value: str | None) -> str | None:
+        return value and checked_image(value)
+
     @field_validator("scale_down_delay", mode="before")
     @classmethod
     def _read_duration(cls, value: Any) -> Any:
@@ -61,8 +68,10 @@ class ClusterEntry(BaseModel):
             return float(match[1]) * _UNITS[match[2]]
         return value
 
-    def settings(self, name: str, folder: Path, task_queue: str = "") -> ClusterSettings:
-        """What activities are told of the cluster in a worker of this task queue.
+    def settings(
+        self, name: str, folder: Path, task_queue: str = "", guarded_load_tester: str = ""
+    ) -> ClusterSettings:
+        """What activities are told of the cluster in a worker with these settings.
 
         Raises:
             ClustersFileError: a file that it names is not what it should be.
@@ -72,6 +81,9 @@ class ClusterEntry(BaseModel):
             prometheus=self.prometheus,
             prometheus_ca=_read_ca(name, folder / self.prometheus_ca) if self.prometheus_ca else None,
             load_tester=self.load_tester,
+            guarded_load_tester=(
+                guarded_load_tester if self.guarded_load_tester is None else self.guarded_load_tester
+            ),
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
             root_namespace=self.root_namespace,
@@ -122,12 +134,16 @@ def _read_ca(name: str, path: Path) -> str:
 class ConfiguredClusters:
     """Connects to the clusters of a clusters file, each once."""
 
-    def __init__(self, path: Path, *, allow_exec: bool = False, task_queue: str = "") -> None:
+    def __init__(
+        self, path: Path, *, allow_exec: bool = False, task_queue: str = "", guarded_load_tester: str = ""
+    ) -> None:
         self._allow_exec = allow_exec
+        self._guarded_load_tester = guarded_load_tester
         self._folder = path.resolve().parent
         self._entries = read_clusters_file(path).clusters
         self._settings = {
-            name: entry.settings(name, self._folder, task_queue) for name, entry in self._entries.items()
+            name: entry.settings(name, self._folder, task_queue, guarded_load_tester)
+            for name, entry in self._entries.items()
         }
         if task_queue and all(one.task_queue for one in self._settings.values()):
             raise ClustersFileError(f"{path}: no cluster of it is served by task queue {task_queue}.")
@@ -202,7 +218,8 @@ class ConfiguredClusters:
         await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
             kubeconfig, client_configuration=configuration
         )
-        return ClusterApi(ClusterSettings(name=name), _client(configuration))
+        settings = ClusterSettings(name=name, guarded_load_tester=self._guarded_load_tester)
+        return ClusterApi(settings, _client(configuration))
 
 
 def _client(configuration: Configuration) -> ApiClient:

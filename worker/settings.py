@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 _TAKEN = re.compile(r"canary|.*(-checks|-watch)")
 """Names of the shared queues, and what other queues' names are made with."""
+_IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):\d{1,5}")
 
 
@@ -22,6 +23,17 @@ def checked_task_queue(value: str) -> str:
         raise ValueError(
             "write a name without blanks that is not `canary`, nor ends in `-checks` or `-watch`"
         )
+    return value
+
+
+def checked_image(value: str) -> str:
+    """Give the name of an image back, if it can be one.
+
+    Raises:
+        ValueError: a sentence on what can.
+    """
+    if value and not _IMAGE.fullmatch(value):
+        raise ValueError("write an image, for instance `registry.example.com/durable-canary:0.1.0`")
     return value
 
 
@@ -40,6 +52,8 @@ class WorkerSettings(BaseSettings):
     """The folder that git sources are cloned to."""
     metrics: str | None = None
     """Where Prometheus metrics are served, for instance `0.0.0.0:9464`; not at all by default."""
+    guarded_load_tester: str = ""
+    """An image of this project, for load testers that run commands for those alone who carry their token."""
     allow_exec_kubeconfig: bool = False
     """Whether kubeconfigs from Secrets may run commands and read files of this machine."""
     checks: int = Field(default=50, gt=0)
@@ -54,6 +68,11 @@ class WorkerSettings(BaseSettings):
     @classmethod
     def _check_task_queue(cls, value: str) -> str:
         return checked_task_queue(value)
+
+    @field_validator("guarded_load_tester")
+    @classmethod
+    def _check_guarded_load_tester(cls, value: str) -> str:
+        return checked_image(value)
 
     @field_validator("metrics")
     @classmethod

@@ -227,7 +227,8 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         """Deliver by a document from now on; whether it is another one than before."""
         is_changed = spec != self._spec
         self._delay = found.scale_down_delay
-        self._has_new_spec = self._has_new_spec or (is_changed and self._spec is not None)
+        is_new = is_changed or found.is_outdated
+        self._has_new_spec = self._has_new_spec or (is_new and self._spec is not None)
         self._spec = spec if is_changed else self._spec
         self._seen_before = found.seen
         self._has_news = True

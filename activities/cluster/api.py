@@ -76,6 +76,8 @@ class ClusterSettings:
     prometheus_ca: str | None = None
     """Certificates of authorities that its Prometheus may be signed by, besides the system's, as PEM."""
     load_tester: str | None = None
+    guarded_load_tester: str = ""
+    """An image of ours for load testers that are deployed there; empty: Flagger's, which serves anyone."""
     reach: str = "apiServer"
     scale_down_delay: timedelta = timedelta(seconds=30)
     root_namespace: str = "istio-system"

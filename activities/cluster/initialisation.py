@@ -8,7 +8,7 @@ from datetime import timedelta
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import adoption, foreign, loadtester, marks, paths, routes, services, virtualservice
+from activities.cluster import adoption, foreign, marks, paths, routes, services, testers, virtualservice
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.routing import Routing
@@ -37,17 +37,7 @@ class InitialisationActivities:
     @guarded
     async def deploy_load_tester(self, spec: CanarySpec) -> None:
         """Deploy the workload's own load tester, over nobody else's object."""
-        if spec.test_loader is None:
-            return
-        api = await self._clusters.get(spec.cluster)
-        wanted = [
-            (paths.one(body["kind"], spec.namespace, body["metadata"]["name"]), body)
-            for body in loadtester.objects(spec)
-        ]
-        for path, body in wanted:
-            adoption.refuse_told(foreign.about_load_tester(spec, body["kind"], await api.find(path)))
-        for path, body in wanted:
-            await api.apply(path, body, force=True)
+        await testers.deploy_private(await self._clusters.get(spec.cluster), spec)
 
     @activity.defn
     @guarded

@@ -32,6 +32,9 @@ PAUSED = "durable-canary.dev/paused"
 """On the target: we have set its `spec.paused`, and nobody else."""
 CANARY = "durable-canary.dev/canary"
 """Label of everything that was created for a canary: its target's name."""
+LOAD_TESTER = "durable-canary.dev/load-tester"
+"""Label of a load tester: whether a token guards it."""
+OPEN, GUARDED = "open", "guarded"
 
 _VALUE_LIMIT = 63
 """So long a label's value may be; a Deployment's name may be longer."""

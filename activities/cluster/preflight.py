@@ -6,7 +6,7 @@ from http import HTTPStatus
 
 from temporalio import activity
 
-from activities.cluster import appliers, loadtester, obstacles, paths, policies
+from activities.cluster import appliers, obstacles, paths, policies, testers
 from activities.cluster.api import (
     ApiError,
     ClusterApi,
@@ -24,6 +24,7 @@ from activities.cluster.references import read_references
 from activities.cluster.secretrefs import missing_secrets
 from activities.heartbeat import heartbeating
 from activities.moment import temporals_clock
+from canary.loadtester import private
 from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec
@@ -43,6 +44,8 @@ class Preflight(Stored):
     """What the document names and nobody has; an Application may yet bring it, no canary begins without."""
     spec: CanarySpec | None = None
     """The document with what was read from the cluster for it; None where it was whole."""
+    is_outdated: bool = False
+    """Something that the document wants is not, or no longer, as the cluster's settings want it."""
     scale_down_delay: timedelta = timedelta(seconds=30)
     """How long the cluster's mesh may take to forget a workload."""
     task_queue: str = ""
@@ -104,6 +107,7 @@ async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Prefli
         conditions=tuple(conditions),
         missing=referenced.missing,
         spec=None if referenced.spec == spec else referenced.spec,
+        is_outdated=bool(seen.testers) and not testers.is_as_set(api.settings, seen.testers),
         scale_down_delay=api.settings.scale_down_delay,
         seen=observation and observation.model_copy(update={"found_at": clock()}),
     )
@@ -131,11 +135,7 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
     found = await asyncio.gather(
         *(_optional_list(api, lists, paths.collection(kind, there)) for kind, there in places)
     )
-    testers = {
-        kind: await api.find(paths.one(kind, spec.namespace, spec.test_loader.name))
-        for kind in loadtester.KINDS
-        if spec.test_loader is not None
-    }
+    tester = private(spec)
     listed: dict[str, list[Object]] = {}
     hidden: list[str] = []
     for (kind, there), items in zip(places, found, strict=True):
@@ -147,7 +147,7 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
         target=target,
         primary=primary,
         service=service,
-        testers=testers,
+        testers={} if tester is None else await testers.find(api, tester),
         listed=listed,
         hidden=hidden,
     )

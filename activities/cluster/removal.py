@@ -99,8 +99,8 @@ class RemovalActivities:
         api = await self._clusters.get(spec.cluster)
         kind = spec.target.kind
         if spec.test_loader is not None:
-            for body in loadtester.objects(spec):
-                await _delete_own(api, spec, body["kind"], body["metadata"]["name"])
+            for part in loadtester.KINDS:
+                await _delete_own(api, spec, part, spec.test_loader.name)
         # What tells of a promotion goes first: a primary would be made anew from it.
         await _delete_labelled(api, spec, records.KIND)
         await _delete_own(api, spec, str(kind), spec.primary)
@@ -108,7 +108,7 @@ class RemovalActivities:
         path = paths.one(kind, spec.namespace, spec.target.name)
         target = await api.find(path)
         if target is not None:
-            body = {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}}
+            body: Object = {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}}
             if marks.PAUSED in (target["metadata"].get("annotations") or {}):
                 body["spec"] = {"paused": None}
             await api.patch(path, body)

@@ -11,6 +11,7 @@ from canary.documents.kurator import Metric, Rollout, Webhooks
 from canary.documents.metadata import object_metadata
 from canary.documents.mistake import Path
 from canary.documents.reading import Key
+from canary.loadtester import LoadTester, public
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
@@ -25,9 +26,6 @@ from canary.spec import (
     WebhookSpec,
     WorkloadKind,
 )
-
-PROVIDER_NAMESPACE = "istio-system"
-"""Where Kurator's public load tester runs, and what its Helm release begins with."""
 
 _ANALYSIS: Path = ("rolloutPolicy", "trafficAnalysis")
 
@@ -124,9 +122,8 @@ def _private_loader(rollout: Rollout) -> str:
 
 
 def _loader_address(rollout: Rollout, cluster: str) -> str:
-    if rollout.test_loader:
-        return f"http://{_private_loader(rollout)}.{rollout.workload.namespace}/"
-    return f"http://{PROVIDER_NAMESPACE}-testloader-{cluster}-loadtester.{PROVIDER_NAMESPACE}/"
+    own = LoadTester(rollout.workload.namespace, _private_loader(rollout))
+    return own.address if rollout.test_loader else public(cluster).address
 
 
 def missing_of_rollout(rollout: Rollout, given: Catalogue) -> Iterator[Reference]:

@@ -256,7 +256,11 @@ class Case:
     async def apply(self, *, others: Iterable[dict[str, Any]] = (), **analysis: Any) -> ApplyResult:
         """Hand a Canary and what it refers to over, as `canary apply` does."""
         document = workload.document(self.namespace, **analysis)
-        self.spec = workload.spec_of(document, self.cluster.name, *others)
+        return await self.apply_spec(workload.spec_of(document, self.cluster.name, *others))
+
+    async def apply_spec(self, spec: CanarySpec) -> ApplyResult:
+        """Hand over what no Canary of Flagger's can say."""
+        self.spec = spec
         request = ApplyCanary(spec=self.spec, command=command("test", "a test"))
         return await offer.make(self.client, offer.of_canary(request))
 

@@ -7,12 +7,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.conformance.case import Case
+from canary.spec import TestLoader
+from canary.status import Phase
+from tests.conformance import workload
+from tests.conformance.case import INITIALISED_WITHIN, Case
 from tests.conformance.chorus import together
-from tests.conformance.workload import BETTER
+from tests.conformance.ground import Need
+from tests.conformance.workload import BETTER, NAME
 from tests.conformance.world import MARKER, World
 
 KINDS = ("secret", "env", "bearer", "hook", "kubeconfig")
@@ -48,6 +53,47 @@ async def test_a_marker_in_every_secret_is_found_nowhere(world: World) -> None:
     assert [name for name, text in everything.items() if _markers(text)] == []
     kinds = {name.split("/")[0] for name, text in everything.items() if case.namespace.encode() in text}
     assert {"canary", "rollout", "watch"} <= kinds  # so this is where it would be found
+
+
+@pytest.mark.proves("T17")
+@pytest.mark.conformance
+@together
+async def test_a_guarded_load_tester_serves_its_own_canary_and_its_token_is_found_nowhere(
+    world: World,
+) -> None:
+    world.require(Need.IMAGES)
+    case, tester = Case(world, "kurator-member1", "guarded"), f"{NAME}-testloader"
+    hook = {"name": "load", "url": f"http://{tester}.{case.namespace}/", "metadata": {"cmd": "true"}}
+    document = workload.document(case.namespace, stepWeight=50, webhooks=[hook])
+    spec = workload.spec_of(document, case.cluster.name)
+    await case.deploy()
+    assert (await case.apply_spec(spec.model_copy(update={"test_loader": TestLoader(name=tester)}))).accepted
+    await case.canary_is(Phase.INITIALIZED, within=INITIALISED_WITHIN)
+    await case.is_ready(tester)
+    token = base64.b64decode((await case.get("secrets", tester))["data"]["token"])
+    strangers = await _run_as_a_stranger(case, tester)
+    ended = await case.roll_out(BETTER)
+    everything = {name: text async for name, text in _everything(world)}
+    await case.delete()
+
+    assert strangers == 401
+    hooks = [hook for check in ended.checks for hook in check.check.hooks]
+    assert (ended.outcome, {(hook.passed, hook.status) for hook in hooks}) == ("Promoted", {(True, 202)})
+    found = (token, base64.b64encode(token)[:-4])
+    assert [name for name, text in everything.items() if any(one in text for one in found)] == []
+    assert any(tester.encode() in text for text in everything.values())
+    assert [await case.find(kind, tester) for kind in ("deployments", "services", "secrets")] == [None] * 3
+
+
+async def _run_as_a_stranger(case: Case, tester: str) -> int:
+    """Ask a load tester to run a command, as whoever knows its address can."""
+    path = f"{case.path('services', f'{tester}:80')}/proxy/"
+    body = {"name": NAME, "namespace": case.namespace, "metadata": {"type": "bash", "cmd": "true"}}
+    async with (
+        aiohttp.ClientSession(case.cluster.endpoints["api"]) as session,
+        session.post(path, json=body) as answer,
+    ):
+        return answer.status
 
 
 async def _everything(world: World) -> AsyncIterator[tuple[str, bytes]]:

@@ -194,6 +194,45 @@ def test_reads_the_root_namespace_of_the_mesh(tmp_path: Path, written: str, expe
     assert settings.root_namespace == expected
 
 
+@pytest.mark.parametrize(
+    ("entry", "expected"),
+    [
+        pytest.param("", "ours:1", id="the worker's"),
+        pytest.param(", guardedLoadTester: ours:2", "ours:2", id="the cluster's own"),
+        pytest.param(", guardedLoadTester: ''", "", id="none here"),
+    ],
+)
+async def test_a_cluster_may_have_another_load_tester(
+    server: ApiServer, tmp_path: Path, entry: str, expected: str
+) -> None:
+    (tmp_path / "kubeconfig").write_text(text(kubeconfig(server.url), tmp_path))
+    (tmp_path / "clusters.yaml").write_text(f"clusters:\n  a: {{kubeconfig: ./kubeconfig{entry}}}\n")
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml", guarded_load_tester="ours:1")
+    settings = (await clusters.get("a")).settings
+    await clusters.close()
+
+    assert settings.guarded_load_tester == expected
+
+
+async def test_an_attached_cluster_has_the_workers_load_tester(
+    clusters: ConfiguredClusters, server: ApiServer, tmp_path: Path
+) -> None:
+    await keep(clusters, text(kubeconfig(server.url), tmp_path))
+    await clusters.attach(MEMBER)
+    guarded = ConfiguredClusters(tmp_path / "clusters.yaml", guarded_load_tester="ours:1")
+    settings = (await guarded.get("member")).settings
+    await guarded.close()
+
+    assert settings.guarded_load_tester == "ours:1"
+
+
+def test_names_what_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  a: {guardedLoadTester: 'a b'}\n")
+
+    with pytest.raises(ClustersFileError, match=r"clusters\.a\.guardedLoadTester: write an image"):
+        ConfiguredClusters(tmp_path / "clusters.yaml")
+
+
 async def test_an_authority_lies_beside_the_clusters_file(server: ApiServer, tmp_path: Path) -> None:
     (tmp_path / "kubeconfig").write_text(text(kubeconfig(server.url), tmp_path))
     (tmp_path / "ca.pem").write_bytes(CERTIFICATE.read_bytes())

@@ -31,6 +31,23 @@ def test_takes_a_log_level_in_small_letters(monkeypatch: pytest.MonkeyPatch) -> 
     assert WorkerSettings().log_level == "DEBUG"
 
 
+@pytest.mark.parametrize(
+    "image", ["", "durable-canary", "durable-canary:0.1.0", f"r.example.com:5000/a/b:1@sha256:{'0' * 64}"]
+)
+def test_takes_an_image(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    monkeypatch.setenv("CANARY_GUARDED_LOAD_TESTER", image)
+
+    assert WorkerSettings().guarded_load_tester == image
+
+
+@pytest.mark.parametrize("image", ["durable canary", "https://r.example.com/a", "a:", "a@sha256:1"])
+def test_refuses_what_is_no_image(monkeypatch: pytest.MonkeyPatch, image: str) -> None:
+    monkeypatch.setenv("CANARY_GUARDED_LOAD_TESTER", image)
+
+    with pytest.raises(ValidationError, match="write an image, for instance"):
+        WorkerSettings()
+
+
 def test_takes_a_task_queue_from_the_command_line() -> None:
     started = subprocess.run(
         [sys.executable, "-m", "worker", "--task-queue", "canary-checks"],

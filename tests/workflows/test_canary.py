@@ -210,6 +210,23 @@ async def test_a_load_tester_of_its_own_comes_first(serve: Serve) -> None:
     await leave(handle)
 
 
+async def test_a_document_applied_again_deploys_a_load_tester_that_is_outdated(serve: Serve) -> None:
+    cluster = settled()
+    wanted = TestLoader(name="backend-testloader")
+    client, handle, spec = await initialised(serve, cluster, test_loader=wanted)
+    for _ in range(2):
+        _, result = await apply(client, spec)
+        assert (result.accepted, result.changed) == (True, False)
+    assert cluster.log.count("load tester") == 1
+    cluster.preflight_result = Preflight(is_outdated=True)
+    await apply(client, spec)
+
+    async with asyncio.timeout(PATIENCE):
+        while cluster.log.count("load tester") < 2:  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.05)
+    await leave(handle)
+
+
 async def test_waits_for_a_target_that_the_source_has_yet_to_bring(serve: Serve) -> None:
     cluster = settled()
     looks = asyncio.Event()

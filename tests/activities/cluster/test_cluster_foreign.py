@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import loadtester, marks, paths
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.preflight import Preflight, PreflightActivities
+from canary.loadtester import LoadTester
 from canary.spec import CanarySpec, TestLoader
 from tests.activities.cluster.member import NAMESPACE, Member, Object
 from tests.activities.cluster.routed import furnish, spec
@@ -36,7 +37,11 @@ async def add(cluster: Member, kind: str, body: Object, manager: str = "helm") -
 
 
 def loader(kind: str, **metadata: Any) -> Object:
-    (found,) = (body for body in loadtester.objects(LOADED) if body["kind"] == kind)
+    (found,) = (
+        body
+        for body in loadtester.objects(LoadTester(NAMESPACE, TESTER), {marks.CANARY: "podinfo"})
+        if body["kind"] == kind
+    )
     return {**found, "metadata": {"name": TESTER, **metadata}}
 
 

@@ -1,0 +1,57 @@
+"""Deploying load testers, over nobody else's objects."""
+
+from collections.abc import Mapping
+
+from activities.cluster import adoption, foreign, loadtester, marks, paths
+from activities.cluster.api import ClusterApi, ClusterSettings, Object
+from activities.cluster.loadtester import Guard
+from canary.loadtester import LoadTester, private
+from canary.spec import CanarySpec
+
+SECRET = "Secret"  # noqa: S105 — the kind
+
+
+async def find(api: ClusterApi, tester: LoadTester) -> dict[str, Object | None]:
+    """Look up what has the name of a load tester, by kind; a Secret only where there is to be a token."""
+    kinds = (*loadtester.KINDS, SECRET) if api.settings.guarded_load_tester else loadtester.KINDS
+    return {kind: await api.find(paths.one(kind, *tester)) for kind in kinds}
+
+
+def is_as_set(settings: ClusterSettings, live: Mapping[str, Object | None]) -> bool:
+    """Whether all of a load tester is there, and runs the image that one of this cluster is to run."""
+    deployment = live["Deployment"]
+    if deployment is None or None in live.values():
+        return False
+    containers = deployment["spec"]["template"]["spec"]["containers"]
+    wanted = settings.guarded_load_tester or loadtester.IMAGE
+    return wanted in [container.get("image") for container in containers]
+
+
+async def deploy_private(api: ClusterApi, spec: CanarySpec) -> None:
+    """Deploy a workload's own load tester, which serves the canaries of its namespace.
+
+    Raises:
+        ApplicationError: somebody else has something of that name.
+    """
+    tester = private(spec)
+    if tester is None:
+        return
+    live = await find(api, tester)
+    for kind, found in live.items():
+        adoption.refuse_told(foreign.about_load_tester(spec, kind, found))
+    labels = {marks.CANARY: marks.owner(spec.target.name)}
+    await _deploy(api, tester, labels, live.get(SECRET), f"^{spec.namespace}$")
+
+
+async def _deploy(
+    api: ClusterApi, tester: LoadTester, labels: Mapping[str, str], secret: Object | None, namespaces: str
+) -> None:
+    """Write a load tester's objects; its token is made once, and of two who make it one is refused."""
+    guard = None
+    if image := api.settings.guarded_load_tester:
+        if secret is None:
+            body = loadtester.new_secret(tester, labels)
+            secret = await api.create(paths.collection(SECRET, tester.namespace), body)
+        guard = Guard(image, secret, namespaces)
+    for body in loadtester.objects(tester, labels, guard):
+        await api.apply(paths.one(body["kind"], *tester), body, force=True)
