@@ -58,6 +58,8 @@ class SyncPolicy(Stored):
     prune: bool = False
     canaries: tuple[CanarySpec, ...] = ()
     """The rollout of this policy, one spec for each of its clusters."""
+    public_test_loader: bool = False
+    """Whether its fleet wants a load tester in each cluster that all Applications there share."""
 
 
 class ApplicationSpec(Stored):
@@ -77,6 +79,13 @@ class ApplicationSpec(Stored):
             for cluster in policy.clusters:
                 seen.setdefault(cluster.name, cluster)
         return tuple(seen.values())
+
+    @property
+    def left_behind(self) -> str:
+        """What stays when it is deleted, as the end of a sentence; empty if nothing does."""
+        if not any(policy.public_test_loader for policy in self.policies):
+            return ""
+        return "; its clusters keep their public load testers, which others may use"
 
     def served_by(self, task_queues: Mapping[str, str]) -> "ApplicationSpec":
         """The same, each cluster reached by the workers of its task queue, if it has one."""

@@ -97,7 +97,7 @@ class ApplicationWorkflow:
             self._is_leaving = True
             self._change(deliveries=revised(self._known.deliveries, None, workflow.now()))
         await workflow.wait_condition(lambda: self._is_over(self._known))
-        return Answer(message=f"{workflow.info().workflow_id} deleted")
+        return Answer(message=f"{workflow.info().workflow_id} deleted{self._known.spec.left_behind}")
 
     @delete.validator
     def _refuse_delete(self, _command: DeleteCommand) -> None:

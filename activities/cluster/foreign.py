@@ -2,6 +2,7 @@
 
 from activities.cluster import marks
 from activities.cluster.api import ROLLOUT_MANAGER, Object
+from canary.loadtester import LoadTester
 from canary.spec import CanarySpec
 
 FLAGGER = "flagger"
@@ -13,7 +14,14 @@ def about_load_tester(spec: CanarySpec, kind: str, found: Object | None) -> str:
     if found is None or marks.is_ours(spec, found["metadata"]):
         return ""
     remedy = "delete it or leave testLoader out"
-    return f"{_named(spec, kind, found)}, and the load tester needs one of that name: {remedy}"
+    return f"{_named(spec.namespace, kind, found)}, and the load tester needs one of that name: {remedy}"
+
+
+def about_public_load_tester(tester: LoadTester, kind: str, found: Object | None) -> str:
+    """Say whose an object is that has the name of a cluster's public load tester; empty if it is ours."""
+    if found is None or marks.LOAD_TESTER in (found["metadata"].get("labels") or {}):
+        return ""
+    return f"{_named(tester.namespace, kind, found)}: no public load tester is deployed in its place"
 
 
 def about_rule(spec: CanarySpec, found: Object | None, wanted: Object) -> str:
@@ -28,7 +36,9 @@ def about_rule(spec: CanarySpec, found: Object | None, wanted: Object) -> str:
     if is_left and _leads_nowhere_else(spec, content, own) and not _controller(found):
         return ""
     remedy = "delete or rename it"
-    return f"{_named(spec, 'DestinationRule', found)}, and the canary needs one of that name: {remedy}"
+    return (
+        f"{_named(spec.namespace, 'DestinationRule', found)}, and the canary needs one of that name: {remedy}"
+    )
 
 
 def _leads_nowhere_else(spec: CanarySpec, content: Object, wanted: Object) -> bool:
@@ -38,9 +48,9 @@ def _leads_nowhere_else(spec: CanarySpec, content: Object, wanted: Object) -> bo
     return content.get("host") in hosts and content.keys() <= {"host", "trafficPolicy"}
 
 
-def _named(spec: CanarySpec, kind: str, found: Object) -> str:
+def _named(namespace: str, kind: str, found: Object) -> str:
     name = found["metadata"]["name"]
-    return f"{kind} {name} in namespace {spec.namespace} is there already and {_owned(found)}"
+    return f"{kind} {name} in namespace {namespace} is there already and {_owned(found)}"
 
 
 def _owned(found: Object) -> str:

@@ -21,7 +21,7 @@ RIGHTS = (
         "apps",
         ("deployments", "daemonsets"),
         ("get", "list", "watch", "create", "update", "patch", "delete"),
-        "targets and primaries",
+        "targets, primaries and load testers",
     ),
     Right(
         "apps",
@@ -39,13 +39,13 @@ RIGHTS = (
         "",
         ("services",),
         ("get", "list", "watch", "create", "patch", "delete"),
-        "the three Services of a workload",
+        "the three Services of a workload, and those of load testers",
     ),
     Right(
         "",
         ("configmaps", "secrets"),
         ("get", "list", "watch", "create", "update", "patch", "delete"),
-        "configs that pods use, and the primary's copies",
+        "configs that pods use, the primary's copies, and the tokens of load testers",
     ),
     Right("", ("endpoints",), ("get",), "endpoints are seen before traffic goes to them"),
     Right("", ("events",), ("create", "patch"), "what happens to a canary, told beside its target"),
@@ -87,6 +87,11 @@ RIGHTS = (
     Right("policy", ("poddisruptionbudgets",), ("list",), "policies that would stop matching"),
     Right("monitoring.coreos.com", ("podmonitors",), ("list",), "policies that would stop matching"),
     Right("", ("pods",), ("list",), "why a workload is not ready; whether a namespace holds pods yet"),
-    Right("", ("namespaces",), ("get", "create", "patch"), "sidecars: the label of a namespace without pods"),
+    Right(
+        "",
+        ("namespaces",),
+        ("get", "create", "patch"),
+        "sidecars: the label of a namespace without pods; istio-system, for a load tester",
+    ),
 )
 """Everywhere; what a source delivers needs rights of its own besides."""

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 
 from activities.cluster import adoption, foreign, loadtester, marks, paths
-from activities.cluster.api import ClusterApi, ClusterSettings, Object
+from activities.cluster.api import ApiError, ClusterApi, ClusterSettings, Object
 from activities.cluster.loadtester import Guard
-from canary.loadtester import LoadTester, private
+from canary.loadtester import LoadTester, private, public
 from canary.spec import CanarySpec
 
 SECRET = "Secret"  # noqa: S105 — the kind
@@ -41,6 +41,34 @@ async def deploy_private(api: ClusterApi, spec: CanarySpec) -> None:
         adoption.refuse_told(foreign.about_load_tester(spec, kind, found))
     labels = {marks.CANARY: marks.owner(spec.target.name)}
     await _deploy(api, tester, labels, live.get(SECRET), f"^{spec.namespace}$")
+
+
+async def deploy_public(api: ClusterApi) -> str:
+    """Deploy a cluster's public load tester, which serves the canaries of all namespaces.
+
+    Says what a person should know: what is there already and is somebody else's, such as what Kurator has
+    installed, is left as it is; and a cluster that refuses a load tester gets all else.
+    """
+    tester = public(api.name)
+    try:
+        live = await find(api, tester)
+        told = (foreign.about_public_load_tester(tester, kind, found) for kind, found in live.items())
+        if text := next(filter(None, told), ""):
+            return f"{text}."
+        if live["Deployment"] is None:
+            await _ensure_namespace(api, tester.namespace)
+        await _deploy(api, tester, {}, live.get(SECRET), "")
+    except ApiError as error:
+        if not error.is_permanent:
+            raise
+        return f"The public load tester cannot be deployed: {error}"
+    return ""
+
+
+async def _ensure_namespace(api: ClusterApi, name: str) -> None:
+    path = paths.namespace_path(name)
+    if await api.find(path) is None:
+        await api.apply(path, {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
 
 
 async def _deploy(

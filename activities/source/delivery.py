@@ -15,7 +15,7 @@ from pydantic import Field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.cluster import paths
+from activities.cluster import paths, testers
 from activities.cluster.api import (
     ApiError,
     Clusters,
@@ -203,6 +203,8 @@ class SourceActivities:
         canaries = tuple(canary for canary in policy.canaries if canary.cluster == wanted.cluster)
         sync = ClusterSync(api, f"{wanted.application}/{policy.name}", canaries)
         synced = await sync.apply(wanted.revision, manifests, prune=policy.prune)
+        if policy.public_test_loader and (note := await testers.deploy_public(api)):
+            synced.notes.append(note)
         return _done(synced, digest(manifests))
 
     async def _build(self, wanted: SyncInput) -> list[Manifest]:

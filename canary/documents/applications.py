@@ -6,6 +6,7 @@ from dataclasses import replace
 from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
 from canary.documents import kurator
 from canary.documents.catalogue import Catalogue, Reference
+from canary.documents.fleet import Fleet
 from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.reading import Key
 from canary.documents.rollout_rules import rollout_mistakes
@@ -47,6 +48,7 @@ def _policy(application: kurator.Application, index: int, given: Catalogue) -> S
         timeout=kustomization.timeout,
         prune=kustomization.prune,
         canaries=tuple(_canaries(application, policy, clusters, given)),
+        public_test_loader=_has_public_test_loader(application, policy, given),
     )
 
 
@@ -67,13 +69,24 @@ def _canaries(
 def _clusters(
     application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue
 ) -> tuple[ClusterRef, ...]:
-    destination = policy.destination or application.spec.destination
-    if destination is None:
+    if (policy.destination or application.spec.destination) is None:
         return (HOST,)
-    namespace = application.metadata.namespace
-    fleet = given.fleet(namespace, destination.fleet)
+    namespace, fleet = application.metadata.namespace, _fleet(application, policy, given)
     members = fleet.spec.clusters if fleet else []
     return tuple(given.cluster(namespace, member.name, member.kind) for member in members)
+
+
+def _fleet(application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue) -> Fleet | None:
+    """The fleet that a policy goes to; None if it names none, or one that was not given."""
+    destination = policy.destination or application.spec.destination
+    return given.fleet(application.metadata.namespace, destination.fleet) if destination else None
+
+
+def _has_public_test_loader(
+    application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue
+) -> bool:
+    fleet = _fleet(application, policy, given)
+    return fleet is not None and fleet.has_public_test_loader
 
 
 def missing_of_application(application: kurator.Application, given: Catalogue) -> Iterator[Reference]:

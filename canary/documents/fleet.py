@@ -7,7 +7,10 @@ from pydantic import Field
 
 from canary.documents.mistake import Mistake, show
 from canary.documents.schema import Document, Metadata, NotDone, Structure, Text
+from canary.loadtester import public
 
+_LONGEST_LABEL = 63
+"""So long a Service's name may be."""
 _NO_CHART = NotDone(
     "has no effect: no chart is installed, the engine does the plugin's work", is_warning=True
 )
@@ -64,6 +67,12 @@ class Fleet(Document):
     spec: FleetSpec
     status: Structure | None = None
 
+    @property
+    def has_public_test_loader(self) -> bool:
+        """Whether a load tester for everybody is wanted in each of its clusters."""
+        flagger = self.spec.plugin.flagger
+        return flagger is not None and flagger.public_testloader
+
 
 class KubeconfigRef(Document):
     """The Secret that holds a cluster's kubeconfig, and under which key."""
@@ -94,3 +103,10 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Mistake]:
     for index, name in enumerate(names):
         if name in names[:index]:
             yield Mistake(("spec", "clusters", index, "name"), f"{show(name)} is in this fleet already")
+        tester = public(name).name
+        if fleet.has_public_test_loader and (len(tester) > _LONGEST_LABEL or "." in tester):
+            yield Mistake(
+                ("spec", "clusters", index, "name"),
+                f"must have at most {_LONGEST_LABEL - len(public('').name)} characters and no dot, is "
+                f"{show(name)}: publicTestloader makes a Service {tester}",
+            )

@@ -70,3 +70,10 @@ def test_a_source_has_the_same_revisions(changes: dict[str, Any], *, is_same: bo
 
     assert MAIN.has_revisions_of(other) is is_same
     assert other.has_revisions_of(MAIN) is is_same
+
+
+def test_a_public_load_tester_stays_when_an_application_goes() -> None:
+    shared = policy("web", ONE).model_copy(update={"public_test_loader": True})
+
+    assert application(policy("api", ONE)).left_behind == ""
+    assert "public load testers" in application(policy("api", ONE), shared).left_behind

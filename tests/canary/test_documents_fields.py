@@ -80,7 +80,6 @@ SAYS_NOTHING = {
     "CanaryBody.provider": "there is one provider",
     "Rollout.trafficRoutingProvider": "there is one provider",
     "FlaggerPlugin.trafficRoutingProvider": "there is one provider",
-    "FlaggerPlugin.publicTestloader": "a rollout without a tester of its own calls the public one",
     "FleetMember.namespace": "Kurator looks in the fleet's own",
     "FleetMember.uid": "the cluster's own",
     "FleetMember.resourceVersion": "the cluster's own",

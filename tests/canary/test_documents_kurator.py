@@ -219,6 +219,35 @@ def test_calls_the_public_load_tester_of_each_cluster_otherwise(
     assert canaries[0].test_loader is None
 
 
+@pytest.mark.parametrize(
+    ("plugin", "expected"),
+    [
+        pytest.param({"flagger": {"publicTestloader": True}}, True, id="wanted"),
+        pytest.param({"flagger": {"publicTestloader": False}}, False, id="not wanted"),
+        pytest.param({"flagger": {}}, False, id="not said"),
+        pytest.param({}, False, id="no rollout plugin"),
+    ],
+)
+def test_a_public_load_tester_is_brought_with_every_policy_of_a_fleet_that_wants_one(
+    application: Object,
+    fleet: list[Object],
+    plugin: Object,
+    expected: bool,  # noqa: FBT001 — a column of the table
+) -> None:
+    for given in plugin.values():
+        given["trafficRoutingProvider"] = "istio"
+    fleet[0]["spec"]["plugin"] = plugin
+
+    assert [policy.public_test_loader for policy in spec_of(application, *fleet).policies] == [expected] * 2
+
+
+def test_without_a_fleet_there_is_no_public_load_tester(application: Object) -> None:
+    for policy in application["spec"]["syncPolicies"]:
+        del policy["destination"]
+
+    assert not any(policy.public_test_loader for policy in spec_of(application).policies)
+
+
 @pytest.mark.proves("K4")
 def test_an_interval_that_is_left_out_is_a_minute(
     application: Object, rollout: Object, fleet: list[Object]

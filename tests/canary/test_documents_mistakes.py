@@ -491,6 +491,17 @@ FLEET = [
         "kurator-member1",
         "spec.clusters[1].name: kurator-member1 is in this fleet already",
     ),
+    *(
+        (
+            "spec.clusters[1].name",
+            name,
+            (
+                f"spec.clusters[1].name: must have at most 28 characters and no dot, is {name}: "
+                f"publicTestloader makes a Service istio-system-testloader-{name}-loadtester"
+            ),
+        )
+        for name in ("a" * 29, "member.two")
+    ),
     (
         "spec.plugin.flagger.trafficRoutingProvider",
         "nginx",

@@ -12,16 +12,18 @@ BRANCH = "refs/heads/master"
 
 
 class Source:
-    """A clone, and pushing from it."""
+    """A clone, and pushing from it, to a branch that nobody else pushes to."""
 
-    def __init__(self, clone: Repo, url: str) -> None:
+    def __init__(self, clone: Repo, url: str, branch: str) -> None:
         self.folder = Path(clone.path)
         self._clone = clone
         self._url = url
+        self._branch = branch
 
     @classmethod
-    async def clone(cls, url: str, folder: Path) -> "Source":
-        return cls(await asyncio.to_thread(porcelain.clone, url, folder, errstream=io.BytesIO()), url)
+    async def clone(cls, url: str, folder: Path, branch: str = "master") -> "Source":
+        clone = await asyncio.to_thread(porcelain.clone, url, folder, errstream=io.BytesIO())
+        return cls(clone, url, branch)
 
     async def push(self, files: dict[str, str]) -> str:
         """Write files, commit and push them; gives the commit."""
@@ -37,6 +39,6 @@ class Source:
             path.write_text(text)
         self._clone.get_worktree().stage(list(files))
         commit = porcelain.commit(self._clone, message="Change", author=AUTHOR, committer=AUTHOR, sign=False)
-        quiet = io.BytesIO()
-        porcelain.push(self._clone, self._url, BRANCH, outstream=quiet, errstream=quiet)
+        quiet, refs = io.BytesIO(), f"{BRANCH}:refs/heads/{self._branch}"
+        porcelain.push(self._clone, self._url, refs, outstream=quiet, errstream=quiet)
         return commit.decode()

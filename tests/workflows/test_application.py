@@ -512,6 +512,19 @@ async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begi
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
 
 
+async def test_delete_says_that_public_load_testers_stay(begin: Any) -> None:
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, public_test_loader=True), policy_of("more", ONE))
+    await application.until_ready()
+
+    answer = await application.delete()
+
+    assert answer.message == (
+        f"{application.id} deleted; its clusters keep their public load testers, which others may use"
+    )
+    assert fleet.log[-2:] == ["retire web one prune", "retire more one prune"]
+
+
 @pytest.mark.proves("K5")
 async def test_delete_leaves_behind_what_stays_unreachable(
     monkeypatch: pytest.MonkeyPatch, begin: Any

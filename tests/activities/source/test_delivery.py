@@ -8,6 +8,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 from temporalio.testing import ActivityEnvironment
 
+from activities.cluster import paths
 from activities.cluster.api import ClusterApi
 from activities.source.delivery import (
     FetchedRevision,
@@ -19,6 +20,7 @@ from activities.source.delivery import (
     SyncResult,
 )
 from canary.application import ClusterRef, GitSource, SyncPolicy
+from canary.loadtester import public
 
 CONFIG = "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\ndata:\n  marker: {}\n"
 POLICY = SyncPolicy(
@@ -142,6 +144,46 @@ async def test_a_policy_is_built_and_applied(
     assert result.is_done
     assert result.inventory == ("default_a__ConfigMap",)
     assert "hunter2" not in result.model_dump_json()
+
+
+@pytest.mark.parametrize("is_wanted", [True, False])
+async def test_a_public_load_tester_is_brought_where_the_fleet_wants_one(
+    environment: ActivityEnvironment,
+    source: SourceActivities,
+    origin: Any,
+    api: ClusterApi,
+    is_wanted: bool,  # noqa: FBT001 — a column of the table
+) -> None:
+    commit = origin.commit({"app/a.yaml": CONFIG.format("red")})
+    policy = POLICY.model_copy(update={"public_test_loader": is_wanted})
+    wanted = sync_of(origin.source(), commit, policy=policy)
+    results = [await environment.run(source.sync_policy, wanted) for _ in range(2)]
+
+    found = await api.find(paths.one("Service", *public("one")))
+    assert (found is not None) is is_wanted
+    assert [(result.is_done, result.message) for result in results] == [(True, "")] * 2
+    assert results[1].inventory == ("default_a__ConfigMap",)  # so no policy takes it away
+
+
+async def test_what_a_person_should_know_of_a_public_load_tester_is_told(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any, api: ClusterApi
+) -> None:
+    commit = origin.commit({"app/a.yaml": CONFIG.format("red")})
+    tester = public("one")
+    await api.apply(
+        paths.namespace_path(tester.namespace),
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": tester.namespace}},
+    )
+    body = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": tester.name}}
+    spec = {"spec": {"ports": [{"port": 80}]}}
+    await api.create(paths.collection("Service", tester.namespace), body | spec, manager="helm")
+    policy = POLICY.model_copy(update={"public_test_loader": True})
+
+    result: SyncResult = await environment.run(
+        source.sync_policy, sync_of(origin.source(), commit, policy=policy)
+    )
+    assert (result.is_done, "was written by helm" in result.message) == (True, True)
+    assert (await api.get(f"{CONFIGS}/a"))["data"] == {"marker": "red"}
 
 
 async def test_equal_builds_have_equal_digests(
