@@ -137,7 +137,8 @@ def _container(image: str, probe: Object) -> Object:
         "livenessProbe": probe,
         "readinessProbe": probe,
         "resources": {
-            "limits": {"cpu": "1000m", "memory": "512Mi"},
+            # As an API server writes them, or each apply would be a change.
+            "limits": {"cpu": "1", "memory": "512Mi"},
             "requests": {"cpu": "10m", "memory": "32Mi"},
         },
     }
