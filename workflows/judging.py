@@ -29,6 +29,7 @@ PREFLIGHT = ActivityOptions(
 # Where an Application has what a canary calls by another name.
 _PATHS = {
     "cluster": "destination.fleet",
+    "spec.testLoader": "rollout.testLoader",
     "spec.targetRef.name": "rollout.workload.name",
     "spec.service.name": "rollout.serviceName",
     "spec.service.port": "rollout.port",
@@ -55,7 +56,8 @@ async def judge(spec: ApplicationSpec, *, is_new: bool) -> tuple[ApplicationSpec
     ]
     for problems in await asyncio.gather(*looks):
         found.extend(problems)
-    return spec, tuple(problem if is_new else _softened(problem) for problem in found)
+    # What is wrong in each of its clusters is told once.
+    return spec, tuple(dict.fromkeys(problem if is_new else _softened(problem) for problem in found))
 
 
 async def _reach(clusters: tuple[ClusterRef, ...], task_queue: str = "") -> Reachability:

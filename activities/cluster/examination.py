@@ -8,6 +8,7 @@ from typing import Protocol
 import httpx
 from temporalio import activity
 
+from activities.cluster import marks, testers
 from activities.cluster.api import (
     ApiError,
     ClusterApi,
@@ -17,7 +18,7 @@ from activities.cluster.api import (
     UnknownClusterError,
     served_here,
 )
-from activities.cluster.paths import ISTIO
+from activities.cluster.paths import ISTIO, collection
 from activities.cluster.reach import DIRECT, Reach
 from activities.cluster.rights import PROXY, RIGHTS
 from activities.heartbeat import heartbeating
@@ -91,7 +92,12 @@ class ExaminationActivities:
             return [Finding(cluster=name, what="API server", seen=str(error), remedy=remedy)]
         if name == HOST and not is_member:
             return [_about_version(name, version)]
-        looks: list[Awaitable[Finding]] = [_about_istio(api), _about_rights(api), self._about_metrics(api)]
+        looks: list[Awaitable[Finding]] = [
+            _about_istio(api),
+            _about_rights(api),
+            _about_open_testers(api),
+            self._about_metrics(api),
+        ]
         if api.settings.load_tester:
             looks.append(self._about_load_tester(api, api.settings.load_tester))
         return [_about_version(name, version), *await asyncio.gather(*looks)]
@@ -144,6 +150,23 @@ async def _about_istio(api: ClusterApi) -> Finding:
         return Finding(cluster=api.name, what="Istio", seen="serves v1beta1")
     seen = f"networking.istio.io/v1beta1 lacks {' and '.join(missing)}"
     return Finding(cluster=api.name, what="Istio", seen=seen, remedy=remedy)
+
+
+async def _about_open_testers(api: ClusterApi) -> Finding:
+    """Name the load testers that were deployed without a token."""
+    what, chosen = "load testers", f"{marks.LOAD_TESTER}={marks.OPEN}"
+    try:
+        found = await api.list_metadata(collection("Deployment"), labelSelector=chosen)
+    except _FAILURES as error:
+        remedy = "compare with deploy/rbac.yaml"
+        return Finding(
+            cluster=api.name, what=what, seen=f"cannot be listed: {error}", remedy=remedy, is_warning=True
+        )
+    names = sorted(f"{item['metadata']['name']}.{item['metadata']['namespace']}" for item in found["items"])
+    if not names:
+        return Finding(cluster=api.name, what=what, seen="none that is open to everybody")
+    seen = f"whoever reaches {', '.join(names)} can run commands there"
+    return Finding(cluster=api.name, what=what, seen=seen, remedy=testers.REMEDY, is_warning=True)
 
 
 async def _about_rights(api: ClusterApi) -> Finding:

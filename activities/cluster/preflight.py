@@ -99,6 +99,7 @@ async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Prefli
         conditions = [problem.message for problem in problems if problem.is_missing]
         problems = [problem for problem in problems if not problem.is_missing]
     problems += obstacles.about_others(spec, seen)
+    problems += testers.about_strangers(api.settings, spec)
     problems += appliers.about_appliers(spec, seen.target, seen.service)
     if seen.target is not None:
         problems += policies.about_policies(spec, seen.target, seen.listed)

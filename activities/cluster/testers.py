@@ -5,10 +5,14 @@ from collections.abc import Mapping
 from activities.cluster import adoption, foreign, loadtester, marks, paths
 from activities.cluster.api import ApiError, ClusterApi, ClusterSettings, Object
 from activities.cluster.loadtester import Guard
-from canary.loadtester import LoadTester, private, public
+from canary.loadtester import LoadTester, called_by, private, public
+from canary.problem import Problem
 from canary.spec import CanarySpec
 
 SECRET = "Secret"  # noqa: S105 — the kind
+
+REMEDY = "have workers deploy guarded ones (CANARY_GUARDED_LOAD_TESTER, docs/operations.md), and apply again"
+"""What to do about load testers that anyone can run commands in."""
 
 
 async def find(api: ClusterApi, tester: LoadTester) -> dict[str, Object | None]:
@@ -25,6 +29,22 @@ def is_as_set(settings: ClusterSettings, live: Mapping[str, Object | None]) -> b
     containers = deployment["spec"]["template"]["spec"]["containers"]
     wanted = settings.guarded_load_tester or loadtester.IMAGE
     return wanted in [container.get("image") for container in containers]
+
+
+def about_strangers(settings: ClusterSettings, spec: CanarySpec) -> list[Problem]:
+    """Warn of a load tester that this canary calls, or has beside it, and that obeys everybody."""
+    if settings.guarded_load_tester or not _wants_tester(settings, spec):
+        return []
+    text = f"Whoever reaches its load tester can run commands there: {REMEDY}"
+    return [Problem(path="spec.testLoader", message=text, is_warning=True)]
+
+
+def _wants_tester(settings: ClusterSettings, spec: CanarySpec) -> bool:
+    if spec.test_loader is not None:
+        return True
+    hooks = [hook for hook in spec.analysis.webhooks if hook.secret_ref is None]
+    # At a base URL of the cluster's own somebody else answers.
+    return not settings.load_tester and any(called_by(spec, hook.url) for hook in hooks)
 
 
 async def deploy_private(api: ClusterApi, spec: CanarySpec) -> None:

@@ -675,6 +675,17 @@ async def test_a_new_application_needs_every_cluster(serve: Serve, of: Any) -> N
     )
 
 
+async def test_what_is_wrong_in_every_cluster_is_told_once(begin: Any, of: Any) -> None:
+    said = Problem(path="spec.testLoader", message="is open", is_warning=True)
+    application = await begin(Fleet(found=Preflight(problems=(said, said))), BOTH)
+    twice = await application.apply(of(BOTH, policy_of("more", TWO, rollout=True)))
+
+    assert [problem.path for problem in twice.problems] == [
+        "spec.syncPolicies[0].rollout.testLoader",
+        "spec.syncPolicies[1].rollout.testLoader",
+    ]
+
+
 async def test_a_running_application_takes_a_change_while_a_member_is_away(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, BOTH)

@@ -31,9 +31,12 @@ class ApiServer:
         self.denied: set[tuple[str, str, str, str]] = set()
         self.has_reviews = True
         self.tester = 200
+        self.testers: dict[str, str] = {}
+        """What deployed load testers say of themselves, by name."""
         app = web.Application()
         app.router.add_get("/version", self._version)
         app.router.add_get("/apis/networking.istio.io/v1beta1", self._istio)
+        app.router.add_get("/apis/apps/v1/deployments", self._deployments)
         app.router.add_post(REVIEWS, self._review)
         app.router.add_get("/tester/healthz", self._healthz)
         self.http = TestServer(app)
@@ -50,6 +53,14 @@ class ApiServer:
         asked = (await request.json())["spec"]["resourceAttributes"]
         key = (asked["group"], asked["resource"], asked["subresource"], asked["verb"])
         return web.json_response({"status": {"allowed": key not in self.denied}}, status=201)
+
+    async def _deployments(self, request: web.Request) -> web.Response:
+        if ("apps", "deployments", "", "list") in self.denied:
+            return web.json_response({"reason": "Forbidden", "message": "no"}, status=403)
+        wanted = request.query["labelSelector"].removeprefix("durable-canary.dev/load-tester=")
+        names = [name.split(".") for name, said in self.testers.items() if said == wanted]
+        items = [{"metadata": {"name": name, "namespace": namespace}} for name, namespace in names]
+        return web.json_response({"items": items})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.Response(status=self.tester)
@@ -126,6 +137,7 @@ async def test_a_cluster_that_has_everything(scene: Scene) -> None:
         "Kubernetes of one": "v1.35+.0",
         "Istio of one": "serves v1beta1",
         "rights of one": f"all {GRANTED} granted",
+        "load testers of one": "none that is open to everybody",
         "Prometheus of one": "answers",
     }
     assert not any(one.remedy for one in found.values())
@@ -178,6 +190,22 @@ async def test_a_prometheus_that_is_away(scene: Scene) -> None:
 
     assert prometheus.seen == "Prometheus http://p:9090 does not answer: ConnectTimeout."
     assert prometheus.remedy == "give cluster one a `prometheus:` URL in the worker's clusters file"
+
+
+async def test_load_testers_that_obey_everybody_are_named(scene: Scene) -> None:
+    scene.server.testers = {"b-testloader.shop": "open", "a-testloader.web": "open", "c.web": "guarded"}
+    found = (await scene.look(ONE))["load testers of one"]
+
+    assert found.seen == "whoever reaches a-testloader.web, b-testloader.shop can run commands there"
+    assert (found.is_warning, "CANARY_GUARDED_LOAD_TESTER" in found.remedy) == (True, True)
+
+
+async def test_load_testers_that_may_not_be_listed_are_a_warning(scene: Scene) -> None:
+    scene.server.denied = {("apps", "deployments", "", "list")}
+    found = (await scene.look(ONE))["load testers of one"]
+
+    assert found.seen.startswith("cannot be listed: ")
+    assert (found.is_warning, found.remedy) == (True, "compare with deploy/rbac.yaml")
 
 
 @pytest.mark.parametrize(("status", "seen"), [(200, "answers"), (500, "answers 500 to GET /healthz")])

@@ -10,8 +10,8 @@ from activities.cluster import loadtester, marks, paths
 from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.preflight import Preflight, PreflightActivities
 from activities.cluster.removal import RemovalActivities, RemovalRequest
-from canary.loadtester import LoadTester
-from canary.spec import CanarySpec, TestLoader
+from canary.loadtester import LoadTester, public
+from canary.spec import AnalysisSpec, CanarySpec, TestLoader, WebhookSpec
 from tests.activities.cluster.member import Member, Object, spec
 from tests.activities.cluster.routed import START, furnish
 
@@ -159,6 +159,51 @@ async def test_a_load_tester_that_is_not_all_there_is_outdated(guarded: Member, 
 
     assert await is_outdated(guarded)
     assert not await is_outdated(guarded, spec())
+
+
+WARNING = "Whoever reaches its load tester can run commands there: have workers deploy guarded ones"
+PUBLIC = WebhookSpec(name="load", url=public("member1").address)
+ELSEWHERE = WebhookSpec(name="load", url="http://loadtester.default/")
+
+
+async def warned(member: Member, document: CanarySpec) -> int:
+    """How many warnings of load testers a preflight gives."""
+    found: Preflight = await member.run(PreflightActivities(member).preflight, document)
+    return sum(one.message.startswith(WARNING) and one.is_warning for one in found.problems)
+
+
+@pytest.mark.parametrize(
+    ("document", "expected"),
+    [
+        pytest.param(SPEC, 1, id="its own"),
+        pytest.param(spec(analysis=AnalysisSpec(webhooks=(PUBLIC, PUBLIC))), 1, id="the public one, once"),
+        pytest.param(SPEC.model_copy(update={"analysis": AnalysisSpec(webhooks=(PUBLIC,))}), 1, id="both"),
+        pytest.param(spec(analysis=AnalysisSpec(webhooks=(ELSEWHERE,))), 0, id="one that is not ours"),
+        pytest.param(
+            spec(analysis=AnalysisSpec(webhooks=(PUBLIC.model_copy(update={"secret_ref": "token"}),))),
+            0,
+            id="one whose token the document names",
+        ),
+        pytest.param(spec(), 0, id="none"),
+    ],
+)
+@pytest.mark.proves("T17")
+async def test_who_is_served_by_a_load_tester_without_a_token_is_warned(
+    member: Member, document: CanarySpec, expected: int
+) -> None:
+    await furnish(member)
+    opened = await warned(member, document)
+    member.api.settings = replace(member.api.settings, guarded_load_tester=IMAGE)
+
+    assert (opened, await warned(member, document)) == (expected, 0)
+
+
+async def test_a_public_load_tester_that_hooks_do_not_reach_is_not_warned_of(member: Member) -> None:
+    await furnish(member)
+    member.api.settings = replace(member.api.settings, load_tester="https://tester.example.com")
+
+    assert await warned(member, spec(analysis=AnalysisSpec(webhooks=(PUBLIC,)))) == 0
+    assert await warned(member, SPEC) == 1
 
 
 async def test_a_secret_of_somebody_elses_is_not_taken_for_a_token(guarded: Member) -> None:
