@@ -69,16 +69,20 @@ def _canaries(
 def _clusters(
     application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue
 ) -> tuple[ClusterRef, ...]:
-    if (policy.destination or application.spec.destination) is None:
+    if _destination(application, policy) is None:
         return (HOST,)
     namespace, fleet = application.metadata.namespace, _fleet(application, policy, given)
     members = fleet.spec.clusters if fleet else []
     return tuple(given.cluster(namespace, member.name, member.kind) for member in members)
 
 
+def _destination(application: kurator.Application, policy: kurator.SyncPolicy) -> kurator.Destination | None:
+    return policy.destination or application.spec.destination
+
+
 def _fleet(application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue) -> Fleet | None:
     """The fleet that a policy goes to; None if it names none, or one that was not given."""
-    destination = policy.destination or application.spec.destination
+    destination = _destination(application, policy)
     return given.fleet(application.metadata.namespace, destination.fleet) if destination else None
 
 
@@ -110,6 +114,7 @@ def application_mistakes(application: kurator.Application, given: Catalogue) -> 
         yield from under((*_POLICIES, index), _policy_mistakes(policy))
         if policy.rollout is not None:
             yield from under((*_POLICIES, index, "rollout"), rollout_mistakes(policy.rollout))
+            yield from under((*_POLICIES, index, "rollout"), _tester_warnings(application, policy, given))
     yield from _policy_name_mistakes(application)
 
 
@@ -132,6 +137,25 @@ def _policy_mistakes(policy: kurator.SyncPolicy) -> Iterator[Mistake]:
         yield from namespace_mistakes(
             ("kustomization", "targetNamespace"), policy.kustomization.target_namespace
         )
+
+
+def _tester_warnings(
+    application: kurator.Application, policy: kurator.SyncPolicy, given: Catalogue
+) -> Iterator[Mistake]:
+    """Warn of commands for a public load tester that no fleet asks for; somebody may have deployed it."""
+    rollout = policy.rollout
+    if rollout is None or rollout.test_loader or not rollout.rollout_policy.traffic_analysis.webhooks.command:
+        return
+    destination, fleet = _destination(application, policy), _fleet(application, policy, given)
+    if destination is not None and (fleet is None or fleet.has_public_test_loader):
+        return
+    text = "go to the public load tester, which only a Fleet can ask for: say testLoader: true"
+    if fleet is not None:
+        text = (
+            f"go to the public load tester, which Fleet {fleet.metadata.name} does not ask for: "
+            "say testLoader: true, or publicTestloader: true there"
+        )
+    yield warning(("rolloutPolicy", "trafficAnalysis", "webhooks", "command"), text)
 
 
 def _policy_name_mistakes(application: kurator.Application) -> Iterator[Mistake]:

@@ -972,6 +972,56 @@ def test_short_intervals_are_warned_of() -> None:
     ]
 
 
+COMMANDS = f"{ANALYSIS}.webhooks.command"
+UNASKED = (
+    f"{COMMANDS}: warning: go to the public load tester, which Fleet quickstart does not ask for: "
+    "say testLoader: true, or publicTestloader: true there"
+)
+
+
+@pytest.mark.parametrize(
+    ("plugin", "changes", "expected"),
+    [
+        pytest.param({"publicTestloader": False}, {}, [UNASKED], id="not wanted"),
+        pytest.param({}, {}, [UNASKED], id="not said"),
+        pytest.param(None, {}, [UNASKED], id="no rollout plugin"),
+        pytest.param({"publicTestloader": True}, {}, [], id="wanted"),
+        pytest.param({}, {f"{ROLLOUT}.testLoader": True}, [], id="one of its own"),
+        pytest.param({}, {COMMANDS: GONE}, [], id="no commands"),
+    ],
+)
+def test_commands_for_a_load_tester_that_nobody_deploys_are_warned_of(
+    plugin: dict[str, object] | None, changes: dict[str, object], expected: list[str]
+) -> None:
+    documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROLLOUT}.testLoader", value=False)
+    change(documents[1], "spec.plugin", {"flagger": {"trafficRoutingProvider": "istio", **(plugin or {})}})
+    if plugin is None:
+        change(documents[1], "spec.plugin", GONE)
+    for path, value in changes.items():
+        change(documents[0], path, value)
+
+    assert lines(documents) == expected
+
+
+def test_without_a_fleet_commands_need_a_load_tester_of_their_own() -> None:
+    documents = changed(read("canary.yaml"), f"{ROLLOUT}.testLoader", value=False)
+    for policy in documents[0]["spec"]["syncPolicies"]:
+        del policy["destination"]
+
+    assert lines(documents) == [
+        (
+            f"{COMMANDS}: warning: go to the public load tester, which only a Fleet can ask for: "
+            "say testLoader: true"
+        )
+    ]
+
+
+def test_a_fleet_that_was_not_given_may_want_a_load_tester() -> None:
+    documents = changed(read("canary.yaml"), f"{ROLLOUT}.testLoader", value=False)
+
+    assert not any(COMMANDS in line for line in lines(documents))
+
+
 def test_an_analysis_is_not_needed_where_it_is_skipped() -> None:
     documents = changed(read("canary.yaml", "fleet.yaml"), f"{ROUTING}.canaryStrategy", GONE)
     change(documents[0], f"{ROLLOUT}.rolloutPolicy.skipTrafficAnalysis", value=True)
