@@ -94,6 +94,13 @@ def test_the_worker_reads_the_mounted_clusters_file(compose: dict[str, Any]) -> 
     assert read_clusters_file(ROOT / mount["source"] / "clusters.yaml").clusters == {}
 
 
+@pytest.mark.parametrize("service", ["worker", "worker-dev"])
+def test_a_worker_is_told_of_guarded_load_testers(compose: dict[str, Any], service: str) -> None:
+    said = compose["services"][service]["environment"]
+
+    assert WorkerSettings(guarded_load_tester=said["CANARY_GUARDED_LOAD_TESTER"]).guarded_load_tester == ""
+
+
 def test_the_image_holds_every_package_and_no_more_than_it_needs() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
