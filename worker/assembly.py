@@ -67,7 +67,7 @@ RUNS_OF_A_WATCH = 2
 """While a watch takes over from the one before, both hold a slot."""
 GRACE = timedelta(seconds=10)
 DISTRIBUTION = "durable-canary"
-"""The name of what runs; with its version it spares each start the seconds that a hash of all modules takes."""
+"""The name of what runs; with its version it spares each start the seconds of hashing all modules."""
 
 
 @dataclass(frozen=True)

@@ -106,6 +106,10 @@ async def call(
 )
 @pytest.mark.proves("T17")
 async def test_a_canary_passes_the_guard_of(hooks: Webhooks, cluster: Cluster, url: str, secret: str) -> None:
+    """A load tester of Flagger's has no guard; ours lets in the hooks of its own canaries.
+
+    T17: Flagger's pkg/loadtester.
+    """
     answer = await call(hooks, url)
 
     assert (answer.passed, answer.status) == (True, 200)
@@ -160,6 +164,10 @@ async def test_a_load_tester_that_lets_everybody_in_is_given_no_token(
 async def test_a_canary_gets_no_token_for(
     hooks: Webhooks, cluster: Cluster, url: str, spec: CanarySpec
 ) -> None:
+    """Whoever writes a document may name any address, and is given no token for it.
+
+    T17: Flagger's pkg/loadtester.
+    """
     answer = await call(hooks, url, spec)
 
     assert (answer.passed, answer.status) == (False, 401)

@@ -61,6 +61,10 @@ async def test_a_marker_in_every_secret_is_found_nowhere(world: World) -> None:
 async def test_a_guarded_load_tester_serves_its_own_canary_and_its_token_is_found_nowhere(
     world: World,
 ) -> None:
+    """Flagger's load tester runs any command for whoever reaches it; a guarded one for its canary alone.
+
+    T17: Flagger's pkg/loadtester.
+    """
     world.require(Need.IMAGES)
     case, tester = Case(world, "kurator-member1", "guarded"), f"{NAME}-testloader"
     hook = {"name": "load", "url": f"http://{tester}.{case.namespace}/", "metadata": {"cmd": "true"}}

@@ -60,6 +60,10 @@ ROLLOUT = {
 async def test_a_fleets_load_tester_serves_its_canaries_and_no_stranger_and_outlives_them(
     world: World,
 ) -> None:
+    """Flagger's load tester runs any command for whoever reaches it; a guarded one for its canaries alone.
+
+    T17: Flagger's pkg/loadtester.
+    """
     world.require(Need.MEMBERS, Need.IMAGES)
     with closing(await Source.clone(world.endpoints["git"], world.folder / PLACE, PLACE)) as source:
         await source.push(_tree(GOOD))

@@ -191,6 +191,10 @@ async def warned(member: Member, document: CanarySpec) -> int:
 async def test_who_is_served_by_a_load_tester_without_a_token_is_warned(
     member: Member, document: CanarySpec, expected: int
 ) -> None:
+    """Flagger's load tester runs any command for whoever reaches it, and nobody says so.
+
+    T17: Flagger's pkg/loadtester.
+    """
     await furnish(member)
     opened = await warned(member, document)
     member.api.settings = replace(member.api.settings, guarded_load_tester=IMAGE)
