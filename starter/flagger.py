@@ -1,6 +1,8 @@
 """A canary as Flagger's Canary: its words for what it knows, and ours beside them in the status."""
 
 from canary.affinity import canary_cookie, primary_cookie
+from canary.documents.rendering import canary_body
+from canary.documents.schema import Structure
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Outcome, Person, Revision, RolloutStatus
 from canary.status import Condition as KeptCondition
@@ -73,13 +75,14 @@ class Canary(Part):
     api_version: str = "flagger.app/v1beta1"
     kind: str = "Canary"
     metadata: Metadata
+    spec: Structure | None = None
     status: Status
 
 
 def canary_of(view: CanaryView) -> Canary:
     """Show a canary as its workflows answer."""
     metadata = Metadata(name=view.spec.name, namespace=view.spec.namespace)
-    return Canary(metadata=metadata, status=status_of(view))
+    return Canary(metadata=metadata, spec=canary_body(view.spec), status=status_of(view))
 
 
 def status_of(view: CanaryView) -> Status:

@@ -113,6 +113,19 @@ def test_a_running_rollout_speaks_for_its_canary() -> None:
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
         "metadata": {"name": "backend", "namespace": "webapp"},
+        "spec": {
+            "targetRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "backend"},
+            "service": {"name": "backend", "port": 9898},
+            "analysis": {
+                "interval": "60s",
+                "threshold": 2,
+                "metrics": [
+                    {"name": "request-success-rate", "interval": "60s", "thresholdRange": {"min": 99}}
+                ],
+            },
+            "progressDeadlineSeconds": 600,
+            "revertOnDeletion": True,
+        },
         "status": {
             "phase": "Progressing",
             "failedChecks": 1,
