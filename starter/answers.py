@@ -57,7 +57,7 @@ async def _status(client: Client, item: Listed) -> Status:
     try:
         return flagger.status_of(await canary_view(client, item.tail))
     except StarterError as error:
-        return flagger.status_of_row(item).model_copy(update={"message": str(error)})
+        return flagger.status_of_row(item.row).model_copy(update={"message": str(error)})
 
 
 async def _rollout(client: Client, tail: str) -> RolloutView | None:

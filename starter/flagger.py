@@ -4,7 +4,7 @@ from canary.affinity import canary_cookie, primary_cookie
 from canary.documents.rendering import canary_body
 from canary.documents.schema import Structure
 from canary.spec import CanarySpec
-from canary.status import CanaryStatus, Outcome, Person, Revision, RolloutStatus
+from canary.status import CanaryStatus, ListRow, Outcome, Person, Revision, RolloutStatus
 from canary.status import Condition as KeptCondition
 from starter.listing import Listed
 from starter.objects import Metadata, Moment, Part, Workflow, workflow_of
@@ -66,6 +66,7 @@ class Status(FlaggerStatus):
     outcome: str | None = None
     message: str | None = None
     by: By | None = None
+    is_resting: bool | None = None
     workflow: Workflow | None = None
 
 
@@ -90,16 +91,19 @@ def status_of(view: CanaryView) -> Status:
     return _at_rest(view.spec, view.status) if view.rollout is None else _rolling(view.spec, view.rollout)
 
 
-def canary_of_row(item: Listed) -> Canary:
+def canary_of_item(item: Listed) -> Canary:
     """Show what a list knows of a canary or rollout."""
-    metadata = Metadata(name=item.row.name, namespace=item.row.namespace)
-    status = status_of_row(item).model_copy(update={"workflow": workflow_of(item)})
-    return Canary(metadata=metadata, status=status)
+    return canary_of_row(item.row, outcome=item.outcome or None, workflow=workflow_of(item))
 
 
-def status_of_row(item: Listed) -> Status:
-    """Say what a list knows of how a canary or rollout stands."""
-    row = item.row
+def canary_of_row(row: ListRow, **own: object) -> Canary:
+    """Show what a row holds of a canary or rollout, with fields of our own that are known beside it."""
+    metadata = Metadata(name=row.name, namespace=row.namespace)
+    return Canary(metadata=metadata, status=status_of_row(row).model_copy(update=own))
+
+
+def status_of_row(row: ListRow) -> Status:
+    """Say what a row holds of how a canary or rollout stands."""
     return Status(
         phase=row.phase,
         failed_checks=row.failed_checks,
@@ -112,7 +116,6 @@ def status_of_row(item: Listed) -> Status:
         traffic_weight=row.traffic_weight,
         waiting_for=row.waiting_for or None,
         needs_person=row.needs_person or None,
-        outcome=item.outcome or None,
         message=row.message or None,
     )
 

@@ -69,8 +69,8 @@ WIDE: dict[Kind, tuple[Column, ...]] = {
 
 OBJECTS: dict[Kind, Callable[[Listed], Part]] = {
     Kind.APPLICATION: kurator.application_of_row,
-    Kind.CANARY: flagger.canary_of_row,
-    Kind.ROLLOUT: flagger.canary_of_row,
+    Kind.CANARY: flagger.canary_of_item,
+    Kind.ROLLOUT: flagger.canary_of_item,
 }
 """As what an item is printed in JSON and YAML: a rollout as its canary, as that rollout knows it."""
 

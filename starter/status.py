@@ -7,10 +7,12 @@ from temporalio.client import Client
 
 from starter import words
 from starter.errors import Exit, TimedOutError
+from starter.flagger import canary_of_row
 from starter.follow import State, changes, state
 from starter.names import Reference, find_canary
+from starter.objects import print_object
 from starter.options import Output
-from starter.tables import Table, print_json, print_yaml
+from starter.tables import Table
 
 COLUMNS = ("LASTTRANSITIONTIME", "CLUSTER", "NAME", "STATUS", "WEIGHT", "TRAFFIC", "FAILEDCHECKS", "MESSAGE")
 WIDTHS = (20, 16, 12, 16)
@@ -23,8 +25,7 @@ async def print_status(
     found = await find_canary(client, reference)
     now = await state(client, found.tail)
     if output in (Output.JSON, Output.YAML):
-        show = print_json if output is Output.JSON else print_yaml
-        show({**now.row.model_dump(mode="json"), "is_resting": now.is_resting})
+        print_object(canary_of_row(now.row, is_resting=now.is_resting), output)
     else:
         Table(COLUMNS, color=color, widths=WIDTHS).print([line(now)])
     return _exit(now)

@@ -12,7 +12,7 @@ from temporalio.client import WorkflowExecutionStatus
 from canary.conditions import promoted
 from canary.spec import CanarySpec, HookType, SessionAffinity
 from canary.status import CanaryStatus, Outcome, Person, Phase, Revision
-from starter.flagger import FlaggerStatus, canary_of, canary_of_row, status_of
+from starter.flagger import FlaggerStatus, canary_of, canary_of_item, status_of
 from starter.listing import Listed
 from starter.objects import plain
 from tests.starter.conftest import NOW, row_of, spec_of
@@ -240,7 +240,7 @@ def test_a_row_gives_what_it_holds() -> None:
     done = WorkflowExecutionStatus.FAILED
     item = Listed("rollout/x", "run", done, NOW, NOW + timedelta(seconds=1), row, outcome="Aborted")
 
-    assert plain(canary_of_row(item)) == {
+    assert plain(canary_of_item(item)) == {
         "apiVersion": "flagger.app/v1beta1",
         "kind": "Canary",
         "metadata": {"name": "backend", "namespace": "webapp"},

@@ -36,7 +36,8 @@ async def test_json_holds_the_state(engine: Any, capsys: Any) -> None:
     reference = Reference("backend", spec.namespace)
     assert await print_status(engine.client, reference, Output.JSON, color=False) is Exit.REFUSED
     found = json.loads(capsys.readouterr().out)
-    assert (found["phase"], found["is_resting"]) == ("Failed", True)
+    assert (found["kind"], found["status"]["phase"]) == ("Canary", "Failed")
+    assert found["status"]["isResting"] is True
 
 
 async def test_watching_prints_each_change_until_the_end(engine: Any, capsys: Any) -> None:
