@@ -79,8 +79,10 @@ def print_json(value: Any) -> None:
 
 
 def print_yaml(value: Any) -> None:
-    """Print as YAML."""
-    YAML().dump(value, sys.stdout)
+    """Print as YAML, a value's text in one line as kubectl has it."""
+    yaml = YAML()
+    yaml.width = ENDLESS
+    yaml.dump(value, sys.stdout)
     sys.stdout.flush()
 
 

@@ -97,6 +97,15 @@ async def test_yaml_is_the_same_in_yaml(engine: Any, capsys: Any) -> None:
     assert "    phase: Initialized" in capsys.readouterr().out
 
 
+async def test_yaml_keeps_a_sentence_in_its_line(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec, engine.row(spec, message="word " * 40))
+
+    await show(engine, Kind.CANARY, Scope(spec.namespace), Output.YAML)
+
+    assert f"    message: '{'word ' * 40}'" in capsys.readouterr().out
+
+
 async def test_a_list_of_applications_is_of_kurators_objects(engine: Any, capsys: Any) -> None:
     row = engine.row(engine.spec(namespace=engine.namespace(), name="shop"), "Ready", revision="main@sha1:a")
     await engine.application(row)
