@@ -325,6 +325,10 @@ def test_an_interval_that_is_left_out_is_a_minute(
 def test_what_kurator_lets_out_has_its_default(
     application: Object, rollout: Object, fleet: list[Object], place: str, default: Callable[[Any], bool]
 ) -> None:
+    """What Kurator's API lets out its controller crashes without.
+
+    K4: Kurator's rollout_helper.go.
+    """
     everything = {
         "preview": {"labels": {"a": "b"}},
         "primary": {"labels": {"a": "b"}},
