@@ -19,6 +19,7 @@ from canary.safeguards import (
     lost_primary,
     lost_target,
     new_revision,
+    not_scaled_up,
     other_strategy,
     past_the_deadline,
     primary_down,
@@ -61,6 +62,7 @@ _ANALYSING: tuple[Rung, ...] = (
     drift,
     primary_down,
     past_the_deadline,
+    not_scaled_up,
     too_early,
 )
 _PROMOTING: tuple[Rung, ...] = (

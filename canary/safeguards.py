@@ -2,7 +2,17 @@
 
 from datetime import datetime
 
-from canary.decision import Approve, Correct, Decision, RecreatePrimary, Restart, Retreat, Rollback, Wait
+from canary.decision import (
+    Approve,
+    Begin,
+    Correct,
+    Decision,
+    RecreatePrimary,
+    Restart,
+    Retreat,
+    Rollback,
+    Wait,
+)
 from canary.retreat import ask, by, onto_the_primary, threshold_reached, unserved
 from canary.situation import Situation
 from canary.spec import CanarySpec
@@ -163,6 +173,13 @@ def past_the_deadline(case: Situation) -> Decision | None:
             wanted = Rollback(outcome=Outcome.ROLLED_BACK, message=text)
             return onto_the_primary(case, wanted)
     return None
+
+
+def not_scaled_up(case: Situation) -> Begin | None:
+    """A canary whose beginning was refused is scaled up before anything is judged."""
+    if case.status.is_scaled_up:
+        return None
+    return Begin(message=f"New revision detected! Scaling up {case.name}")
 
 
 def lost_canary(case: Situation) -> Decision | None:

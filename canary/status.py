@@ -145,6 +145,10 @@ class RolloutStatus(Stored):
     """The target's `metadata.generation` when its revision was last seen to be this one."""
     is_restoring: bool = False
     """Aborted in mid-promotion: the primary is getting its last promoted template back."""
+    is_scaled_up: bool = True
+    """False where the canary could not be brought to its size: that is still to be done."""
+    is_promotion_open: bool = False
+    """A promotion was being written when something else came up, and may still arrive."""
     unheeded: Wishes = Wishes()
     """What persons asked for when it was ending: its canary sees to it."""
     traffic_changed_at: datetime | None = None

@@ -153,7 +153,12 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case RecreatePrimary():
             return {"primary_unready_since": done_at, **_judged_again(case)}
         case Begin():
-            return {"phase": Phase.PROGRESSING, "waiting_for": None, "canary_unready_since": done_at}
+            return {
+                "phase": Phase.PROGRESSING,
+                "is_scaled_up": True,
+                "waiting_for": None,
+                "canary_unready_since": done_at,
+            }
         case Approve():
             approved = (*status.approved, decision.gate)
             due = status.due if status.is_retreated else done_at
@@ -175,6 +180,7 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case Promote():
             return {
                 "phase": Phase.PROMOTING,
+                "is_promotion_open": False,
                 "canary_weight": 0,
                 "waiting_for": None,
                 "primary_unready_since": done_at,
@@ -187,6 +193,7 @@ def _changes(  # noqa: C901, PLR0911, PLR0912 — one arm a decision, so that my
         case RestorePrimary():
             return {
                 "phase": Phase.PROMOTING,
+                "is_promotion_open": False,
                 "is_restoring": True,
                 "waiting_for": None,
                 "primary_unready_since": done_at,
@@ -266,6 +273,8 @@ def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[st
         **_UNEXPOSED,
         "failed_checks": 0,
         "restarts": status.restarts + 1,
+        "is_scaled_up": status.phase is not Phase.WAITING,
+        "is_promotion_open": False,
         "is_retreated": False,
         "waiting_for": None,
         "reminded_at": None,

@@ -24,9 +24,11 @@ from canary.status import Outcome, Phase, Revision, RolloutStatus
 from workflows.contract import ALERTS, Alerts, canary_id
 from workflows.options import (
     ALERT,
+    ANALYSIS,
     CALL,
     CHECK,
     CHECK_MARGIN,
+    LOOK,
     REPORT,
     TRAFFIC,
     WRITE,
@@ -58,7 +60,7 @@ class Acts:
         """Look at the canary, whole where a bell has rung."""
         is_whole = is_rung or not self._are_routes_known
         act = ObservationActivities.observe if is_whole else ObservationActivities.observe_workloads
-        return self._completed(await look(act, self.spec, self.spec.task_queue))
+        return self._completed(await look(act, self.spec, self.spec.task_queue, LOOK))
 
     async def analyse(self, status: RolloutStatus, due: Measure, *, is_rung: bool) -> Check:
         """Carry out a check."""
@@ -78,7 +80,7 @@ class Acts:
             AnalysisActivities.analyse,
             request,
             summary=f"check {status.checks + 1} at weight {request.weight}",
-            **self._as_long_as(CHECK, HookType.ROLLBACK, *due.hooks),
+            **self._as_long_as(ANALYSIS, HookType.ROLLBACK, *due.hooks),
         )
         return check.model_copy(update={"observation": self._completed(check.observation)})
 

@@ -68,7 +68,7 @@ class Carrying(Attempt):
             case HandOver():
                 return await self._shift(FULL, is_for_all=True)
             case Promote():
-                return await self._is_done(await self._acts.promote(self._status.revision))
+                return await self._promote()
             case RestorePrimary():
                 return await self._is_done(await self._acts.restore(self._status.revision))
             case RecreatePrimary():
@@ -97,7 +97,7 @@ class Carrying(Attempt):
 
     async def _start_over(self, revision: Revision) -> bool:
         """Traffic first; then a canary that is scaled up may run its new template, and its new configs."""
-        if not await self._shift(0):
+        if not await self._shift(0) or not await self._close_promotion():
             return False
         before = self._status.revision
         if revision.configs.keys() != before.configs.keys():
@@ -107,6 +107,25 @@ class Carrying(Attempt):
         # Pods read most configs once, when they start: the same template would go on with the old ones.
         is_by_configs = revision.template == before.template and revision.configs != before.configs
         return await self._scale(None, is_paused=False, configs=checksum(revision) if is_by_configs else "")
+
+    async def _promote(self) -> bool:
+        """Copy the judged revision into the primary; if that is called off it may arrive all the same."""
+        self._status = self._status.model_copy(update={"is_promotion_open": True})
+        return await self._is_done(await self._acts.promote(self._status.revision))
+
+    async def _close_promotion(self) -> bool:
+        """Fence the primary, with what was promoted last, against a promotion that may be on its way."""
+        if not self._status.is_promotion_open:
+            return True
+        try:
+            is_done = await self._is_done(await self._acts.restore(self._status.revision))
+        except ActivityError as error:
+            if not is_of_nothing(error):
+                raise
+            is_done = True  # recorded nowhere: as good as it gets
+        if is_done:
+            self._status = self._status.model_copy(update={"is_promotion_open": False})
+        return is_done
 
     async def _shift(
         self, weight: Weight, *, is_mirrored: bool = False, is_for_all: bool | None = None

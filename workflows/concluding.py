@@ -29,6 +29,7 @@ class Concluding(Carrying):
         outcome = self._status.outcome
         if outcome is None:
             raise AssertionError("a rollout ends with an outcome")
+        await self._close_promotion()
         if outcome is not Outcome.HALTED and await self._is_forgotten():
             await self._scale(0)
         await self._acts.conclude(self._status.revision, outcome)

@@ -15,6 +15,17 @@ SOON = RetryPolicy(
     maximum_interval=timedelta(seconds=5),
 )
 """Without end: an API server that is away comes back, and is then written to within 5 s."""
+FOR_A_WHILE = RetryPolicy(
+    initial_interval=SOON.initial_interval,
+    backoff_coefficient=SOON.backoff_coefficient,
+    maximum_interval=SOON.maximum_interval,
+    maximum_attempts=8,
+)
+"""As soon, and about 9 s long where it is refused at once; then the loop that asked for it says why, and
+decides anew: a person may have spoken, a deadline passed or a newer revision come. It tries without end.
+
+Attempts are counted, not seconds: while no worker is there nothing is refused.
+"""
 TASK = timedelta(seconds=5)
 """A workflow task takes milliseconds: one that a killed worker had begun is another's this soon."""
 
@@ -40,11 +51,13 @@ READ = ActivityOptions(
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
 """A look at a cluster: its requests end after 5 s each."""
+LOOK = ActivityOptions({**READ, "retry_policy": FOR_A_WHILE})
+"""A look of a rollout, which has something to lose while it cannot look."""
 WRITE = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=30),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
-    retry_policy=SOON,
+    retry_policy=FOR_A_WHILE,
     cancellation_type=ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
 )
 """Objects that carry no traffic yet or no more.
@@ -56,11 +69,11 @@ TRAFFIC = ActivityOptions(
     task_queue=QUEUE,
     start_to_close_timeout=timedelta(seconds=12),
     heartbeat_timeout=HEARTBEAT_TIMEOUT,
-    retry_policy=SOON,
+    retry_policy=FOR_A_WHILE,
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
     priority=Priority(priority_key=1),
 )
-"""Writes of traffic: retried without end, and before anything else."""
+"""Writes of traffic and of whom it goes to, before anything else."""
 CHECK_MARGIN = timedelta(seconds=30)
 """A check may take so much longer than its hooks."""
 CHECK = ActivityOptions(
@@ -73,7 +86,20 @@ CHECK = ActivityOptions(
     ),
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
-"""One check. From its third attempt on `analyse` answers a silent Prometheus as evidence."""
+"""Gates, which are asked until they open."""
+ANALYSIS = ActivityOptions(
+    {
+        **CHECK,
+        "retry_policy": RetryPolicy(
+            initial_interval=timedelta(milliseconds=500),
+            backoff_coefficient=1.5,
+            maximum_interval=timedelta(seconds=5),
+            maximum_attempts=8,
+        ),
+    }
+)
+"""One check. From its third attempt on `analyse` answers a silent Prometheus as evidence; what else keeps it
+from an answer is told after a quarter of a minute."""
 PROVIDERS = ActivityOptions(
     task_queue=CHECKS_QUEUE,
     start_to_close_timeout=timedelta(seconds=15),

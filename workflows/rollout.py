@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -15,9 +15,12 @@ from canary.checks import next_check
 from canary.decision import (
     Advance,
     Ask,
+    Begin,
     Correct,
     Decision,
     Measure,
+    Promote,
+    RecreatePrimary,
     Reinforce,
     Restart,
     Rollback,
@@ -32,7 +35,7 @@ from canary.status import Phase, RolloutStatus, Wishes
 from canary.telling import told_of, told_of_a_halt, told_of_beginning
 from canary.transition import after, noticed
 from workflows.announcing import note_decision
-from workflows.carrying import PAUSE, is_of_nothing
+from workflows.carrying import PAUSE
 from workflows.concluding import Concluding
 from workflows.contract import ROLLOUT_WORKFLOW, Command, RolloutStart, Verb
 from workflows.serving import worded
@@ -40,6 +43,9 @@ from workflows.serving import worded
 KEPT_COMMANDS = 500
 LULL = timedelta(milliseconds=250)
 """Bells come in bursts: one look follows another no sooner, unless a person speaks."""
+T = TypeVar("T")
+_CALLED_OFF = Begin | Advance | ShiftBack | Correct | Restart | Promote | RecreatePrimary | Reinforce
+"""Decisions that an abort calls off where they are being carried out."""
 
 
 @workflow.defn(name=ROLLOUT_WORKFLOW)
@@ -68,22 +74,22 @@ class RolloutWorkflow(Concluding):
     # -- the loop
 
     async def _begin(self) -> None:
-        """Scale the canary up; no gate stands before it."""
+        """Scale the canary up; no gate stands before it. If that is refused, what follows is decided."""
         if self._wishes.abort is not None:
             return
         size = self._start.primary_desired
-        try:
-            written = await self._acts.scale(None, primary_size=size, is_paused=True)
-        except ActivityError as error:
-            if not is_of_nothing(error):
-                raise
-            return  # a target that is gone is found gone by the first look
-        if await self._is_done(written):
+        written = None
+        with suppress(ActivityError):
+            written = await self._until_aborted(self._acts.scale(None, primary_size=size, is_paused=True))
+        if written is not None and await self._is_done(written):
             self._tell(told_of_beginning(self._spec))
+        else:
+            self._status = self._status.model_copy(update={"is_scaled_up": False})
 
     async def _await_first_tick(self) -> None:
         """Rest for an interval, unless something comes up."""
-        await self._rest(Wait(until=self._status.due))
+        if self._status.is_scaled_up:
+            await self._rest(Wait(until=self._status.due))
 
     async def _step(self) -> None:
         """Look, decide, and carry it out."""
@@ -199,20 +205,25 @@ class RolloutWorkflow(Concluding):
             self._job = None
 
     async def _unless_aborted(self, decision: Decision) -> bool:
-        """Carry a decision out; an abort does not wait for a write of weights that hangs.
+        """Carry a decision out; an abort does not wait for a write that hangs or is refused.
 
-        Such a write is fenced: should it arrive after the abort's own, it changes nothing.
+        Such a write is fenced: should it arrive after the abort's own, it changes nothing. What an abort
+        would do itself is not called off.
         """
-        if not isinstance(decision, Advance | ShiftBack | Correct):
-            return await self._carry_out(decision)
+        if isinstance(decision, _CALLED_OFF):
+            return await self._until_aborted(self._carry_out(decision)) or False
+        return await self._carry_out(decision)
+
+    async def _until_aborted(self, act: Coroutine[Any, Any, T]) -> T | None:
+        """Await a write; None if an abort has called it off."""
         known = self._wishes.abort
-        write = asyncio.create_task(self._carry_out(decision))
+        write = asyncio.create_task(act)
         await workflow.wait_condition(lambda: write.done() or self._wishes.abort is not known)
         if not write.cancel():
             return await write
         with suppress(ActivityError, asyncio.CancelledError):
             await write
-        return False
+        return None
 
     async def _rest_after(self, decision: Decision) -> None:
         """Wait as long as was decided; after an act of ours, until there is a reason to look again."""

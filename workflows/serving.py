@@ -69,12 +69,15 @@ def unserved(error: ActivityError, cluster: str, task_queue: str) -> Problem:
 
 
 async def look(
-    act: Callable[[Any, Any], Awaitable[Observation]], argument: Any, task_queue: str
+    act: Callable[[Any, Any], Awaitable[Observation]],
+    argument: Any,
+    task_queue: str,
+    options: ActivityOptions = READ,
 ) -> Observation:
     """Look at a canary; what was seen before the engine was away is looked at again."""
     while True:
         seen: Observation = await workflow.execute_activity_method(
-            act, argument, summary="look", **at(task_queue, READ)
+            act, argument, summary="look", **at(task_queue, options)
         )
         if not is_outdated(seen.found_at, workflow.now()):
             return seen

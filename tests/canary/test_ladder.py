@@ -6,6 +6,7 @@ import pytest
 
 from canary.decision import (
     Advance,
+    Begin,
     Correct,
     Decision,
     Finalise,
@@ -85,6 +86,16 @@ ANALYSIS = [
         Promote,
         id="the last step promotes",
         marks=pytest.mark.proves("C03"),
+    ),
+    pytest.param(
+        a_case(status=a_status(is_scaled_up=False, due=NOW + MINUTE)),
+        Begin,
+        id="a canary that could not be scaled up is, before anything is due",
+    ),
+    pytest.param(
+        a_case(status=a_status(is_scaled_up=False, canary_unready_since=LONG_AGO), target=a_workload(size=0)),
+        (Rollback, Outcome.ROLLED_BACK),
+        id="but not for ever",
     ),
     pytest.param(
         a_case(status=at_weight(10, due=NOW + MINUTE)),

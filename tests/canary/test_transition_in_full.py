@@ -78,6 +78,8 @@ WORN: dict[str, Any] = {
     "by": ADA,
     "needs_person": True,
     "is_retreated": True,
+    "is_scaled_up": False,
+    "is_promotion_open": True,
     "foreign_writes": 1,
     "traffic_changed_at": EARLIER,
 }
@@ -114,7 +116,13 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
         ),
         pytest.param(
             Begin(message="m"),
-            {**SHOWN, "waiting_for": None, "canary_unready_since": DONE, "due": DUE},
+            {
+                **SHOWN,
+                "is_scaled_up": True,
+                "waiting_for": None,
+                "canary_unready_since": DONE,
+                "due": DUE,
+            },
             id="begin",
         ),
         pytest.param(
@@ -183,6 +191,8 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
                 "failed_checks": 0,
                 "iterations": 0,
                 "restarts": 2,
+                "is_scaled_up": True,
+                "is_promotion_open": False,
                 "is_retreated": False,
                 "approved": (),
                 "actuated_at": DONE,
@@ -198,6 +208,7 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
             {
                 **SHOWN,
                 "phase": Phase.PROMOTING,
+                "is_promotion_open": False,
                 "canary_weight": 0,
                 "waiting_for": None,
                 "primary_unready_since": DONE,
@@ -233,6 +244,7 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
             {
                 **SHOWN,
                 "phase": Phase.PROMOTING,
+                "is_promotion_open": False,
                 "is_restoring": True,
                 "waiting_for": None,
                 "primary_unready_since": DONE,
@@ -285,6 +297,13 @@ def test_a_step_is_progress(phase: Phase) -> None:
     become = after(a_case(status=at_weight(20, phase=phase)), Advance(weight=30, message="m"), DONE)
 
     assert become.phase is Phase.PROGRESSING
+
+
+def test_what_waits_is_scaled_up_once_it_may_begin() -> None:
+    """Its gate may be gone from the document by the time that a newer revision comes."""
+    restart = Restart(revision=NEWER, message="m")
+
+    assert changed(restart, phase=Phase.WAITING, is_scaled_up=True)["is_scaled_up"] is False
 
 
 def test_the_first_step_is_when_a_revision_first_gets_traffic() -> None:

@@ -97,7 +97,7 @@ class Cluster:
     is_superseded: bool = False
     """A later decision has written the routes."""
     entered: list[str] = field(default_factory=list)
-    """The activities that hang or have hung."""
+    """The activities that hang or have hung, and each attempt that was refused."""
     refused: list[str] = field(default_factory=list)
     """The writes that were not carried out."""
     outdated: list[str] = field(default_factory=list)
@@ -153,6 +153,7 @@ class Cluster:
 
     async def _enter(self, name: str) -> None:
         if name in self.refusals:
+            self.entered.append(name)
             raise self.refusals[name]
         if name in self.hangs:
             self.entered.append(name)
@@ -230,6 +231,7 @@ class Cluster:
 
         @activity.defn
         async def restore_primary(_: PromoteRequest) -> Written:
+            await self._enter("restore_primary")
             self.promoting = ""
             self.log.append("restore primary")
             return Written.DONE

@@ -1,0 +1,137 @@
+"""What a rollout does while a write is refused for a while, or hangs: it goes on deciding."""
+
+import asyncio
+import time
+from datetime import timedelta
+
+import pytest
+from temporalio.exceptions import ApplicationError
+
+from canary.status import Outcome, Phase, Revision
+from tests.workflows.cluster import Cluster, seed_spec
+from tests.workflows.conftest import Serve
+from tests.workflows.test_gates import Handle, spec_with, status_is
+from tests.workflows.test_rollout import outcome, start
+from tests.workflows.test_rollout_adversarial import last_words, say
+from tests.workflows.test_rollout_hardships import until
+from workflows.contract import BELL, Verb
+
+BUSY = ApplicationError("the API server is busy")
+SOON = 3
+"""An abort is obeyed within a second; a loaded machine is given two more."""
+
+
+async def refused(cluster: Cluster, where: str) -> None:
+    """Wait until a write has been tried again."""
+    await until(lambda: cluster.entered.count(where) > 1)
+
+
+async def aborted(handle: Handle, **wanted: object) -> float:
+    """Abort a rollout; returns how long it took until its status was as wanted."""
+    begun = time.monotonic()
+    await say(handle, Verb.ABORT)
+    await status_is(handle, **wanted)
+    return time.monotonic() - begun
+
+
+async def test_an_abort_does_not_wait_for_a_beginning_that_is_refused(serve: Serve) -> None:
+    cluster = Cluster(refusals={"scale_target": BUSY})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await refused(cluster, "scale_target")
+
+    took = await aborted(handle, phase=Phase.FAILED, outcome=Outcome.ABORTED)
+
+    cluster.refusals.clear()
+    assert (await outcome(handle)).type == Outcome.ABORTED
+    assert took < SOON
+
+
+@pytest.mark.parametrize("how", ["hangs", "is refused"])
+async def test_an_abort_calls_a_promotion_off_and_lets_none_arrive_late(serve: Serve, how: str) -> None:
+    """The traffic first; then the primary is fenced with what was promoted before."""
+    cluster = Cluster()
+    if how == "hangs":
+        cluster.hangs["promote"] = asyncio.Event()
+    else:
+        cluster.refusals["promote"] = BUSY
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await until(lambda: "promote" in cluster.entered)
+
+    took = await aborted(handle, traffic_weight=0, outcome=Outcome.ABORTED)
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+    assert cluster.log[-3:] == ["weight 0", "restore primary", "target 0"]
+    assert took < SOON
+
+
+async def test_a_promotion_that_is_recorded_nowhere_keeps_no_abort_from_its_end(serve: Serve) -> None:
+    nowhere = ApplicationError("recorded nowhere", type="NotFound", non_retryable=True)
+    cluster = Cluster(hangs={"promote": asyncio.Event()}, refusals={"restore_primary": nowhere})
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await until(lambda: "promote" in cluster.entered)
+
+    await say(handle, Verb.ABORT)
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+    assert cluster.log[-2:] == ["weight 0", "target 0"]
+
+
+async def test_why_a_write_is_refused_is_told_while_it_is_tried_again(serve: Serve) -> None:
+    cluster = Cluster(refusals={"shift_traffic": BUSY})
+    handle = await start(await serve(cluster.activities()), spec_with())
+
+    told = await status_is(handle, needs_person=True)
+    cluster.refusals.clear()
+
+    assert "the API server is busy" in told.message
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+
+
+async def test_a_deadline_is_judged_while_the_beginning_is_refused(serve: Serve) -> None:
+    cluster = Cluster(refusals={"scale_target": BUSY})
+    spec = seed_spec(progress_deadline=timedelta(seconds=5))
+    handle = await start(await serve(cluster.activities()), spec)
+
+    late = await status_is(handle, phase=Phase.FAILED)
+    cluster.refusals.clear()
+
+    assert late.message.endswith("it has no serving pod")
+    assert (await outcome(handle)).type == Outcome.ROLLED_BACK
+
+
+async def test_a_newer_revision_is_heeded_while_a_promotion_is_refused(serve: Serve) -> None:
+    cluster = Cluster(refusals={"promote": BUSY})
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await refused(cluster, "promote")
+    cluster.target = Revision(template="newer")
+    await handle.signal(BELL)
+
+    restarted = await status_is(handle, restarts=1, traffic_weight=0)
+    cluster.refusals.clear()
+
+    assert restarted.revision == cluster.target
+    assert cluster.log[cluster.log.index("weight 0") :][:3] == ["weight 0", "restore primary", "target 1"]
+    assert (await handle.result()).revision == cluster.target
+
+
+async def test_a_beginning_that_was_refused_is_made_up_for(serve: Serve) -> None:
+    cluster = Cluster(refusals={"scale_target": BUSY})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await status_is(handle, is_scaled_up=False)
+    cluster.refusals.clear()
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.log[:2] == ["target 1", "weight 10"]
+
+
+async def test_a_look_that_is_refused_is_told(serve: Serve) -> None:
+    cluster = Cluster(refusals={"observe": BUSY, "observe_workloads": BUSY})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await handle.signal(BELL)
+
+    told = await status_is(handle, needs_person=True)
+    await say(handle, Verb.ABORT)
+    cluster.refusals.clear()
+
+    assert "the API server is busy" in told.message
+    assert last_words(await outcome(handle)).outcome is Outcome.ABORTED
