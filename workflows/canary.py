@@ -75,13 +75,20 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
     # -- the loop
 
     async def _turn_until_leaving(self) -> None:
-        """One turn; without a rollout, one that wants to leave does not wait for a member that is away."""
+        """One turn; one that is to leave, or to stop initialising, does not wait for a member that is away.
+
+        A rollout that runs is told instead, and awaited.
+        """
+        known = self._wishes.abort
         turn = asyncio.create_task(self._turn())
+
+        def is_called_off() -> bool:
+            is_stopped = self._wishes.abort not in (None, known) and self._is_stoppable
+            return is_stopped or (self._is_leaving and not self._is_rolling)
+
         while not turn.done():
             try:
-                await workflow.wait_condition(
-                    lambda: turn.done() or (self._is_leaving and not self._is_rolling)
-                )
+                await workflow.wait_condition(lambda: turn.done() or is_called_off())
             except asyncio.CancelledError:
                 self._is_leaving = True
                 continue

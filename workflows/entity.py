@@ -116,10 +116,12 @@ class CanaryEntity:
     async def _pause(self) -> None:
         """Let some time pass before what was refused is tried again, in a new history if this is long."""
         self._continue_as_new_when_long()
-        was_leaving = self._is_leaving
+        known = (self._is_leaving, self._wishes)
         with suppress(TimeoutError):
             await workflow.wait_condition(
-                lambda: self._is_leaving is not was_leaving, timeout=PAUSE, timeout_summary="it was refused"
+                lambda: (self._is_leaving, self._wishes) != known,
+                timeout=PAUSE,
+                timeout_summary="it was refused",
             )
 
     def _note_refusal(self, error: ActivityError) -> None:

@@ -25,6 +25,14 @@ STARTING = timedelta(seconds=2)
 class InitialisingCanary(CanaryEntity):
     """The part of a canary that initialises it, or adopts what another one has left behind."""
 
+    _is_being_emptied = False
+    """The target is being scaled to zero: the users are with the primary by then."""
+
+    @property
+    def _is_stoppable(self) -> bool:
+        """Whether an abort may call off what is being done: the target still serves, whatever comes of it."""
+        return not self._is_initialised and not self._is_being_emptied
+
     async def _initialise(self) -> None:
         """One try; what cannot be done yet is tried again by the next turn."""
         if self._wishes.abort is not None:
@@ -124,9 +132,13 @@ class InitialisingCanary(CanaryEntity):
             )
             return
         request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), needs_primary=True)
-        written: Written = await workflow.execute_activity_method(
-            ScalingActivities.scale_target, request, summary="target to zero", **self._at(TRAFFIC)
-        )
+        self._is_being_emptied = True
+        try:
+            written: Written = await workflow.execute_activity_method(
+                ScalingActivities.scale_target, request, summary="target to zero", **self._at(TRAFFIC)
+            )
+        finally:
+            self._is_being_emptied = False
         if written is Written.NOT_SERVING:
             return  # the next turn begins again; the target still serves
         self._is_initialised = True

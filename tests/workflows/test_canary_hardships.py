@@ -1,6 +1,7 @@
 """What a canary's workflow goes through when things are refused, cut off or come at the wrong moment."""
 
 import asyncio
+import time
 import uuid
 from dataclasses import replace
 from typing import Any
@@ -53,6 +54,7 @@ from workflows.contract import (
 )
 
 FORBIDDEN = ApplicationError("Forbidden: patch of virtualservices", type="Forbidden", non_retryable=True)
+BUSY = ApplicationError("the API server is busy")
 
 
 async def rolling(serve: Serve, cluster: Cluster) -> tuple[Client, WorkflowHandle[Any, Any], str]:
@@ -411,6 +413,59 @@ async def test_a_rollout_that_may_have_been_left_behind_is_ended_first(
     _, handle, _ = await initialised(serve, cluster)
 
     assert cluster.log == ["end orphan", "create primary", "routes", "target 0"]
+    await leave(handle)
+
+
+@pytest.mark.parametrize("error", [FORBIDDEN, BUSY], ids=["for good", "for a while"])
+@pytest.mark.parametrize("where", ["create_primary", "establish_routes", "observe"])
+async def test_an_abort_stops_an_initialisation_that_is_refused(
+    serve: Serve, where: str, error: ApplicationError
+) -> None:
+    cluster = settled()
+    cluster.refusals[where] = error
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await until_entered(cluster, where)
+
+    begun = time.monotonic()
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    found = await in_phase(handle, Phase.FAILED)
+    took = time.monotonic() - begun
+
+    assert found.outcome is Outcome.ABORTED
+    assert took < 3
+    assert "target 0" not in cluster.log
+    cluster.refusals.clear()
+    await leave(handle)
+
+
+async def test_why_an_initialisation_is_refused_for_a_while_is_told(serve: Serve) -> None:
+    cluster = settled()
+    cluster.refusals["create_primary"] = BUSY
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+
+    told = await until(handle, lambda found: found.needs_person)
+    cluster.refusals.clear()
+
+    assert "the API server is busy" in told.message
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
+async def test_a_target_that_is_being_emptied_is_not_called_back(serve: Serve) -> None:
+    """Its users are with the primary by then, and the write may arrive: nobody is to be told otherwise."""
+    cluster = settled()
+    cluster.hangs["scale_target"] = asyncio.Event()
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await until_entered(cluster, "scale_target")
+
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    await asyncio.sleep(0.5)
+    cluster.hangs.pop("scale_target").set()
+
+    assert (await in_phase(handle, Phase.INITIALIZED)).outcome is None
     await leave(handle)
 
 
