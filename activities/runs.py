@@ -26,6 +26,13 @@ class Abandoned(Stored):
     argument: dict[str, object]
 
 
+class Terminated(Stored):
+    """A workflow that does not come to its end, and why it is not waited for."""
+
+    workflow: str
+    reason: str
+
+
 class RunActivities:
     """Reaches other workflows through a Temporal client."""
 
@@ -59,3 +66,12 @@ class RunActivities:
             except RPCError as error:
                 if error.status is not RPCStatusCode.NOT_FOUND:
                     raise
+
+    @activity.defn
+    async def terminate(self, run: Terminated) -> None:
+        """Terminate a workflow; one that has ended meanwhile, or is not there, is fine."""
+        try:
+            await self._client.get_workflow_handle(run.workflow).terminate(run.reason)
+        except RPCError as error:
+            if error.status is not RPCStatusCode.NOT_FOUND:
+                raise

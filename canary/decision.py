@@ -118,6 +118,8 @@ class Rollback(Stored):
     is_failed_check: bool = False
     is_of_nothing: bool = False
     """There is neither a canary nor a primary any more, and no traffic to be moved."""
+    is_left: bool = False
+    """Traffic and pods stay as they are: the canary is taken out, and its way out begins from there."""
 
 
 class RestorePrimary(Stored):

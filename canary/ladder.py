@@ -11,9 +11,11 @@ from canary.decision import Decision
 from canary.promoting import abort_promotion, finish, rescue, restoring, shift_back, unjudged
 from canary.safeguards import (
     abort,
+    abort_at_once,
     approved,
     drift,
     hooked_back,
+    left,
     lost_canary,
     lost_everything,
     lost_primary,
@@ -36,6 +38,8 @@ Rung = Callable[[Situation], Decision | None]
 
 _WAITING: tuple[Rung, ...] = (
     lost_everything,
+    left,
+    abort_at_once,
     lost_primary,
     abort,
     lost_target,
@@ -48,6 +52,8 @@ _WAITING: tuple[Rung, ...] = (
 )
 _ANALYSING: tuple[Rung, ...] = (
     lost_everything,
+    left,
+    abort_at_once,
     lost_primary,
     abort,
     lost_target,
@@ -67,6 +73,7 @@ _ANALYSING: tuple[Rung, ...] = (
 )
 _PROMOTING: tuple[Rung, ...] = (
     lost_everything,
+    left,
     abort_promotion,
     lost_primary,
     unjudged,
@@ -77,7 +84,7 @@ _PROMOTING: tuple[Rung, ...] = (
     restoring,
     too_early,
 )
-_FINALISING: tuple[Rung, ...] = (lost_everything, lost_primary, drift, rescue, too_early)
+_FINALISING: tuple[Rung, ...] = (lost_everything, left, lost_primary, drift, rescue, too_early)
 
 
 def decide(case: Situation) -> Decision:

@@ -41,12 +41,38 @@ def abort(case: Situation) -> Decision | None:
     return onto_the_primary(case, wanted)
 
 
+def abort_at_once(case: Situation) -> Decision | None:
+    """No person waits for a lost primary where no traffic has to be moved: it comes back all the same."""
+    return None if case.canary_has_traffic else abort(case)
+
+
 def lost_everything(case: Situation) -> Rollback | None:
     """Without target and primary there is nobody to be served: their namespace is being deleted."""
     if not case.is_all_gone:
         return None
     text = f"{case.spec.target.kind} {case.name} and {case.primary_name} are gone"
     return Rollback(outcome=Outcome.ROLLED_BACK, message=text, is_of_nothing=True)
+
+
+def left(case: Situation) -> Rollback | None:
+    """A canary is taken out, and the primary cannot have the traffic now: it stays where it is served.
+
+    The way out takes it to the target from wherever it is, once that is ready.
+    """
+    person = case.wishes.leave
+    if person is None:
+        return None
+    match case.status.phase:
+        case Phase.PROMOTING:
+            is_blocked = True  # the primary would get its promoted template back, only to be deleted
+        case Phase.FINALISING:
+            is_blocked = bool(case.weak_primary)
+        case _:
+            is_blocked = case.canary_has_traffic and (case.is_half_promoted or not case.primary_serves)
+    if not is_blocked:
+        return None
+    text = f"{by('Aborted', person)}. The traffic stays where it is served until {case.name} can have it"
+    return Rollback(outcome=Outcome.ABORTED, message=text, by=person, is_left=True)
 
 
 def lost_target(case: Situation) -> Decision | None:

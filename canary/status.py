@@ -68,6 +68,8 @@ class Wishes(Stored):
     abort: Person | None = None
     restart: Person | None = None
     approve: Person | None = None
+    leave: Person | None = None
+    """The canary is taken out: it is waited for nothing that the way out does not need."""
 
 
 class Condition(Stored):
@@ -149,6 +151,8 @@ class RolloutStatus(Stored):
     """False where the canary could not be brought to its size: that is still to be done."""
     is_promotion_open: bool = False
     """A promotion was being written when something else came up, and may still arrive."""
+    is_left: bool = False
+    """It has ended for a way out, with traffic and pods where they were."""
     unheeded: Wishes = Wishes()
     """What persons asked for when it was ending: its canary sees to it."""
     traffic_changed_at: datetime | None = None

@@ -220,6 +220,8 @@ def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
     if any(answer.passed for answer in case.rollback_answers):
         severity, alert = Severity.WARN, "Rolling back manual webhook invoked"
     yield _warning(str(decision.outcome), text, severity, alert)
+    if decision.is_left:
+        return
     failed = _warning("ScalingDown", f"Canary failed! Scaling down {case.name}")
     yield failed.model_copy(update={"phase": Phase.FAILED})
 

@@ -306,7 +306,11 @@ def _rolled_back(case: Situation, decision: Rollback, done_at: datetime) -> dict
         "canary_weight": 0,
         "waiting_for": None,
         "failed_checks": status.failed_checks + decision.is_failed_check,
-        **_traffic(case, 0, done_at if case.canary_has_traffic else status.traffic_changed_at),
+        **(
+            {"is_left": True}
+            if decision.is_left
+            else _traffic(case, 0, done_at if case.canary_has_traffic else status.traffic_changed_at)
+        ),
     }
 
 

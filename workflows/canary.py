@@ -61,7 +61,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
                 await self._persistently(self._turn_until_leaving)
                 self._continue_as_new_when_long()
             if not self._is_initialised:
-                await self._persistently(self._end_orphan)
+                await self._persistently(self._end_what_was_left)
             await self._persistently(self._take_out)
         self._is_gone = True
         await workflow.wait_condition(lambda: workflow.all_handlers_finished() and not self._alerts)

@@ -92,8 +92,8 @@ class Carrying(Attempt):
         return await self._shift(decision.weight, is_mirrored=decision.is_mirrored)
 
     async def _roll_back(self, decision: Rollback) -> bool:
-        """Traffic first; where everything is gone there is none."""
-        return decision.is_of_nothing or await self._shift(0)
+        """Traffic first; where everything is gone there is none, and on a way out it may stay."""
+        return decision.is_of_nothing or decision.is_left or await self._shift(0)
 
     async def _start_over(self, revision: Revision) -> bool:
         """Traffic first; then a canary that is scaled up may run its new template, and its new configs."""

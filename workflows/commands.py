@@ -10,7 +10,7 @@ from canary.notice import Notice
 from canary.spec import CanarySpec
 from canary.status import Outcome, Person, Phase, RolloutStatus, Wishes
 from canary.telling import told_of_a_refusal
-from workflows.contract import BELL, ENGINE, UPDATE_SPEC, Answer, Command, Given, Verb
+from workflows.contract import BELL, ENGINE, LEAVE, UPDATE_SPEC, Answer, Command, Given, Verb
 from workflows.wishes import as_command, as_person
 
 
@@ -52,6 +52,14 @@ class Commanded:
     def approve_by_signal(self, command: Any = None) -> None:
         """Answer the gate that is waited for."""
         self._wish_if_allowed(Verb.APPROVE, as_command(command))
+
+    @workflow.signal(name=LEAVE)
+    def leave(self, command: Any = None) -> None:
+        """End, for the canary is taken out; where an abort would have to wait the traffic stays."""
+        given = as_command(command)
+        self._wish_if_allowed(Verb.ABORT, given)
+        self._wishes = self._wishes.model_copy(update={"leave": as_person(given, workflow.now())})
+        self._has_news = True
 
     @workflow.update(name=Verb.ABORT)
     def abort(self, command: Command) -> Answer:

@@ -29,10 +29,11 @@ class Concluding(Carrying):
         outcome = self._status.outcome
         if outcome is None:
             raise AssertionError("a rollout ends with an outcome")
-        await self._close_promotion()
-        if outcome is not Outcome.HALTED and await self._is_forgotten():
-            await self._scale(0)
-        await self._acts.conclude(self._status.revision, outcome)
+        if not self._status.is_left:
+            await self._close_promotion()
+            if outcome is not Outcome.HALTED and await self._is_forgotten():
+                await self._scale(0)
+            await self._acts.conclude(self._status.revision, outcome)
         await self._call_the_last_hooks()
         if outcome is Outcome.PROMOTED:
             self._tell(told_of_promotion(self._status, is_skipped=self._spec.skip_analysis))

@@ -57,6 +57,10 @@ UPDATE_SPEC = "update_spec"
 """A canary tells its running rollout that its document has changed."""
 
 
+LEAVE = "leave"
+"""A canary that is taken out ends its rollout: an abort that waits for no primary."""
+
+
 ALERTS = "alerts"
 """A rollout has its canary alert: that one lives on while an address is away."""
 

@@ -42,6 +42,9 @@ PAUSE = timedelta(seconds=5)
 """Before something that was refused is tried again."""
 
 
+_UNAWAITED = Command(who=ENGINE, reason="nobody waits for this rollout")
+
+
 class CanaryEntity:
     """A canary's state and the acts that its parts share."""
 
@@ -195,11 +198,10 @@ class CanaryEntity:
             await tell_watch(self.spec.cluster, wanted)
             self._registered = wanted
 
-    async def _end_orphan(self) -> None:
+    async def _end_orphan(self, signal: str = Verb.ABORT, command: Command = _UNAWAITED) -> None:
         """A rollout of this target that nobody waits for is asked to end, and waited for."""
-        command = Command(who=ENGINE, reason="nobody waits for this rollout")
         orphan = Abandoned(
-            workflow=rollout_id(self.spec.tail), signal=Verb.ABORT, argument=command.model_dump(mode="json")
+            workflow=rollout_id(self.spec.tail), signal=signal, argument=command.model_dump(mode="json")
         )
         await workflow.execute_activity_method(
             RunActivities.end_orphan, orphan, summary="no rollout without its canary", **ENTITY

@@ -1,20 +1,32 @@
 """A canary's rollouts: one child workflow each, awaited, accompanied, and recovered when it was cut off."""
 
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
 from functools import partial
 from typing import Any
 
 from temporalio import workflow
-from temporalio.exceptions import ApplicationError, ChildWorkflowError, WorkflowAlreadyStartedError
+from temporalio.exceptions import (
+    ActivityError,
+    ApplicationError,
+    ChildWorkflowError,
+    WorkflowAlreadyStartedError,
+)
 from temporalio.workflow import ParentClosePolicy
 
+from activities.runs import RunActivities, Terminated
 from canary.idle import Resume
 from canary.observation import Observation
 from canary.spec import CanarySpec
 from canary.status import Outcome, Person, Phase, Revision, RolloutStatus, Wishes
+from canary.telling import told_of_a_halt
 from canary.transition import begin, first_phase, resumed
 from workflows import display
 from workflows.contract import (
     ENGINE,
+    LEAVE,
     QUEUE,
     ROLLOUT_WORKFLOW,
     UPDATE_SPEC,
@@ -24,7 +36,11 @@ from workflows.contract import (
     rollout_id,
 )
 from workflows.initialising import InitialisingCanary
-from workflows.options import TASK
+from workflows.options import ENTITY, TASK
+
+LEAVING = timedelta(minutes=5)
+"""A rollout that cannot come to its end does not hold up a way out for longer."""
+_TAKEN_OUT = Command(who=ENGINE, reason="the canary is deleted")
 
 
 class RollingCanary(InitialisingCanary):
@@ -133,9 +149,35 @@ class RollingCanary(InitialisingCanary):
                 known = self.spec
                 await self._reaches_rollout(UPDATE_SPEC, known)
             await workflow.wait_condition(partial(self._has_to_be_told, known))
-        command = Command(who=ENGINE, reason="the canary is deleted")
-        await self._reaches_rollout(Verb.ABORT, command.model_dump(mode="json"))
+        await self._reaches_rollout(LEAVE, _TAKEN_OUT.model_dump(mode="json"))
+        if not rollout.done():
+            await _in_time(rollout.done)
+        if not rollout.done():
+            await self._cut_off_rollout()
         return await rollout
+
+    async def _end_what_was_left(self) -> None:
+        """End a rollout of another life of this canary, for it is taken out before it has begun."""
+        end = asyncio.create_task(self._end_orphan(LEAVE, _TAKEN_OUT))
+        await _in_time(end.done)
+        if not end.cancel():
+            await end
+            return
+        with suppress(ActivityError, asyncio.CancelledError):
+            await end
+        await self._cut_off_rollout()
+
+    async def _cut_off_rollout(self) -> None:
+        """Terminate a rollout; what it has under way is fenced by the way out."""
+        text = f"The rollout of {self.spec.tail} did not come to its end, and is cut off"
+        workflow.logger.error("rollout cut off", extra={"canary": self.spec.tail})
+        self._tell(told_of_a_halt(text))
+        await workflow.execute_activity_method(
+            RunActivities.terminate,
+            Terminated(workflow=rollout_id(self.spec.tail), reason=text),
+            summary="cut the rollout off",
+            **ENTITY,
+        )
 
     def _has_to_be_told(self, known: CanarySpec) -> bool:
         """Whether a rollout is over, or has something to be told."""
@@ -210,6 +252,14 @@ class RollingCanary(InitialisingCanary):
             last_promoted=revision,
             last_applied=revision,
             message=f"{revision.template} is promoted; its rollout was cut off at its very end",
+        )
+
+
+async def _in_time(is_over: Callable[[], bool]) -> None:
+    """Give a rollout that is asked to end the time for it."""
+    with suppress(TimeoutError):
+        await workflow.wait_condition(
+            is_over, timeout=LEAVING, timeout_summary="the rollout comes to its end"
         )
 
 

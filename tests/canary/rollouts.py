@@ -26,6 +26,7 @@ NEW = Revision(template="new")
 NEWER = Revision(template="newer")
 ADA = Person(who="ada", reason="looks bad", at=NOW)
 ABORT = Wishes(abort=ADA)
+LEAVE = Wishes(abort=ADA, leave=ADA)
 RESTART = Wishes(restart=ADA)
 APPROVE = Wishes(approve=ADA)
 

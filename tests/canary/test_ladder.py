@@ -25,13 +25,14 @@ from canary.decision import (
     Wait,
 )
 from canary.ladder import decide
-from canary.observation import Routes
+from canary.observation import Routes, Workload
 from canary.safeguards import FOREIGN_WRITES
 from canary.situation import Situation
 from canary.spec import StepPlan, TargetRef, WorkloadKind
-from canary.status import Outcome, Phase
+from canary.status import Outcome, Phase, RolloutStatus
 from tests.canary.rollouts import (
     ABORT,
+    LEAVE,
     NEWER,
     NOW,
     OLD,
@@ -265,6 +266,16 @@ ANALYSIS = [
         a_case(status=at_weight(10), primary=None, wishes=ABORT),
         RecreatePrimary,
         id="also before an abort, which needs it",
+    ),
+    pytest.param(
+        a_case(primary=None, wishes=ABORT),
+        (Rollback, Outcome.ABORTED),
+        id="but not before one that has no traffic to move",
+    ),
+    pytest.param(
+        a_case(status=a_status(phase=Phase.WAITING), primary=None, wishes=ABORT),
+        (Rollback, Outcome.ABORTED),
+        id="nor before one of what waits",
     ),
     pytest.param(
         a_case(target=a_workload(is_paused=True)),
@@ -543,6 +554,32 @@ def test_says_who_aborted_and_why() -> None:
 
     assert isinstance(decision, Rollback)
     assert decision.message == "Aborted by ada: looks bad"
+
+
+@pytest.mark.parametrize(
+    ("status", "primary", "is_left"),
+    [
+        pytest.param(at_weight(10), a_primary(), False, id="the primary serves: an abort like any other"),
+        pytest.param(at_weight(10), None, True, id="the primary is gone"),
+        pytest.param(at_weight(10), DOWN, True, id="the primary does not serve"),
+        pytest.param(at_weight(10), a_primary(promoting="new"), True, id="nobody vouches for the primary"),
+        pytest.param(a_status(), None, False, id="no traffic to be moved"),
+        pytest.param(a_status(phase=Phase.WAITING), None, False, id="what waits has no traffic"),
+        pytest.param(in_phase(Phase.PROMOTING), a_primary(), True, id="the primary is being promoted"),
+        pytest.param(in_phase(Phase.FINALISING, 0), a_primary(ready=1), True, id="its last tick is held up"),
+    ],
+)
+def test_a_way_out_waits_for_no_primary(
+    status: RolloutStatus, primary: Workload | None, *, is_left: bool
+) -> None:
+    decision = decide(a_case(status=status, primary=primary, wishes=LEAVE))
+
+    assert isinstance(decision, Rollback)
+    assert (decision.outcome, decision.is_left) == (Outcome.ABORTED, is_left)
+
+
+def test_a_way_out_lets_a_promotion_come_to_its_last_tick() -> None:
+    assert isinstance(decide(a_case(status=in_phase(Phase.FINALISING, 0), wishes=LEAVE)), Finish)
 
 
 def test_names_both_sides_of_the_comparison() -> None:

@@ -27,6 +27,7 @@ from canary.transition import REMINDER, begin
 from tests.canary.rollouts import (
     ABORT,
     APPROVE,
+    LEAVE,
     NEW,
     NEWER,
     NOW,
@@ -70,6 +71,14 @@ def alerts(case: Situation) -> list[tuple[str, str]]:
         (notice.severity, notice.alert or notice.message)
         for notice in told_of(case, decide(case))
         if notice.severity is not None
+    ]
+
+
+def test_pods_that_stay_for_a_way_out_are_not_said_to_go() -> None:
+    case = a_case(status=at_weight(10), primary=None, wishes=LEAVE)
+
+    assert words(case) == [
+        "! Aborted by ada: looks bad. The traffic stays where it is served until podinfo.test can have it"
     ]
 
 

@@ -273,6 +273,19 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
             id="a rollback",
         ),
         pytest.param(
+            Rollback(outcome=Outcome.ABORTED, message="m", is_left=True),
+            {
+                **SHOWN,
+                "phase": Phase.FAILED,
+                "outcome": Outcome.ABORTED,
+                "by": None,
+                "canary_weight": 0,
+                "waiting_for": None,
+                "is_left": True,
+            },
+            id="the end of a canary that is taken out",
+        ),
+        pytest.param(
             HandOver(message="m"),
             {
                 "message": "m",

@@ -148,7 +148,15 @@ def test_names_of_queues_do_not_meet_the_shared_ones(tmp_path: Path, name: str) 
     ("task_queue", "engines"),
     [
         pytest.param(
-            "", {"signal_with_start", "end_orphan", "start_and_update", "update_entity", "store_report"}
+            "",
+            {
+                "signal_with_start",
+                "end_orphan",
+                "terminate",
+                "start_and_update",
+                "update_entity",
+                "store_report",
+            },
         ),
         pytest.param("inside", set()),
     ],
@@ -164,6 +172,14 @@ async def test_what_is_the_engines_is_left_to_the_shared_workers(
 
     assert names >= {"observe", "analyse", "sync_policy", "watch_cluster", "hand_on"}
     assert (
-        names & {"signal_with_start", "end_orphan", "start_and_update", "update_entity", "store_report"}
+        names
+        & {
+            "signal_with_start",
+            "end_orphan",
+            "terminate",
+            "start_and_update",
+            "update_entity",
+            "store_report",
+        }
         == engines
     )

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import activity
+from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from activities.alerts import AlertRequest
@@ -20,7 +21,7 @@ from activities.cluster.traffic import Shifted, ShiftRequest, Written
 from activities.gates import CallAnswers, CallRequest
 from activities.heartbeat import heartbeating
 from activities.reports import StoredReport
-from activities.runs import Abandoned, SignalWithStart
+from activities.runs import Abandoned, RunActivities, SignalWithStart, Terminated
 from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest, HookAnswer, Measurement
 from canary.observation import Observation, Routes, Workload
 from canary.spec import (
@@ -106,6 +107,8 @@ class Cluster:
     """Whether each look of the way out finds something to give back, the last one first."""
     checked: Observation | None = None
     """What a check shows, which looked before its hooks were called; None: what is there in the end."""
+    client: Client | None = None
+    """Through which a rollout is terminated."""
     seen_before: Observation | None = None
     """What the next look shows, as of then."""
 
@@ -323,5 +326,11 @@ class Cluster:
         async def end_orphan(_: Abandoned) -> None:
             await self._enter("end_orphan")
             self.log.append("end orphan")
+
+        @activity.defn
+        async def terminate(run: Terminated) -> None:
+            self.log.append("terminate")
+            if self.client is not None:
+                await RunActivities(self.client).terminate(run)
 
         return [value for value in locals().values() if hasattr(value, "__temporal_activity_definition")]

@@ -1,12 +1,26 @@
 """A canary's way out, and whose document it is that a target is delivered by."""
 
 import asyncio
+from dataclasses import replace
+from datetime import timedelta
 
+import pytest
+from temporalio.client import Client, WorkflowExecutionStatus
 from temporalio.exceptions import ApplicationError
 
+from tests.workflows.cluster import OLD
 from tests.workflows.conftest import Serve
-from tests.workflows.test_canary import apply, initialised, leave, settled, until
-from workflows.contract import DELETE, STATUS, Answer, CanaryView, DeleteCommand
+from tests.workflows.test_canary import (
+    a_spec,
+    apply,
+    initialised,
+    leave,
+    settled,
+    until,
+    until_entered,
+)
+from tests.workflows.test_canary_hardships import FORBIDDEN, rolling
+from workflows.contract import BELL, DELETE, STATUS, Answer, CanaryView, DeleteCommand, rollout_id
 
 
 async def test_a_target_is_delivered_by_one_document(serve: Serve) -> None:
@@ -63,3 +77,60 @@ async def test_routes_that_come_late_are_given_back_before_the_primary_goes(serv
     await leave(handle)
 
     assert cluster.log == ["restore target", *["restore routes"] * 3, "remove objects"]
+
+
+@pytest.fixture
+def in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clock does not skip while a rollout or an activity is awaited."""
+    monkeypatch.setattr("workflows.rolling.LEAVING", timedelta(seconds=2))
+
+
+async def ends_as(client: Client, tail: str) -> WorkflowExecutionStatus | None:
+    return (await client.get_workflow_handle(rollout_id(tail)).describe()).status
+
+
+async def test_a_primary_that_cannot_be_made_anew_holds_up_no_way_out(serve: Serve) -> None:
+    """Its traffic stays with the canary that serves it until the target can have it."""
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.primary, cluster.refusals["create_primary"] = None, FORBIDDEN
+    await client.get_workflow_handle(rollout_id(tail)).signal(BELL)
+    await until_entered(cluster, "create_primary")
+    cluster.log.clear()
+
+    await leave(handle)
+
+    cluster.hangs.pop("analyse").set()
+    assert cluster.log == ["restore target", "restore routes", "restore routes", "remove objects"]
+    assert cluster.weight == 10
+    assert await ends_as(client, tail) is WorkflowExecutionStatus.FAILED
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+async def test_a_rollout_that_cannot_come_to_its_end_holds_up_no_way_out_for_long(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.client, cluster.refusals["scale_target"] = client, FORBIDDEN
+    cluster.log.clear()
+
+    await leave(handle)
+
+    cluster.hangs.pop("analyse").set()
+    assert cluster.log[:3] == ["weight 0", "terminate", "restore target"]
+    assert cluster.log[-1] == "remove objects"
+    assert await ends_as(client, tail) is WorkflowExecutionStatus.TERMINATED
+
+
+@pytest.mark.usefixtures("in_a_hurry")
+async def test_a_rollout_of_another_life_holds_up_no_way_out_for_long(serve: Serve) -> None:
+    """Nothing of it runs here any more: what is terminated is gone by then, which is fine."""
+    cluster = replace(settled(), primary=OLD, hangs={"end_orphan": asyncio.Event()})
+    client, spec = await serve(cluster.activities()), a_spec()
+    cluster.client = client
+    handle, _ = await apply(client, spec)
+    await until_entered(cluster, "end_orphan")
+
+    await leave(handle)
+
+    cluster.hangs.pop("end_orphan").set()
+    assert cluster.log[:2] == ["terminate", "restore target"]

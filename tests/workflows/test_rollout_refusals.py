@@ -46,6 +46,18 @@ async def test_an_abort_does_not_wait_for_a_beginning_that_is_refused(serve: Ser
     assert took < SOON
 
 
+async def test_an_abort_does_not_wait_for_a_primary_that_cannot_be_made_anew(serve: Serve) -> None:
+    cluster = Cluster(primary=None, refusals={"create_primary": BUSY})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await refused(cluster, "create_primary")
+
+    took = await aborted(handle, phase=Phase.FAILED, outcome=Outcome.ABORTED)
+
+    assert (await outcome(handle)).type == Outcome.ABORTED
+    assert cluster.log == ["target 1", "weight 0", "target 0"]
+    assert took < SOON
+
+
 @pytest.mark.parametrize("how", ["hangs", "is refused"])
 async def test_an_abort_calls_a_promotion_off_and_lets_none_arrive_late(serve: Serve, how: str) -> None:
     """The traffic first; then the primary is fenced with what was promoted before."""

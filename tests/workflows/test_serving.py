@@ -51,6 +51,7 @@ ENGINES = {
     "store_report",
     "signal_with_start",
     "end_orphan",
+    "terminate",
     "preflight",
     "fetch_revision",
     "start_and_update",
