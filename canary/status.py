@@ -153,6 +153,8 @@ class RolloutStatus(Stored):
     """A promotion was being written when something else came up, and may still arrive."""
     is_left: bool = False
     """It has ended for a way out, with traffic and pods where they were."""
+    is_recovered: bool = False
+    """It takes back what another execution, which was terminated, has left behind."""
     unheeded: Wishes = Wishes()
     """What persons asked for when it was ending: its canary sees to it."""
     traffic_changed_at: datetime | None = None

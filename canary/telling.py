@@ -213,7 +213,7 @@ def _of_rollback(case: Situation, decision: Rollback) -> Iterator[Notice]:
         yield _warning("CheckFailed", halted(case, verdict))
         text = text.removesuffix(f": {verdict.message}")
         alert = f"Failed checks threshold reached {case.status.failed_checks + 1}"
-    if decision.outcome is Outcome.ABORTED:
+    if decision.outcome is Outcome.ABORTED and not case.status.is_recovered:  # a person knows of it
         severity = Severity.WARN
     if decision.outcome is Outcome.REVERTED:
         severity = Severity.INFO

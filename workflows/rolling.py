@@ -232,7 +232,7 @@ class RollingCanary(InitialisingCanary):
         start = self._start_of(revision, seen)
         begun = begin(self.spec, revision, start.promoted, start.primary_size, workflow.now())
         person = Person(who=ENGINE, reason="the rollout was terminated", at=workflow.now())
-        status = resumed(self.spec, begun, weight)
+        status = resumed(self.spec, begun, weight).model_copy(update={"is_recovered": True})
         wishes = Wishes(abort=person, restart=self._wishes.restart)
         await self._roll_out(start.model_copy(update={"status": status, "wishes": wishes}))
 

@@ -208,6 +208,12 @@ def test_tells(case: Situation, expected: list[str]) -> None:
             marks=pytest.mark.proves("T5"),
         ),
         pytest.param(
+            a_case(status=at_weight(10, is_recovered=True), wishes=ABORT),
+            [(Severity.ERROR, "Aborted by ada: looks bad")],
+            id="a rollout that was terminated",
+            marks=pytest.mark.proves("T5"),
+        ),
+        pytest.param(
             a_case(status=at_weight(10), target=a_workload(revision=OLD)),
             [(Severity.INFO, "podinfo.test is back at the promoted revision")],
             id="reverted",

@@ -33,6 +33,7 @@ from tests.workflows.test_canary import (
     until_refused,
     until_weight,
 )
+from tests.workflows.test_gates import alerting
 from worker.assembly import WORKFLOWS
 from worker.runner import build_runner
 from workflows.cluster_watch import ClusterWatchWorkflow
@@ -214,6 +215,26 @@ async def test_a_rollout_is_recovered_even_if_the_first_look_is_refused(serve: S
     cluster.hangs.pop("analyse").set()
     assert (found.outcome, cluster.weight) == (Outcome.ABORTED, 0)
     await leave(handle)
+
+
+@pytest.mark.proves("T5")
+async def test_a_rollout_that_was_terminated_alerts_once_of_its_end(serve: Serve) -> None:
+    cluster = settled()
+    client, spec = await serve(cluster.activities()), alerting()
+    handle, _ = await apply(client, spec.model_copy(update={"namespace": f"ns-{uuid.uuid4().hex[:8]}"}))
+    tail = (await in_phase(handle, Phase.INITIALIZED)) and handle.id.removeprefix("canary/")
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await until_weight(cluster, spec.analysis.steps.step_weight)
+    cluster.alerts.clear()
+
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+
+    await in_phase(handle, Phase.FAILED)
+    cluster.hangs.pop("analyse").set()
+    await leave(handle)
+    assert cluster.alerts == ["error Aborted by durable-canary: the rollout was terminated"]
 
 
 async def test_nothing_is_applied_to_a_canary_that_leaves(serve: Serve) -> None:
