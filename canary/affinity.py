@@ -10,13 +10,13 @@ _LENGTH = 10
 
 
 def canary_cookie(spec: CanarySpec, status: RolloutStatus) -> str:
-    """The value of the canary's cookie in this analysis; empty without session affinity."""
-    return _value(f"canary {_run(spec, status)}") if spec.analysis.session_affinity else ""
+    """The value of the canary's cookie in this analysis; empty where nobody is bound by one."""
+    return _value(f"canary {_run(spec, status)}") if spec.analysis.is_sticky else ""
 
 
 def primary_cookie(spec: CanarySpec, status: RolloutStatus) -> str:
     """The value of the primary's cookie; empty where the document names none."""
-    affinity = spec.analysis.session_affinity
+    affinity = spec.analysis.session_affinity if spec.analysis.is_sticky else None
     return _value(f"primary {_run(spec, status)}") if affinity and affinity.primary_cookie_name else ""
 
 

@@ -33,7 +33,7 @@ def routing_of(
     """What the routes of a rollout shall say when the canary has *weight*."""
     cookie = canary_cookie(spec, status)
     if weight == 0:
-        expired = cookie if status.traffic_weight else status.expired_cookie
+        expired = cookie if cookie and status.traffic_weight else status.expired_cookie
         return Routing(is_mirrored=is_mirrored, expired_cookie=expired)
     return Routing(
         weight=weight, is_for_all=is_for_all, cookie=cookie, primary_cookie=primary_cookie(spec, status)

@@ -250,6 +250,12 @@ class AnalysisSpec(Stored):
             return Strategy.AB_TESTING if self.match else Strategy.BLUE_GREEN
         return Strategy.CANARY
 
+    @property
+    def is_sticky(self) -> bool:
+        """Whether cookies bind users to a side: where a weight parts them, going there or on the way back."""
+        is_weighed = self.strategy is Strategy.CANARY or self.steps.is_stepwise_back
+        return self.session_affinity is not None and is_weighed
+
     def hooks(self, *types: HookType) -> tuple[WebhookSpec, ...]:
         """The hooks of these types, type by type, each type in the document's order."""
         return tuple(hook for type_ in types for hook in self.webhooks if hook.type is type_)

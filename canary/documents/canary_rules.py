@@ -103,7 +103,7 @@ def _exposure_mistakes(analysis: Analysis, service: Service) -> Iterator[Mistake
     if analysis.mirror_weight and not analysis.mirror:
         yield warning(("mirrorWeight",), "has no effect without mirror")
     if analysis.session_affinity is not None:
-        yield from affinity_warnings(("sessionAffinity",), analysis.iterations)
+        yield from affinity_warnings(("sessionAffinity",), analysis.iterations, analysis)
         yield from under(("sessionAffinity",), affinity_mistakes(analysis.session_affinity))
 
 

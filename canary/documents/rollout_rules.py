@@ -77,7 +77,8 @@ def _analysis_mistakes(policy: RolloutPolicy) -> Iterator[Mistake]:
     if not analysis.metrics and not analysis.webhooks.command:
         yield warning((), "has neither metrics nor commands: every check passes")
     if analysis.session_affinity is not None:
-        yield from affinity_warnings(("sessionAffinity",), policy.traffic_routing.analysis_times)
+        routing = policy.traffic_routing
+        yield from affinity_warnings(("sessionAffinity",), routing.analysis_times, routing.canary_strategy)
         yield from under(("sessionAffinity",), affinity_mistakes(analysis.session_affinity))
 
 

@@ -45,9 +45,9 @@ def _said(match: HttpMatch) -> set[tuple[str, ...]]:
     return single | {(field, key) for field in written.keys() & _MAPS for key in written[field]}
 
 
-def affinity_warnings(path: Path, iterations: int) -> Iterator[Mistake]:
-    """Warn of cookies where no step of the weight parts the users."""
-    if iterations:
+def affinity_warnings(path: Path, iterations: int, steps: WeightSteps | None) -> Iterator[Mistake]:
+    """Warn of cookies where no step of the weight parts the users, neither there nor on the way back."""
+    if iterations and not (steps and steps.step_weight_promotion):
         yield warning(
             path, "has no effect: cookies keep users apart where the weight does, iterations do not"
         )

@@ -62,7 +62,7 @@ BLUE_GREEN = [
         ],
     ),
     (
-        {"sessionAffinity": {"cookieName": "x"}},
+        {"sessionAffinity": {"cookieName": "x"}, "stepWeightPromotion": 0},
         [
             (
                 "spec.analysis.sessionAffinity: warning: has no effect: cookies keep users apart where "
@@ -71,6 +71,7 @@ BLUE_GREEN = [
             )
         ],
     ),
+    ({"sessionAffinity": {"cookieName": "x"}, "stepWeightPromotion": 50}, []),
     ({"match": [{}], "mirror": False, "mirrorWeight": 0}, [f"spec.analysis.match[0]: {NOTHING}"]),
     (
         {"match": [{"headers": {}, "name": "x"}], "mirror": False, "mirrorWeight": 0},

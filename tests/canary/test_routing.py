@@ -3,12 +3,14 @@
 import pytest
 
 from canary.routing import Routing, routing_of
-from canary.spec import CanarySpec, SessionAffinity
+from canary.spec import CanarySpec, SessionAffinity, StepPlan
 from canary.status import RolloutStatus
 from tests.canary.rollouts import a_spec, a_status, at_weight
 
 STICKY = a_spec(session_affinity=SessionAffinity(cookie_name="c", primary_cookie_name="p"))
-ONE_COOKIE = a_spec(session_affinity=SessionAffinity(cookie_name="c"))
+ONE = SessionAffinity(cookie_name="c")
+ONE_COOKIE = a_spec(session_affinity=ONE)
+COUNTED = a_spec(iterations=5, session_affinity=ONE)
 # The same on every replay of a history that was recorded long ago.
 CANARY_COOKIE, PRIMARY_COOKIE = "SfzvdtbPgY", "VfSKLrMJVU"
 
@@ -45,6 +47,27 @@ CANARY_COOKIE, PRIMARY_COOKIE = "SfzvdtbPgY", "VfSKLrMJVU"
             0,
             Routing(expired_cookie="before"),
             id="a canary without traffic leaves the cookie of the run before to be forgotten",
+        ),
+        pytest.param(
+            COUNTED,
+            at_weight(10, expired_cookie="before"),
+            100,
+            Routing(weight=100),
+            id="iterations bind nobody: all who may get the canary get it",
+        ),
+        pytest.param(
+            COUNTED,
+            at_weight(100, expired_cookie="before"),
+            0,
+            Routing(expired_cookie="before"),
+            id="nor does their end take back what they did not give",
+        ),
+        pytest.param(
+            a_spec(iterations=5, session_affinity=ONE, steps=StepPlan(step_weight_promotion=50)),
+            at_weight(100),
+            50,
+            Routing(weight=50, cookie=CANARY_COOKIE),
+            id="a way back in steps parts the users again",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def changed(decision: Decision, spec: CanarySpec | None = None, **before: Any) -
 
 SAID = {"message": "m", "needs_person": False}
 SHOWN = {**SAID, "last_transition_time": DONE}
-UNTOUCHED = {"expired_cookie": "", "is_for_all": False, "is_mirrored": False}
+UNTOUCHED = {"is_for_all": False, "is_mirrored": False}
 NO_TRAFFIC = {"traffic_weight": 0, "traffic_changed_at": DONE, **UNTOUCHED}
 UNASKED = {"waiting_for": None, "reminded_at": None}
 
