@@ -130,7 +130,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
                 self._tell(told_of_repair(decision.message))
                 await self._primary_gets_ready()
             case Mend():
-                await self._establish("put the routes back")
+                await self._establish("put the routes back", keeps_weights=True)
                 self._tell(told_of_repair(decision.message))
                 self._become(mendings=self._status.mendings + 1)
             case _:
@@ -172,7 +172,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         """Bring Services, routes and load tester in line with a changed document."""
         renewed = self.spec
         await self._deploy_load_tester(renewed)
-        await self._establish("renew the routes")
+        await self._establish("renew the routes", keeps_weights=True)
         self._has_new_spec = self.spec is not renewed
 
     # -- what others say

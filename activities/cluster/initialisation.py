@@ -13,6 +13,7 @@ from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from canary.routing import Routing
 from canary.spec import CanarySpec, WorkloadKind
+from canary.steps import FULL
 from canary.stored import Stored
 
 ENDPOINTS_POLL = timedelta(milliseconds=200)
@@ -25,10 +26,12 @@ class EstablishRequest(Stored):
 
     spec: CanarySpec
     routing: Routing = Routing()
+    keeps_weights: bool = False
+    """The weights that stand stay as they are: somebody's, while no rollout runs (T2)."""
 
 
 class InitialisationActivities:
-    """Puts a canary's Services and routes in place, all traffic on the primary."""
+    """Puts a canary's Services and routes in place, all traffic on the primary unless weights are to stay."""
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
@@ -51,7 +54,7 @@ class InitialisationActivities:
         await _take_over_rules(api, scene)
         await asyncio.gather(*_sides(api, scene))
         await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
-        await _virtual_service(api, scene, request.routing)
+        await _virtual_service(api, scene, _wanted(request, scene.virtual_service))
         await _apex(api, scene)
 
     @activity.defn
@@ -160,6 +163,15 @@ async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) ->
         await asyncio.sleep(ENDPOINTS_POLL.total_seconds())
     text = f"Service {service}.{spec.namespace} has no ready endpoint yet."
     raise ApplicationError(text, type="NotReady", next_retry_delay=ENDPOINTS_POLL)
+
+
+def _wanted(request: EstablishRequest, found: Object | None) -> Routing:
+    """What the routes shall say, with the weights that stand where those are to stay and make a whole."""
+    standing = routes.read_routes(request.spec, found) if found and request.keeps_weights else None
+    if standing is None or standing.primary + standing.canary != FULL:
+        return request.routing
+    shares = {"weight": standing.canary, "is_for_all": standing.is_for_all}
+    return request.routing.model_copy(update=shares)
 
 
 async def _virtual_service(api: ClusterApi, scene: _Scene, routing: Routing) -> None:

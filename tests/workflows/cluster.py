@@ -85,6 +85,7 @@ class Cluster:
         default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1))
     )
     has_routes: bool = True
+    are_routes_intact: bool = True
     scaled: Written = Written.DONE
     """What becomes of a write of the target's size."""
     is_apex_rewritten: bool = False
@@ -138,7 +139,11 @@ class Cluster:
                 promoting=self.promoting,
             )
         routes = Routes(
-            primary=100 - self.weight, canary=self.weight, is_mirrored=self.is_mirrored, version="1"
+            primary=100 - self.weight,
+            canary=self.weight,
+            is_mirrored=self.is_mirrored,
+            is_intact=self.are_routes_intact,
+            version="1",
         )
         found = routes if self.has_routes else None
         return Observation(at=EPOCH, target=target, primary=primary, routes=found)
@@ -257,9 +262,10 @@ class Cluster:
             self.log.append("load tester")
 
         @activity.defn
-        async def establish_routes(_: EstablishRequest) -> None:
+        async def establish_routes(request: EstablishRequest) -> None:
             await self._enter("establish_routes")
-            self.weight, self.has_routes = 0, True
+            self.weight = self.weight if request.keeps_weights else 0
+            self.has_routes = self.are_routes_intact = True
             self.log.append("routes")
 
         @activity.defn

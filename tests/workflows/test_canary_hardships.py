@@ -140,6 +140,20 @@ async def test_a_renewal_that_was_refused_is_done_in_the_end(serve: Serve) -> No
     await leave(handle)
 
 
+@pytest.mark.proves("T2")
+async def test_routes_are_put_back_and_the_weights_that_somebody_gave_are_reported(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.weight, cluster.are_routes_intact = 30, False
+    await handle.signal(BELL)
+
+    told = await until(handle, lambda found: found.needs_person)
+
+    assert told.message == "someone gave the canary weight 30 while no rollout runs"
+    assert (told.mendings, cluster.weight, cluster.are_routes_intact) == (1, 30, True)
+    await leave(handle)
+
+
 async def test_a_document_changed_in_mid_rollout_is_renewed_after_it(serve: Serve) -> None:
     cluster = settled()
     client, handle, _ = await rolling(serve, cluster)

@@ -155,6 +155,32 @@ async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
     assert (await cluster.read("Service", "podinfo"))["metadata"]["labels"]["l"] == "apex"
 
 
+@pytest.mark.proves("T2")
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        pytest.param((70, 30), (70, 30), id="weights that somebody gave"),
+        pytest.param((70, 60), (100, 0), id="what is no whole"),
+    ],
+)
+async def test_routes_are_put_back_around_the_weights_that_stand(
+    cluster: Member, given: tuple[int, int], kept: tuple[int, int]
+) -> None:
+    await establish(cluster)
+    routed = await cluster.read("VirtualService", "podinfo")
+    route = routed["spec"]["http"][-1] | {"timeout": "1s"}
+    for side, weight in zip(route["route"], given, strict=True):
+        side["weight"] = weight
+    await cluster.change("VirtualService", "podinfo", {"spec": {"http": [route]}})
+
+    request = EstablishRequest(spec=spec(), keeps_weights=True)
+    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+
+    mended = read_routes(spec(), await cluster.read("VirtualService", "podinfo"))
+    assert mended is not None
+    assert ((mended.primary, mended.canary), mended.is_intact) == (kept, True)
+
+
 @pytest.mark.proves("C02")
 async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Member) -> None:
     """A Service that is there becomes the apex; what it was is noted on it for the way out.
