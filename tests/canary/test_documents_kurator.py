@@ -356,6 +356,10 @@ def test_what_kurator_lets_out_has_its_default(
 def test_neither_routing_nor_analysis_is_needed_where_the_analysis_is_skipped(
     application: Object, rollout: Object, fleet: list[Object]
 ) -> None:
+    """Without the two Kurator's controller crashes; where nothing is analysed they mean nothing.
+
+    K4: Kurator's rollout_helper.go.
+    """
     rollout["rolloutPolicy"] = {"skipTrafficAnalysis": True}
     resolution = resolve([application, *fleet])
 

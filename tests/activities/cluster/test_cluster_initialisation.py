@@ -166,6 +166,10 @@ async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
 async def test_routes_are_put_back_around_the_weights_that_stand(
     cluster: Member, given: tuple[int, int], kept: tuple[int, int]
 ) -> None:
+    """Flagger writes its own weights wherever routes differ; while nothing runs they are somebody's.
+
+    T2: Flagger's istio.go.
+    """
     await establish(cluster)
     routed = await cluster.read("VirtualService", "podinfo")
     route = routed["spec"]["http"][-1] | {"timeout": "1s"}
