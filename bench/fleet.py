@@ -80,7 +80,7 @@ async def measure(options: Options) -> list[Figure]:
 
 
 async def _deploy(cluster: Cluster, size: int) -> list[tuple[str, str]]:
-    """Bring the workloads; gives the namespace and name of each. Without sidecars nothing is scraped."""
+    """Bring the workloads; gives the namespace and name of each."""
     places = [(f"fleet-{n // IN_ONE_NAMESPACE}", f"app-{n}") for n in range(size)]
     for namespace in dict.fromkeys(namespace for namespace, _ in places):
         body = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
@@ -104,7 +104,8 @@ async def _each(places: list[tuple[str, str]], act: Any) -> None:
 
 
 async def _bring(cluster: Cluster, namespace: str, name: str) -> None:
-    labels = {"app": name}
+    # In ambient mode a pod is in the mesh, and nothing of it is scraped.
+    labels, ambient = {"app": name}, {"istio.io/dataplane-mode": "ambient"}
     container = {"name": "app", "image": IMAGE, "ports": [{"name": "http", "containerPort": workload.PORT}]}
     deployment = {
         "apiVersion": "apps/v1",
@@ -113,7 +114,7 @@ async def _bring(cluster: Cluster, namespace: str, name: str) -> None:
         "spec": {
             "replicas": 1,
             "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
+            "template": {"metadata": {"labels": labels | ambient}, "spec": {"containers": [container]}},
         },
     }
     service = {

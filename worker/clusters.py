@@ -48,6 +48,7 @@ class ClusterEntry(BaseModel):
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
     scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
     root_namespace: str = Field(default="istio-system", alias="rootNamespace", min_length=1)
+    require_sidecars: bool = Field(default=True, alias="requireSidecars")
     task_queue: str = Field(default="", alias="taskQueue")
     """Whose workers serve it; empty: all that are given this file."""
 
@@ -87,6 +88,7 @@ class ClusterEntry(BaseModel):
             reach=self.reach or ("apiServer" if self.kubeconfig else "direct"),
             scale_down_delay=self.scale_down_delay,
             root_namespace=self.root_namespace,
+            requires_sidecars=self.require_sidecars,
             task_queue="" if self.task_queue == task_queue else self.task_queue,
         )
 

@@ -185,10 +185,12 @@ class CanaryEntity:
         if spec.test_loader is not None:
             await self._do(InitialisationActivities.deploy_load_tester, spec, "deploy the load tester")
 
-    async def _establish(self, summary: str, *, keeps_weights: bool = False) -> None:
+    async def _establish(self, summary: str, *, is_first: bool = False, keeps_weights: bool = False) -> None:
         """Put Services and routes in place, all traffic on the primary unless the weights are to stay."""
         routing = Routing(expired_cookie=self._status.expired_cookie)
-        request = EstablishRequest(spec=self.spec, routing=routing, keeps_weights=keeps_weights)
+        request = EstablishRequest(
+            spec=self.spec, routing=routing, is_first=is_first, keeps_weights=keeps_weights
+        )
         await self._do(InitialisationActivities.establish_routes, request, summary)
 
     async def _register(self, seen: Observation, *, is_anew: bool = False) -> None:

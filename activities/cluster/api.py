@@ -82,6 +82,8 @@ class ClusterSettings:
     scale_down_delay: timedelta = timedelta(seconds=30)
     root_namespace: str = "istio-system"
     """Istio's own: policies in it hold for every namespace."""
+    requires_sidecars: bool = True
+    """Whether no canary begins before its primary's pods have Istio's sidecar, or are in ambient mode."""
     task_queue: str = ""
     """Whose workers are to serve it, if not those that are told this."""
 

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import adoption, foreign, marks, paths, routes, services, testers, virtualservice
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
+from activities.cluster.sidecars import refuse_unmeshed
 from canary.routing import Routing
 from canary.spec import CanarySpec, WorkloadKind
 from canary.steps import FULL
@@ -26,6 +27,8 @@ class EstablishRequest(Stored):
 
     spec: CanarySpec
     routing: Routing = Routing()
+    is_first: bool = False
+    """Whether users may be led to the primary for the first time: its pods are in the mesh before."""
     keeps_weights: bool = False
     """The weights that stand stay as they are: somebody's, while no rollout runs (T2)."""
 
@@ -51,6 +54,8 @@ class InitialisationActivities:
         """
         api = await self._clusters.get(request.spec.cluster)
         scene = await _look(api, request.spec)
+        if request.is_first and not scene.has_routes and scene.spec.target.kind is not WorkloadKind.SERVICE:
+            await refuse_unmeshed(api, scene.primary)
         await _take_over_rules(api, scene)
         await asyncio.gather(*_sides(api, scene))
         await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
@@ -80,11 +85,18 @@ class _Scene:
     spec: CanarySpec
     """The document, with the target port of the live Service where it names none."""
     target: Object
+    primary: Object
     fronts: services.Fronts
     apex: Object | None
     virtual_service: Object | None
     sides: tuple[Object | None, ...]
     """The live Services of canary and primary."""
+
+    @property
+    def has_routes(self) -> bool:
+        """Whether routes of ours lead users already."""
+        found = self.virtual_service
+        return found is not None and marks.is_ours(self.spec, found["metadata"])
 
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
@@ -111,6 +123,7 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
     return _Scene(
         spec=services.with_target_port(spec, apex),
         target=target,
+        primary=primary,
         fronts=fronts,
         apex=apex,
         virtual_service=routed,

@@ -63,7 +63,7 @@ def _log(workload: Object, why: str) -> None:
 async def _reasons(api: ClusterApi, workload: Object) -> list[str]:
     """Read page by page, until one holds a pod that is in trouble."""
     path = paths.collection("Pod", workload["metadata"]["namespace"])
-    query = {"labelSelector": _selector(workload), "limit": str(PAGE)}
+    query = {"labelSelector": selector_of(workload), "limit": str(PAGE)}
     for _ in range(PAGES):
         found = await api.list(path, **query)
         said = {reason for pod in found["items"] for reason in _troubles(pod)}
@@ -75,7 +75,7 @@ async def _reasons(api: ClusterApi, workload: Object) -> list[str]:
     return []
 
 
-def _selector(workload: Object) -> str:
+def selector_of(workload: Object) -> str:
     """Write a workload's selector as a query has it."""
     selector = workload["spec"]["selector"]
     wanted = [f"{key}={value}" for key, value in (selector.get("matchLabels") or {}).items()]

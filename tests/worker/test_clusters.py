@@ -184,6 +184,16 @@ def test_reads_a_scale_down_delay(tmp_path: Path, written: str, expected: float)
     assert delay == timedelta(seconds=expected)
 
 
+@pytest.mark.parametrize(("written", "expected"), [("", True), ("requireSidecars: false", False)])
+def test_a_cluster_may_be_without_sidecars(tmp_path: Path, *, written: str, expected: bool) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_text(f"clusters:\n  a: {{{written}}}\n")
+
+    settings = read_clusters_file(path).clusters["a"].settings("a", tmp_path)
+
+    assert settings.requires_sidecars is expected
+
+
 @pytest.mark.parametrize(("written", "expected"), [("", "istio-system"), ("rootNamespace: mesh", "mesh")])
 def test_reads_the_root_namespace_of_the_mesh(tmp_path: Path, written: str, expected: str) -> None:
     path = tmp_path / "clusters.yaml"

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -140,6 +141,84 @@ async def test_two_workers_at_once_make_the_same(cluster: Member) -> None:
     assert noted["spec"]["selector"] == {"app": "podinfo"}
     assert kept["spec"]["http"] == [STATIC, ROUTE]
     assert len(weights(routes)) == 2
+
+
+NOTED = {"annotations": {"sidecar.istio.io/status": "{}"}}
+PROXY = {"name": "istio-proxy", "image": "registry.example/proxyv2"}
+
+
+def pod(name: str, metadata: Object | None = None, **spec: Any) -> Object:
+    own = {"name": name, "labels": {"app": "podinfo-primary", marks.CANARY: "podinfo"}}
+    given = metadata or {}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {**given, **own, "labels": {**own["labels"], **given.get("labels", {})}},
+        "spec": {"containers": [{"name": "podinfod", "image": "registry.example/podinfo"}], **spec},
+    }
+
+
+async def begin(cluster: Member, document: CanarySpec | None = None) -> None:
+    request = EstablishRequest(spec=document or spec(), is_first=True)
+    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+
+
+async def test_nobody_is_led_to_a_primary_without_sidecars(cluster: Member) -> None:
+    """The last rule of reaching into a cluster: a primary is in the mesh before it is Initialized."""
+    for one in (pod("b"), pod("a"), pod("c", NOTED)):
+        await cluster.kube.create(paths.collection("Pod", NAMESPACE), one)
+    before = len(await cluster.asked())
+    with pytest.raises(ApplicationError) as refused:
+        await begin(cluster)
+
+    assert refused.value.message == (
+        "Pod a in namespace default has no Istio sidecar, as 2 of 3 pods of podinfo-primary: "
+        "kubectl label namespace default istio-injection=enabled, then "
+        "kubectl delete pods -n default -l 'app=podinfo-primary,durable-canary.dev/canary=podinfo' "
+        "(no user is led there yet); "
+        "or say requireSidecars: false of the cluster in the clusters file"
+    )
+    asked = (await cluster.asked())[before:]
+    assert {one["method"] for one in asked} == {"GET"}
+    assert sum("/pods" in one["path"] for one in asked) == 1
+
+
+@pytest.mark.parametrize(
+    "meshed",
+    [
+        pytest.param(pod("p", NOTED), id="injected"),
+        pytest.param(pod("p", containers=[{"name": "app", "image": "a"}, PROXY]), id="written out"),
+        pytest.param(pod("p", initContainers=[{**PROXY, "restartPolicy": "Always"}]), id="a native sidecar"),
+        pytest.param(pod("p", {"annotations": {"ambient.istio.io/redirection": "enabled"}}), id="redirected"),
+        pytest.param(pod("p", {"labels": {"istio.io/dataplane-mode": "ambient"}}), id="ambient by its label"),
+    ],
+)
+async def test_a_primary_is_in_the_mesh_by(cluster: Member, meshed: Object) -> None:
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), meshed)
+    await begin(cluster)
+
+    assert (await cluster.read("VirtualService", "podinfo"))["spec"]["http"]
+
+
+async def test_what_has_routes_of_ours_serves_users_with_or_without_sidecars(cluster: Member) -> None:
+    await begin(cluster)
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("bare"))
+    await begin(cluster)
+
+
+async def test_routes_are_put_back_with_or_without_sidecars(cluster: Member) -> None:
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("bare"))
+    await establish(cluster)
+
+    assert (await cluster.read("VirtualService", "podinfo"))["spec"]["http"]
+
+
+async def test_a_clusters_file_may_say_that_there_are_no_sidecars(cluster: Member) -> None:
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("bare"))
+    cluster.api.settings = replace(cluster.api.settings, requires_sidecars=False)
+    await begin(cluster)
+
+    assert (await cluster.read("VirtualService", "podinfo"))["spec"]["http"]
 
 
 async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:

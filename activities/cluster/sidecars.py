@@ -1,0 +1,51 @@
+"""Whether a workload's pods are in the mesh: it is there that Istio counts what they answer."""
+
+from collections.abc import Mapping
+
+from temporalio.exceptions import ApplicationError
+
+from activities.cluster import paths
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.pods import PAGE, selector_of
+
+PROXY = "istio-proxy"
+INJECTED = "sidecar.istio.io/status"
+"""Istio's injector leaves this note on a pod, whichever kind of container the sidecar is."""
+REDIRECTED = "ambient.istio.io/redirection"
+MODE, AMBIENT = "istio.io/dataplane-mode", "ambient"
+
+
+async def refuse_unmeshed(api: ClusterApi, workload: Object) -> None:
+    """Refuse a workload with pods that are in no mesh, unless the clusters file lets them be.
+
+    Without a sidecar a pod has none of Istio's metrics, and under STRICT mTLS nobody reaches it. What is
+    looked at is the first hundred of its pods, in one request.
+
+    Raises:
+        ApplicationError: names such a pod, and how it gets its sidecar.
+    """
+    if not api.settings.requires_sidecars:
+        return
+    namespace, selector = workload["metadata"]["namespace"], selector_of(workload)
+    found = await api.list(paths.collection("Pod", namespace), labelSelector=selector, limit=str(PAGE))
+    bare = sorted(pod["metadata"]["name"] for pod in found["items"] if not is_meshed(pod))
+    if not bare:
+        return
+    text = (
+        f"Pod {bare[0]} in namespace {namespace} has no Istio sidecar, as {len(bare)} of "
+        f"{len(found['items'])} pods of {workload['metadata']['name']}: kubectl label namespace {namespace} "
+        f"istio-injection=enabled, then kubectl delete pods -n {namespace} -l '{selector}' (no user is led "
+        "there yet); or say requireSidecars: false of the cluster in the clusters file"
+    )
+    raise ApplicationError(text, type="NoSidecar", non_retryable=True)
+
+
+def is_meshed(pod: Object) -> bool:
+    """Whether a pod has a sidecar, be it an init container that goes on running, or is redirected without."""
+    metadata, spec = pod["metadata"], pod.get("spec") or {}
+    notes: Mapping[str, str] = metadata.get("annotations") or {}
+    labels: Mapping[str, str] = metadata.get("labels") or {}
+    if INJECTED in notes or notes.get(REDIRECTED) == "enabled" or labels.get(MODE) == AMBIENT:
+        return True
+    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    return any(container.get("name") == PROXY for container in containers)
