@@ -68,6 +68,10 @@ class Child:
         if self._process.returncode is not None:
             raise ChildDiedError(self._program.name, self._program.log)
 
+    async def ended(self) -> None:
+        """Return when it has ended."""
+        await self._process.wait()
+
     async def stop(self) -> None:
         """End it, by force where it does not listen."""
         if self._process.returncode is not None:

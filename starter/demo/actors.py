@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 from temporalio.client import Client
@@ -24,20 +23,12 @@ LOOK = 0.1
 """Seconds between two looks for something that is about to appear."""
 
 
-@dataclass(frozen=True)
-class Audience:
-    """Who watches: the timeline, and someone to cry if the stage falls down."""
-
-    timeline: Timeline
-    require_alive: Callable[[], None]
-
-
 class Actors:
     """The engine's part of the play, told as it happens."""
 
-    def __init__(self, client: Client, audience: Audience) -> None:
+    def __init__(self, client: Client, timeline: Timeline) -> None:
         self._client = client
-        self._audience = audience
+        self._timeline = timeline
         self._seen: set[str] = set()
 
     async def deliver(self, spec: ApplicationSpec) -> list[str]:
@@ -46,13 +37,13 @@ class Actors:
         if not result.accepted:
             raise RefusedError("; ".join(problem.message for problem in result.problems))
         tails = [canary.tail for policy in spec.policies for canary in policy.canaries]
-        self._audience.timeline.begin()
+        self._timeline.begin()
         await together(self._initialise, tails)
         return tails
 
     async def roll_out(self, tails: Sequence[str]) -> list[str]:
         """Follow the next rollout of every canary to its end; gives how they ended."""
-        self._audience.timeline.begin()
+        self._timeline.begin()
         return await together(self._follow, tails)
 
     async def _initialise(self, tail: str) -> None:
@@ -61,16 +52,16 @@ class Actors:
         while last not in RESTING:
             row = (await state(self._client, tail)).row
             if row.phase != last:
-                self._audience.timeline.row(row)
+                self._timeline.row(row)
                 last = row.phase
-            await self._look()
+            await asyncio.sleep(LOOK)
 
     async def _follow(self, tail: str) -> str:
         rollout = await self._appear(rollout_id(tail))
         handle = self._client.get_workflow_handle(rollout.id, run_id=rollout.run_id)
         cluster = tail.partition("/")[0]
         async for item in evidence(self._client, handle, is_live=True):
-            self._audience.timeline.show(cluster, item)
+            self._timeline.show(cluster, item)
         ended = await find(self._client, rollout.id)
         return "" if ended is None else await outcome(self._client, ended)
 
@@ -81,11 +72,7 @@ class Actors:
             if found is not None and found.run_id not in self._seen:
                 self._seen.add(found.run_id)
                 return found
-            await self._look()
-
-    async def _look(self) -> None:
-        self._audience.require_alive()
-        await asyncio.sleep(LOOK)
+            await asyncio.sleep(LOOK)
 
 
 async def together(act: Callable[[str], Coroutine[None, None, Result]], tails: Sequence[str]) -> list[Result]:

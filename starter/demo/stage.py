@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+from collections.abc import Coroutine
 from typing import Any, Self
 
 from temporalio.client import Client
@@ -21,6 +22,8 @@ HOST = "host"
 READY_WITHIN = 60.0
 """Seconds; a warm start takes three, the first one after an install reads everything from disk."""
 ENDS_WITHIN = 5.0
+LEAVES_WITHIN = 1.0
+"""Seconds; a player who takes back what was begun does not hear that nobody is there."""
 LOOK = 0.05
 WORKER_PATIENCE = 2.0
 """Seconds; everything is over when the play is, and a rollout would survive a kill anyway."""
@@ -68,10 +71,21 @@ class Stage:
         """Where each member cluster's users come in."""
         return {name: self.endpoints["clusters"][name]["gateway"] for name in self.clusters}
 
-    def require_alive(self) -> None:
-        """Fail where a part of the stage fell down."""
-        for child in self._children:
-            child.require_alive()
+    async def bear(self, play: Coroutine[Any, Any, None]) -> None:
+        """Have something played to its end; where a part of the stage falls down meanwhile, say which.
+
+        What is played may hang on that part: Temporal's client tries for ten seconds.
+        """
+        playing = asyncio.create_task(play)
+        falls = [asyncio.create_task(child.ended()) for child in self._children]
+        try:
+            await asyncio.wait([playing, *falls], return_when=asyncio.FIRST_COMPLETED)
+            self._require_alive()
+            await playing
+        finally:
+            for task in (playing, *falls):
+                task.cancel()
+            await asyncio.wait([playing, *falls], timeout=LEAVES_WITHIN)
 
     def keep(self) -> None:
         """Leave everything running."""
@@ -118,8 +132,12 @@ class Stage:
         self._children.append(child)
         return child
 
+    def _require_alive(self) -> None:
+        for child in self._children:
+            child.require_alive()
+
     async def _look(self) -> None:
-        self.require_alive()
+        self._require_alive()
         await asyncio.sleep(LOOK)
 
     async def _explain(self, error: RPCError) -> None:

@@ -12,7 +12,7 @@ from typing import TypeVar
 from canary.application import ApplicationSpec
 from canary.status import Outcome
 from starter.demo import documents
-from starter.demo.actors import Actors, Audience
+from starter.demo.actors import Actors
 from starter.demo.documents import Pace
 from starter.demo.folder import Place
 from starter.demo.load import Count, Load
@@ -47,7 +47,7 @@ async def perform(play: Play) -> int:
     begin = perf_counter()
     async with Stage(play.place) as stage:
         timeline.say(f"All up after {perf_counter() - begin:.1f} s. Temporal's UI: {stage.endpoints['ui']}")
-        await Story(play, stage, timeline).tell()
+        await stage.bear(Story(play, stage, timeline).tell())
         timeline.say("Where to look next:", is_heading=True)
         timeline.say(epilogue(stage, play.place))
         await _curtain(stage, play.place)
@@ -61,7 +61,7 @@ class Story:
         self._play = play
         self._stage = stage
         self._timeline = timeline
-        self._actors = Actors(stage.client, Audience(timeline, stage.require_alive))
+        self._actors = Actors(stage.client, timeline)
 
     async def tell(self) -> None:
         """Play them in turn, with users at the gateways from the second on."""
