@@ -23,9 +23,12 @@ class Seen:
     testers: dict[str, Object | None]
     """By kind, what has the name of the workload's own load tester."""
     listed: dict[str, list[Object]]
-    """The objects of a kind: VirtualServices of all namespaces, others of the canary's or the mesh's root."""
+    """The objects of a kind: VirtualServices and NetworkPolicies of all namespaces, others of the canary's or
+    the mesh's root."""
     hidden: list[str]
     """The kinds that may not be looked at, all or somewhere."""
+    namespace: dict[str, str]
+    """The labels of the canary's namespace, where some NetworkPolicy goes by them."""
 
 
 def about_what_is_needed(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:

@@ -21,8 +21,10 @@ APEX_RULES = "DestinationRule"
 Labels = Mapping[str, str]
 
 
-def about_policies(spec: CanarySpec, target: Object, found: Mapping[str, list[Object]]) -> Iterator[Problem]:
-    """The objects, by their kind, that would stop matching."""
+def about_policies(
+    spec: CanarySpec, target: Object, found: Mapping[str, list[Object]], namespace: Labels
+) -> Iterator[Problem]:
+    """The objects, by their kind, that would stop matching; *namespace* are the labels of the canary's."""
     if spec.target.kind is WorkloadKind.SERVICE:
         return
     try:
@@ -33,7 +35,8 @@ def about_policies(spec: CanarySpec, target: Object, found: Mapping[str, list[Ob
     before: Labels = metadata.get("labels") or {}
     after = {**before, label: f"{value}-primary"}
     for kind, item in _others(spec, found):
-        if any(_selects(one, before) and not _selects(one, after) for one in _selectors(kind, item)):
+        selectors = _selectors(spec, kind, item, namespace)
+        if any(_selects(one, before) and not _selects(one, after) for one in selectors):
             yield _problem(spec, kind, item["metadata"], f"{label}={value}-primary")
     for item in found.get(APEX_RULES, []):
         if _is_apex_rule(spec, item):
@@ -81,13 +84,21 @@ def _apex_rule(spec: CanarySpec, name: str) -> Problem:
     return Problem(path="spec.service.trafficPolicy", message=text, is_warning=True)
 
 
-def _selectors(kind: str, item: Object) -> Iterator[dict[str, Any]]:
-    """Every selector of pods in an object, as Kubernetes writes them."""
+def names_namespaces(policy: Object) -> bool:
+    """Whether a NetworkPolicy tells its peers by the labels of their namespace."""
+    return any(peer.get("namespaceSelector") for peer in _peers(policy))
+
+
+def _selectors(canary: CanarySpec, kind: str, item: Object, namespace: Labels) -> Iterator[dict[str, Any]]:
+    """Every selector in an object that the canary's pods may be meant by, as Kubernetes writes them."""
     spec = item.get("spec") or {}
     if kind == "NetworkPolicy":
-        yield spec.get("podSelector") or {}
-        for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
-            for peer in [*(rule.get("from") or []), *(rule.get("to") or [])]:
+        is_own = item["metadata"]["namespace"] == canary.namespace
+        if is_own:
+            yield spec.get("podSelector") or {}
+        for peer in _peers(item):
+            places = peer.get("namespaceSelector")
+            if is_own if places is None else _selects(places, namespace):
                 yield peer.get("podSelector") or {}
     elif kind == "Service":
         if labels := spec.get("selector"):  # one without a selector has endpoints of its own
@@ -96,6 +107,13 @@ def _selectors(kind: str, item: Object) -> Iterator[dict[str, Any]]:
         yield {"matchLabels": (spec.get("workloadSelector") or {}).get("labels") or {}}
     else:
         yield spec.get("selector") or {}
+
+
+def _peers(policy: Object) -> Iterator[dict[str, Any]]:
+    """Whom a NetworkPolicy lets in, and where it lets its own pods go."""
+    spec = policy.get("spec") or {}
+    for rule in [*(spec.get("ingress") or []), *(spec.get("egress") or [])]:
+        yield from [*(rule.get("from") or []), *(rule.get("to") or [])]
 
 
 def _selects(selector: dict[str, Any], labels: Labels) -> bool:

@@ -102,7 +102,7 @@ async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Prefli
     problems += testers.about_strangers(api.settings, spec)
     problems += appliers.about_appliers(spec, seen.target, seen.service)
     if seen.target is not None:
-        problems += policies.about_policies(spec, seen.target, seen.listed)
+        problems += policies.about_policies(spec, seen.target, seen.listed, seen.namespace)
     return Preflight(
         problems=(*problems, *referenced.problems),
         conditions=tuple(conditions),
@@ -144,6 +144,12 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
             listed.setdefault(kind, []).extend(items)
         else:
             hidden.append(kind if there in (None, spec.namespace) else f"{kind} of namespace {there}")
+    if "NetworkPolicy" in hidden:  # that of one namespace may be had where all may not
+        own = await _optional_list(api, lists, paths.collection("NetworkPolicy", spec.namespace))
+        if own is not None:
+            listed["NetworkPolicy"] = own
+            hidden[hidden.index("NetworkPolicy")] = "NetworkPolicy of other namespaces"
+    is_asked_for = any(map(policies.names_namespaces, listed.get("NetworkPolicy", [])))
     return Seen(
         target=target,
         primary=primary,
@@ -151,17 +157,31 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
         testers={} if tester is None else await testers.find(api, tester),
         listed=listed,
         hidden=hidden,
+        namespace=await _labels_of(api, spec.namespace) if is_asked_for else {},
     )
 
 
 def _places(root: str, spec: CanarySpec) -> list[tuple[str, str | None]]:
     """Which kinds are listed in which namespace."""
-    # Another VirtualService for the same host may be in any namespace.
+    # Another VirtualService for the same host, or whoever lets our pods in, may be in any namespace.
+    anywhere = ("VirtualService", "NetworkPolicy")
     own: list[tuple[str, str | None]] = [
-        ("VirtualService", None),
-        *((kind, spec.namespace) for kind in LISTED),
+        *((kind, None) for kind in anywhere),
+        *((kind, spec.namespace) for kind in LISTED if kind not in anywhere),
     ]
     return own if root == spec.namespace else [*own, *((kind, root) for kind in policies.MESH_WIDE)]
+
+
+async def _labels_of(api: ClusterApi, namespace: str) -> dict[str, str]:
+    """The labels of a namespace; the one that Kubernetes gives it is known without asking."""
+    known = {"kubernetes.io/metadata.name": namespace}
+    try:
+        found = await api.find(paths.namespace_path(namespace))
+    except ApiError as error:
+        if error.status == HTTPStatus.FORBIDDEN:
+            return known
+        raise
+    return {**((found or {"metadata": {}})["metadata"].get("labels") or {}), **known}
 
 
 async def _optional_list(api: ClusterApi, lists: SharedLists, path: str) -> list[Object] | None:

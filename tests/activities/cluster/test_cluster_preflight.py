@@ -375,6 +375,69 @@ async def test_policies_of_another_namespace_or_for_everybody_are_none_of_our_bu
     assert (await look(rooted)).problems == ()
 
 
+BY_LABEL = {"podSelector": {"matchLabels": {"app": "podinfo"}}}
+HERE = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}}
+OF_A_TEAM = {"namespaceSelector": {"matchLabels": {"team": "web"}}}
+
+
+def database(*peers: Object, way: str = "ingress") -> Object:
+    """A policy of a database, elsewhere, that lets these peers in, or itself out to them."""
+    rule = {"from" if way == "ingress" else "to": list(peers)}
+    return named("NetworkPolicy", "database", "networking.k8s.io/v1", podSelector={}, **{way: [rule]})
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(database(BY_LABEL | HERE), id="lets it in by the name of its namespace"),
+        pytest.param(database(BY_LABEL | OF_A_TEAM), id="by another label of its namespace"),
+        pytest.param(database(BY_LABEL | HERE, way="egress"), id="goes to it"),
+        pytest.param(database({"ipBlock": {"cidr": "10.0.0.0/8"}}, BY_LABEL | HERE), id="among others"),
+    ],
+)
+async def test_a_database_elsewhere_that_would_shut_the_primary_out_is_named(
+    rooted: Member, policy: Object
+) -> None:
+    """The canary's pods could ask it, and the primary's, which serve the users, could not."""
+    labels = {"metadata": {"labels": {"team": "web"}}}
+    await rooted.kube.patch(f"/api/v1/namespaces/{NAMESPACE}", labels, fieldManager="test")
+    await add_to(rooted, "mesh", policy)
+    refused = await problem(rooted)
+    accepted = await problem(rooted, spec(accepted_policies=("NetworkPolicy/mesh/database",)))
+
+    assert refused.message.startswith(
+        "NetworkPolicy database in namespace mesh selects the pods of podinfo, "
+    )
+    assert (refused.is_warning, accepted.is_warning) == (False, True)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        pytest.param(database(BY_LABEL), id="peers of its own namespace"),
+        pytest.param(database(BY_LABEL | OF_A_TEAM), id="peers of others' namespaces"),
+        pytest.param(database(HERE), id="everybody of our namespace"),
+        pytest.param(database({"namespaceSelector": {}}), id="everybody"),
+    ],
+)
+async def test_a_database_elsewhere_that_means_others_is_none_of_our_business(
+    rooted: Member, policy: Object
+) -> None:
+    await add_to(rooted, "mesh", policy)
+
+    assert (await look(rooted)).problems == ()
+
+
+async def test_policies_of_one_namespace_are_looked_at_where_those_of_all_may_not_be(rooted: Member) -> None:
+    await rooted.add(named("NetworkPolicy", "guard", "networking.k8s.io/v1", **BY_LABEL))
+    await rooted.fault({"do": "status", "status": 403, "path": "networking.k8s.io/v1/networkpolicies"})
+    hidden, refused = (await look(rooted)).problems
+
+    assert hidden.is_warning
+    assert hidden.message.startswith("The worker may not list NetworkPolicy of other namespaces in member1")
+    assert refused.message.startswith("NetworkPolicy guard in namespace default selects the pods of podinfo")
+
+
 async def test_the_root_namespace_is_the_clusters_to_name(rooted: Member) -> None:
     await add_to(rooted, "mesh", named("AuthorizationPolicy", "guard", "security.istio.io/v1beta1", **WEB))
     rooted.api.settings = replace(rooted.api.settings, root_namespace="mesh")
