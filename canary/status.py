@@ -148,7 +148,7 @@ class RolloutStatus(Stored):
     is_restoring: bool = False
     """Aborted in mid-promotion: the primary is getting its last promoted template back."""
     is_scaled_up: bool = True
-    """False where the canary could not be brought to its size: that is still to be done."""
+    """Whether the canary has pods to be judged; if not they come before all else of its analysis."""
     is_promotion_open: bool = False
     """A promotion was being written when something else came up, and may still arrive."""
     is_left: bool = False

@@ -47,6 +47,7 @@ def begin(
         revision=revision,
         promoted=promoted,
         primary_size=primary_size,
+        is_scaled_up=phase is not Phase.WAITING,
         started_at=now,
         last_transition_time=now,
         due=now + spec.analysis.interval,
@@ -70,6 +71,7 @@ def resumed(spec: CanarySpec, begun: RolloutStatus, weight: Weight) -> RolloutSt
     return begun.model_copy(
         update={
             "phase": Phase.PROGRESSING,
+            "is_scaled_up": True,
             "has_begun": True,
             "canary_weight": weight if spec.analysis.strategy is Strategy.CANARY else 0,
             "exposure": weight,
@@ -273,7 +275,6 @@ def _restarted(case: Situation, decision: Restart, done_at: datetime) -> dict[st
         **_UNEXPOSED,
         "failed_checks": 0,
         "restarts": status.restarts + 1,
-        "is_scaled_up": status.phase is not Phase.WAITING,
         "is_promotion_open": False,
         "is_retreated": False,
         "waiting_for": None,

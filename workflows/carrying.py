@@ -32,7 +32,7 @@ from canary.decision import (
 from canary.revision import checksum
 from canary.routing import routing_of
 from canary.spec import Weight
-from canary.status import Phase, Revision
+from canary.status import Revision
 from canary.steps import FULL
 from workflows.attempt import Attempt
 from workflows.watching import registration_of, tell_watch
@@ -102,7 +102,7 @@ class Carrying(Attempt):
         before = self._status.revision
         if revision.configs.keys() != before.configs.keys():
             await tell_watch(self._spec.cluster, registration_of(self._spec, revision.configs))
-        if self._status.phase is Phase.WAITING:
+        if not self._status.is_scaled_up:
             return True
         # Pods read most configs once, when they start: the same template would go on with the old ones.
         is_by_configs = revision.template == before.template and revision.configs != before.configs

@@ -101,7 +101,12 @@ TOLD = [
         id="begin",
     ),
     pytest.param(
-        a_case(GATED, a_status(GATED, phase=Phase.PROGRESSING), OPENED, gates=asked(answer(TRAFFIC))),
+        a_case(
+            GATED,
+            a_status(GATED, phase=Phase.PROGRESSING, is_scaled_up=True),
+            OPENED,
+            gates=asked(answer(TRAFFIC)),
+        ),
         [
             "Rollback hook rollback not signaling a rollback",
             "Starting canary analysis for podinfo.test",

@@ -191,7 +191,6 @@ UNASKED = {"waiting_for": None, "reminded_at": None}
                 "failed_checks": 0,
                 "iterations": 0,
                 "restarts": 2,
-                "is_scaled_up": True,
                 "is_promotion_open": False,
                 "is_retreated": False,
                 "approved": (),
@@ -312,11 +311,9 @@ def test_a_step_is_progress(phase: Phase) -> None:
     assert become.phase is Phase.PROGRESSING
 
 
-def test_what_waits_is_scaled_up_once_it_may_begin() -> None:
-    """Its gate may be gone from the document by the time that a newer revision comes."""
-    restart = Restart(revision=NEWER, message="m")
-
-    assert changed(restart, phase=Phase.WAITING, is_scaled_up=True)["is_scaled_up"] is False
+def test_what_waits_has_no_pods_yet() -> None:
+    assert not begin(a_spec(webhooks=(hook(HookType.CONFIRM_ROLLOUT),)), NEW, OLD, 2, NOW).is_scaled_up
+    assert begin(a_spec(), NEW, OLD, 2, NOW).is_scaled_up
 
 
 def test_the_first_step_is_when_a_revision_first_gets_traffic() -> None:

@@ -93,6 +93,42 @@ async def test_configs_that_change_in_mid_run_are_judged_by_pods_that_have_them(
     assert "ConfigMap/settings" in told.argument["objects"]
 
 
+async def test_configs_that_change_in_front_of_a_gate_are_judged_by_pods_that_have_them(serve: Serve) -> None:
+    """The canary has pods by then: a newer revision has sent it back to its gate."""
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await until(lambda: cluster.weight > 0)
+    cluster.gates["confirm-rollout"] = False
+    cluster.target = Revision(template="newer")
+    await handle.signal(BELL)
+    await status_is(handle, phase=Phase.WAITING, restarts=1)
+    cluster.log.clear()
+    cluster.target = Revision(template="newer", configs={"configmap/settings": "1"})
+    await handle.signal(BELL)
+    await status_is(handle, restarts=2)
+    cluster.hangs.pop("analyse").set()
+    cluster.gates.clear()
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    scaled = [line for line in cluster.log if line.startswith("target 1")]
+    assert scaled == [f"target 1 with {checksum(cluster.target)}", "target 1", "target 1"]
+
+
+async def test_a_revision_that_changes_before_its_gate_opens_gets_no_pods(serve: Serve) -> None:
+    cluster = Cluster(gates={"confirm-rollout": False})
+    handle = await start(await serve(cluster.activities()), spec_with(HookType.CONFIRM_ROLLOUT))
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+    cluster.target = Revision(template=NEW.template, configs={"configmap/settings": "1"})
+    await handle.signal(BELL)
+    await status_is(handle, restarts=1, waiting_for=HookType.CONFIRM_ROLLOUT)
+
+    assert cluster.target_replicas == 0
+    cluster.target = Revision(template="newer")
+    await handle.signal(UPDATE_SPEC, spec_with())
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert "target 1" in cluster.log
+
+
 async def test_a_canary_that_could_not_be_paused_is_before_its_next_step(serve: Serve) -> None:
     """Its controller had not made the ReplicaSet of its template yet."""
     cluster = Cluster(scaled=Written.UNPAUSED)
