@@ -54,7 +54,7 @@ class InitialisingCanary(CanaryEntity):
             self._become(phase=Phase.INITIALIZING, outcome=None, message=text, needs_person=False)
         await self._deploy_load_tester(self.spec)
         promoted, *_ = await at_once(self._create_primary(), self._check_providers(), self._register(seen))
-        if (ready := await self._primary_gets_ready()) is not None:
+        if (ready := await self._primary_gets_ready(seen.target.revision)) is not None:
             await self._route_to_primary(promoted, ready)
         return None
 
@@ -96,8 +96,11 @@ class InitialisingCanary(CanaryEntity):
             PrimaryActivities.create_primary, self.spec, summary="create the primary", **self._at(WRITE)
         )
 
-    async def _primary_gets_ready(self) -> Observation | None:
-        """Wait for the primary; the look that found it ready, none if something else has come up."""
+    async def _primary_gets_ready(self, made_from: Revision | None = None) -> Observation | None:
+        """Wait for the primary; the look that found it ready, none if something else has come up.
+
+        One that does not get ready is not waited for once the target holds something else.
+        """
         since = workflow.now()
         while not self._is_leaving and self._wishes.abort is None:
             self._has_news = False
@@ -112,6 +115,8 @@ class InitialisingCanary(CanaryEntity):
             )
             if verdict.is_ready:
                 return seen
+            if made_from is not None and seen.target is not None and seen.target.revision != made_from:
+                return None  # the next turn makes the primary from that
             message = f"{spec.primary}.{spec.namespace} not ready: {verdict.message}"
             if message != self._status.message:
                 self._become(message=message, needs_person=False)
@@ -137,10 +142,11 @@ class InitialisingCanary(CanaryEntity):
             written: Written = await workflow.execute_activity_method(
                 ScalingActivities.scale_target, request, summary="target to zero", **self._at(TRAFFIC)
             )
+            if written is Written.NOT_SERVING:
+                return  # the next turn begins again; the target still serves
+            await self._do(PrimaryActivities.count_as_promoted, self.spec, "the primary counts as promoted")
         finally:
             self._is_being_emptied = False
-        if written is Written.NOT_SERVING:
-            return  # the next turn begins again; the target still serves
         self._is_initialised = True
         last = promoted
         known = seen.primary.last_applied if seen.primary is not None else ""

@@ -18,7 +18,7 @@ from activities.cluster.copies import CopyWriter, find_copies, is_superseded
 from activities.cluster.guard import guarded, until_settled
 from activities.cluster.origin import Origin, from_record, from_target
 from activities.cluster.traffic import Written
-from canary.revision import checksum
+from canary.revision import SCALE_TO_ZERO, checksum
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Outcome, Revision
 from canary.stored import Stored
@@ -55,10 +55,18 @@ class PrimaryActivities:
 
         A primary that remembers what it was promoted to is left as it is. One that somebody deleted is made
         from the record of the last promotion, never from what the target holds by now (T14); only the first
-        one of all is made from the target, at its present size.
+        one of all is made from the target, at its present size, and made anew where that changes before
+        anything counts as promoted.
         """
         api = await self._clusters.get(spec.cluster)
         return await until_settled(lambda: _create(api, spec), spec.primary)
+
+    @activity.defn
+    @guarded
+    async def count_as_promoted(self, spec: CanarySpec) -> None:
+        """Let what the first primary was made from be its first promotion: its canary is initialised."""
+        api = await self._clusters.get(spec.cluster)
+        await until_settled(lambda: _count(api, spec), spec.primary)
 
     @activity.defn
     @guarded
@@ -88,10 +96,11 @@ async def _create(api: ClusterApi, spec: CanarySpec) -> Revision:
     primary = await api.find(_path(spec))
     if primary is not None:
         marks.refuse_foreign(spec, str(spec.target.kind), primary)
-        if known := _remembered(primary):
-            await _complete(api, spec, known, origin, primary)
+        known = _remembered(primary)
+        if known is not None and not await _is_to_be_renewed(api, spec, known, origin):
             return known
-        _refuse_forgetful(spec, primary, origin)
+        if known is None:
+            _refuse_forgetful(spec, primary, origin)
     writer = CopyWriter(api, spec)
     if record is None:
         origin.refuse_incomplete()
@@ -101,23 +110,38 @@ async def _create(api: ClusterApi, spec: CanarySpec) -> Revision:
         await writer.bring_back(origin.copies, origin.revision.configs)
     await copy_autoscaler(api, spec)
     notes = marks.promoted(origin.revision) | {marks.OUTCOME: ""}
-    written = await _write(api, spec, _made_from(spec, origin, origin.size), notes, primary)
-    await _complete(api, spec, origin.revision, origin, written)
+    await _write(api, spec, _made_from(spec, origin, origin.size), notes, primary)
     return origin.revision
 
 
-async def _complete(
-    api: ClusterApi, spec: CanarySpec, known: Revision, origin: Origin, primary: Object
-) -> None:
-    """Do what comes after the primary was first written, where that was not reached."""
+async def _is_to_be_renewed(api: ClusterApi, spec: CanarySpec, known: Revision, origin: Origin) -> bool:
+    """Whether the target holds something else by now, and nobody is served by the primary yet.
+
+    A primary of which no record says that it was being made may have been promoted, and its record lost.
+    """
     if origin.is_recorded:
+        return False
+    if origin.revision == known:
+        await records.remember(api, spec, origin.workload, known)  # it is there unless somebody deleted it
+        return False
+    return not _is_emptied(origin.workload) and await records.is_remembered(api, spec, known)
+
+
+def _is_emptied(target: Object) -> bool:
+    """Whether an initialisation has taken the target's pods away: the users are with the primary."""
+    if marks.read_stamp(target["metadata"]) is None:
+        return False
+    selector = target["spec"]["template"].get("spec", {}).get("nodeSelector") or {}
+    return target["spec"].get("replicas") == 0 or SCALE_TO_ZERO in selector
+
+
+async def _count(api: ClusterApi, spec: CanarySpec) -> None:
+    if await records.last_promoted(api, spec) is not None:
         return
-    if not await records.mark_promoted(api, spec, known, _size(primary)):
-        if origin.revision != known:
-            _warn_unrecorded(spec, known)
-            return
-        await records.remember(api, spec, origin.workload, known)
-        await records.mark_promoted(api, spec, known, _size(primary))
+    primary = await api.get(_path(spec))
+    known = _remembered(primary)
+    if known is not None and not await records.mark_promoted(api, spec, known, _size(primary)):
+        _warn_unrecorded(spec, known)
 
 
 def _refuse_forgetful(spec: CanarySpec, primary: Object, origin: Origin) -> None:

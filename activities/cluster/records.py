@@ -43,6 +43,12 @@ async def remember(api: ClusterApi, spec: CanarySpec, target: Object, revision: 
             raise
 
 
+async def is_remembered(api: ClusterApi, spec: CanarySpec, revision: Revision) -> bool:
+    """Whether there is a record of what the primary was, or was about to be, written with."""
+    name = _name(spec, revision)
+    return any(item["metadata"]["name"] == name for item in await _known(api, spec))
+
+
 async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
     """The record of the last promotion that ended well."""
     selector = f"{marks.CANARY}={marks.owner(spec.target.name)},{marks.PROMOTED}"
@@ -57,9 +63,7 @@ async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, s
     Without a *size* the primary is not there: it comes back as large as it was last.
     """
     collection = paths.collection(KIND, spec.namespace)
-    known = (await api.list(collection, labelSelector=f"{marks.CANARY}={marks.owner(spec.target.name)}"))[
-        "items"
-    ]
+    known = await _known(api, spec)
     name = _name(spec, revision)
     own = next((item for item in known if item["metadata"]["name"] == name), None)
     if own is None:
@@ -80,6 +84,15 @@ async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, s
     # Bound to the version that was read: by the time it arrives an old record may count again.
     await asyncio.gather(*(_drop(api, f"{collection}/{item['metadata']['name']}", item) for item in others))
     return True
+
+
+async def _known(api: ClusterApi, spec: CanarySpec) -> list[Object]:
+    """All records of a canary."""
+    selector = f"{marks.CANARY}={marks.owner(spec.target.name)}"
+    items: list[Object] = (await api.list(paths.collection(KIND, spec.namespace), labelSelector=selector))[
+        "items"
+    ]
+    return items
 
 
 async def _drop(api: ClusterApi, path: str, item: Object) -> None:

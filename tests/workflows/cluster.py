@@ -71,6 +71,8 @@ class Cluster:
     """How many of the target's pods are not ready, where others are."""
     primary: Revision | None = OLD
     primary_ready: bool = True
+    is_initialising: bool = False
+    """The primary was made, and does not count as promoted yet."""
     weight: int = 0
     is_mirrored: bool = False
     values: list[float | None] = field(default_factory=list)
@@ -254,8 +256,14 @@ class Cluster:
         async def create_primary(_: CanarySpec) -> Revision:
             await self._enter("create_primary")
             self.log.append("create primary")
-            self.primary = self.primary or self.target
+            if self.primary is None or self.is_initialising:
+                self.primary, self.is_initialising = self.target, True
             return self.primary
+
+        @activity.defn
+        async def count_as_promoted(_: CanarySpec) -> None:
+            await self._enter("count_as_promoted")
+            self.is_initialising = False
 
         @activity.defn
         async def deploy_load_tester(_: CanarySpec) -> None:

@@ -474,6 +474,26 @@ async def test_an_abort_stops_an_initialisation_that_is_refused(
     await leave(handle)
 
 
+@pytest.mark.proves("T14")
+async def test_a_first_template_that_does_not_get_ready_makes_way_for_the_next(serve: Serve) -> None:
+    cluster = settled()
+    cluster.primary_ready = False
+    client, spec = await serve(cluster.activities()), a_spec()
+    handle, _ = await apply(client, spec)
+    await until(handle, lambda found: "not ready" in found.message)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    async with asyncio.timeout(PATIENCE):
+        while cluster.primary != NEW:  # noqa: ASYNC110 — a fake tells no event
+            await asyncio.sleep(0.05)
+    cluster.primary_ready = True
+
+    assert (await in_phase(handle, Phase.INITIALIZED)).last_promoted == NEW
+    assert not cluster.is_initialising
+    assert cluster.log == ["create primary", "end orphan", "create primary", "routes", "target 0"]
+    await leave(handle)
+
+
 async def test_why_an_initialisation_is_refused_for_a_while_is_told(serve: Serve) -> None:
     cluster = settled()
     cluster.refusals["create_primary"] = BUSY

@@ -25,11 +25,17 @@ class Story:
 
     async def begin(self, recording: str = "canary") -> Revision:
         await self.member.add(*given(recording, *WORKLOADS))
-        return await self.create()
+        made = await self.create()
+        await self.count()
+        return made
 
     async def create(self) -> Revision:
         revision: Revision = await self.member.run(self.activities.create_primary, self.spec)
         return revision
+
+    async def count(self) -> None:
+        """The end of an initialisation."""
+        await self.member.run(self.activities.count_as_promoted, self.spec)
 
     def later(self) -> datetime:
         self.moments += 1

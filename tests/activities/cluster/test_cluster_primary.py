@@ -8,6 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import configs, marks, records
 from activities.cluster.api import ClusterUnreachableError
+from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from canary.spec import CanarySpec, TargetRef, WorkloadKind
 from tests.activities.cluster.member import WORKLOADS, Member, Object, given, recorded, spec
 from tests.activities.cluster.story import Story, config, secret, using
@@ -111,6 +112,50 @@ async def test_a_primary_that_is_there_is_left_as_it_is(story: Story) -> None:
     assert await story.create() == made
     assert await story.primary() == before
     assert await story.color() == "red"
+
+
+@pytest.mark.proves("T14")
+async def test_a_first_primary_is_made_anew_while_nothing_counts_as_promoted(story: Story) -> None:
+    """As Flagger's, which has none of a template that could not start."""
+    await story.member.add(*given("canary", *WORKLOADS))
+    await story.create()
+    await story.release("podinfo:2")
+    await story.configure("green")
+    unpromoted = await records.last_promoted(story.member.api, story.spec)
+    made = await story.create()
+    await story.count()
+    record = await records.last_promoted(story.member.api, story.spec)
+
+    assert (unpromoted, made) == (None, await story.revision())
+    assert (await story.image(), await story.color()) == ("podinfo:2", "green")
+    assert record is not None
+    assert record.revision == made
+    assert len(await story.member.names("ControllerRevision")) == 1
+
+
+async def test_what_counts_as_promoted_once_is_not_counted_again(story: Story) -> None:
+    await story.begin()
+    before = await story.member.all("ControllerRevision")
+    await story.count()
+
+    assert await story.member.all("ControllerRevision") == before
+
+
+@pytest.mark.parametrize("how", ["its target was emptied", "its record is lost"])
+async def test_a_primary_that_may_serve_users_is_not_made_anew(story: Story, how: str) -> None:
+    await story.member.add(*given("canary", *WORKLOADS))
+    made = await story.create()
+    if how == "its record is lost":
+        (name,) = await story.member.names("ControllerRevision")
+        await story.member.delete("ControllerRevision", name)
+    else:
+        scale = ScaleRequest(spec=story.spec, replicas=0, decided_at=story.later())
+        await story.member.run(ScalingActivities(story.member).scale_target, scale)
+    await story.release("podinfo:2")
+    before = await story.primary()
+
+    assert await story.create() == made
+    assert await story.primary() == before
 
 
 async def test_a_target_without_pods_gives_a_primary_of_one(story: Story) -> None:
@@ -273,6 +318,7 @@ async def test_a_half_made_primary_is_completed(story: Story, deaths: int) -> No
         await story.create()
     story.member.api.writes_left = None
     made = await story.create()
+    await story.count()
     record = await records.last_promoted(story.member.api, story.spec)
 
     assert record is not None

@@ -52,6 +52,7 @@ async def initialise(cluster: Member, document: CanarySpec) -> None:
     await cluster.run(InitialisationActivities(cluster).establish_routes, EstablishRequest(spec=document))
     scale = ScaleRequest(spec=document, replicas=0, decided_at=at(0))
     await cluster.run(ScalingActivities(cluster).scale_target, scale)
+    await cluster.run(PrimaryActivities(cluster).count_as_promoted, document)
     shift = ShiftRequest(spec=document, routing=Routing(weight=20), decided_at=at(1))
     await cluster.run(TrafficActivities(cluster).shift_traffic, shift)
 

@@ -40,6 +40,7 @@ async def forwarded(member: Member) -> Story:
     await member.add(service(app="blue"))
     story = Story(member, SPEC)
     await story.create()
+    await story.count()
     return story
 
 
