@@ -116,11 +116,16 @@ class RolloutWorkflow(Concluding):
             await self._rest_after(decision)
 
     async def _look(self) -> Situation:
-        """Await the check or the gates that are being asked; without them, or when something rings, look."""
+        """Await the check or the gates that are being asked; without them, or when something rings, look.
+
+        A check looks by itself before all else. One that is late comes after a look: while nobody was there
+        the canary may have stopped serving, or run what nobody has judged, and hooks take their time.
+        """
         self._heed_document()
         due = next_check(self._spec, self._status, workflow.now())
         is_commanded = self._wishes.abort is not None or self._wishes.restart is not None
-        if due is not None and self._check is None and not is_commanded:
+        is_late = is_outdated(self._status.due, workflow.now())
+        if due is not None and self._check is None and not (is_commanded or is_late):
             self._set_about(due)
         if self._job is not None:
             job = self._job

@@ -1,8 +1,9 @@
 """What a rollout goes through when things are refused, change under way or come at the wrong moment."""
 
 import asyncio
+import uuid
 from collections.abc import Callable
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from temporalio.client import Client, WorkflowExecutionStatus, WorkflowHandle
@@ -12,11 +13,13 @@ from activities.cluster.traffic import Written
 from canary.revision import checksum
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
 from canary.status import Outcome, Phase, Revision, RolloutStatus
+from canary.transition import begin, resumed
 from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
-from workflows.contract import BELL, STATUS, UPDATE_SPEC, Command, RolloutView, Verb
+from workflows.contract import BELL, QUEUE, STATUS, UPDATE_SPEC, Command, RolloutStart, RolloutView, Verb
+from workflows.rollout import RolloutWorkflow
 
 FORBIDDEN = ApplicationError("patch of virtualservices", type="Forbidden", non_retryable=True)
 PATIENCE = 30
@@ -41,6 +44,36 @@ async def test_a_check_from_before_the_engine_was_away_moves_no_traffic(serve: S
     assert cluster.log.count("check 50.0") == 2
     assert "check 100.0" in cluster.log
     assert "weight 20" not in cluster.log
+
+
+async def overdue(serve: Serve, cluster: Cluster) -> Handle:
+    """A rollout at weight 10 whose check is five minutes late."""
+    client, spec = await serve(cluster.activities()), seed_spec()
+    long_ago = datetime.now(UTC) - timedelta(minutes=5)
+    status = resumed(spec, begin(spec, NEW, OLD, 1, long_ago), 10)
+    return await client.start_workflow(
+        RolloutWorkflow.run,
+        RolloutStart(spec=spec, revision=NEW, promoted=OLD, status=status),
+        id=f"rollout/{uuid.uuid4()}",
+        task_queue=QUEUE,
+    )
+
+
+async def test_after_the_engine_was_away_a_look_comes_before_the_check(serve: Serve) -> None:
+    """What was pushed meanwhile keeps its weight for no check."""
+    cluster = Cluster(target=Revision(template="newer"), target_replicas=1, weight=10)
+    handle = await overdue(serve, cluster)
+
+    assert (await handle.result()).restarts == 1
+    assert cluster.log[0] == "weight 0"
+
+
+async def test_a_check_that_is_late_is_carried_out_once(serve: Serve) -> None:
+    cluster = Cluster(target_replicas=1, weight=10)
+    handle = await overdue(serve, cluster)
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.log[:3] == ["check 100.0", "weight 20", "check 100.0"]
 
 
 async def test_a_gate_that_opened_before_the_engine_was_away_is_asked_again(serve: Serve) -> None:
