@@ -1,10 +1,13 @@
 """What every part of `RolloutWorkflow` stands on: its state, how it waits, and how it tells of itself."""
 
 import asyncio
+from collections.abc import Coroutine
+from contextlib import suppress
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from temporalio import workflow
+from temporalio.exceptions import ActivityError
 
 from canary.analysis import Check, CheckRecord, GateCheck, judge_check
 from canary.decision import Wait
@@ -23,6 +26,7 @@ from workflows.contract import STATUS, RolloutStart, RolloutView
 
 ALERT_PATIENCE = timedelta(seconds=10)
 """An address that is away does not hold up the end of a rollout for longer."""
+T = TypeVar("T")
 
 
 class Attempt(Commanded):
@@ -67,6 +71,21 @@ class Attempt(Commanded):
             )
         except TimeoutError:
             return
+
+    async def _until_called_off(self, act: Coroutine[Any, Any, T], *, is_restartable: bool) -> T | None:
+        """Await a write; None if a person has called it off."""
+        known, write = self._wishes, asyncio.create_task(act)
+
+        def is_called_off() -> bool:
+            is_restarted = is_restartable and self._wishes.restart not in (None, known.restart)
+            return is_restarted or self._wishes.abort is not known.abort
+
+        await workflow.wait_condition(lambda: write.done() or is_called_off())
+        if not write.cancel():
+            return await write
+        with suppress(ActivityError, asyncio.CancelledError):
+            await write
+        return None
 
     async def _settle_alerts(self) -> None:
         """Wait until alerts are with the canary; a rollout that has none gives their addresses a moment."""

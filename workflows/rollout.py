@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from datetime import timedelta
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from temporalio import workflow
 from temporalio.exceptions import ActivityError
@@ -43,9 +43,10 @@ from workflows.serving import worded
 KEPT_COMMANDS = 500
 LULL = timedelta(milliseconds=250)
 """Bells come in bursts: one look follows another no sooner, unless a person speaks."""
-T = TypeVar("T")
 _CALLED_OFF = Begin | Advance | ShiftBack | Correct | Restart | Promote | RecreatePrimary | Reinforce
 """Decisions that an abort calls off where they are being carried out."""
+_BEGUN_AGAIN = Begin | Advance | Correct | Reinforce
+"""Those that a restart calls off as well: a promotion under way is too late for it."""
 
 
 @workflow.defn(name=ROLLOUT_WORKFLOW)
@@ -80,7 +81,8 @@ class RolloutWorkflow(Concluding):
         size = self._start.primary_desired
         written = None
         with suppress(ActivityError):
-            written = await self._until_aborted(self._acts.scale(None, primary_size=size, is_paused=True))
+            act = self._acts.scale(None, primary_size=size, is_paused=True)
+            written = await self._until_called_off(act, is_restartable=True)
         if written is not None and await self._is_done(written):
             self._tell(told_of_beginning(self._spec))
         else:
@@ -210,25 +212,16 @@ class RolloutWorkflow(Concluding):
             self._job = None
 
     async def _unless_aborted(self, decision: Decision) -> bool:
-        """Carry a decision out; an abort does not wait for a write that hangs or is refused.
+        """Carry a decision out; a person does not wait for a write that hangs or is refused.
 
-        Such a write is fenced: should it arrive after the abort's own, it changes nothing. What an abort
-        would do itself is not called off.
+        Such a write is fenced: should it arrive after those of the abort or the restart, it changes nothing.
+        What an abort would do itself is not called off.
         """
         if isinstance(decision, _CALLED_OFF):
-            return await self._until_aborted(self._carry_out(decision)) or False
+            is_restartable = isinstance(decision, _BEGUN_AGAIN)
+            act = self._carry_out(decision)
+            return await self._until_called_off(act, is_restartable=is_restartable) or False
         return await self._carry_out(decision)
-
-    async def _until_aborted(self, act: Coroutine[Any, Any, T]) -> T | None:
-        """Await a write; None if an abort has called it off."""
-        known = self._wishes.abort
-        write = asyncio.create_task(act)
-        await workflow.wait_condition(lambda: write.done() or self._wishes.abort is not known)
-        if not write.cancel():
-            return await write
-        with suppress(ActivityError, asyncio.CancelledError):
-            await write
-        return None
 
     async def _rest_after(self, decision: Decision) -> None:
         """Wait as long as was decided; after an act of ours, until there is a reason to look again."""

@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.cluster.traffic import Written
 from canary.status import Outcome, Phase, Revision
 from tests.workflows.cluster import Cluster, seed_spec
 from tests.workflows.conftest import Serve
@@ -44,6 +45,40 @@ async def test_an_abort_does_not_wait_for_a_beginning_that_is_refused(serve: Ser
     cluster.refusals.clear()
     assert (await outcome(handle)).type == Outcome.ABORTED
     assert took < SOON
+
+
+async def test_a_restart_does_not_wait_for_a_step_that_hangs(serve: Serve) -> None:
+    """It comes while the canary is being paused before its step, and may be again as long as that hangs."""
+    cluster = Cluster(scaled=Written.UNPAUSED)
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: "target 1" in cluster.log)
+    cluster.hangs["scale_target"] = asyncio.Event()
+    await until(lambda: "scale_target" in cluster.entered)
+    cluster.hangs["shift_traffic"] = asyncio.Event()
+
+    begun = time.monotonic()
+    await say(handle, Verb.RESTART)
+    await until(lambda: "shift_traffic" in cluster.entered)
+    took = time.monotonic() - begun
+
+    cluster.hangs.pop("scale_target").set()
+    cluster.hangs.pop("shift_traffic").set()
+    ended = await handle.result()
+    assert (ended.restarts, ended.outcome) == (1, Outcome.PROMOTED)
+    assert took < SOON
+
+
+async def test_a_restart_does_not_call_a_promotion_off(serve: Serve) -> None:
+    """It would leave a primary behind that nobody vouches for: it is answered for instead."""
+    cluster = Cluster(hangs={"promote": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await until(lambda: "promote" in cluster.entered)
+    await say(handle, Verb.RESTART)
+    await asyncio.sleep(0.5)
+    cluster.hangs.pop("promote").set()
+
+    ended = await handle.result()
+    assert (ended.restarts, ended.outcome) == (0, Outcome.PROMOTED)
 
 
 async def test_an_abort_does_not_wait_for_a_primary_that_cannot_be_made_anew(serve: Serve) -> None:
