@@ -53,4 +53,4 @@ class AlertSpec(Stored):
     """Left out it means info (T10)."""
     provider: AlertProvider | None = None
     provider_ref: ObjectRef | None = None
-    """Instead of a provider, until it has been read from the cluster."""
+    """Where its provider stands in the cluster, if it was not given: it is read there again and again."""

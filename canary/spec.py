@@ -175,7 +175,7 @@ class MetricSpec(Stored):
     threshold_range: ThresholdRange = ThresholdRange()
     template: MetricTemplate | None = None
     template_ref: ObjectRef | None = None
-    """Instead of a template, until it has been read from the cluster."""
+    """Where its template stands in the cluster, if it was not given: it is read there again and again."""
     variables: dict[str, str] = Field(default_factory=dict)
     no_data: NoData = NoData.FAIL
     min_samples: float | None = None
@@ -249,6 +249,11 @@ class AnalysisSpec(Stored):
         if self.iterations:
             return Strategy.AB_TESTING if self.match else Strategy.BLUE_GREEN
         return Strategy.CANARY
+
+    @property
+    def has_references(self) -> bool:
+        """Whether something of it stands in the cluster, where anybody may change it."""
+        return any(one.template_ref for one in self.metrics) or any(one.provider_ref for one in self.alerts)
 
     @property
     def is_sticky(self) -> bool:

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any, assert_never
 
 from pydantic import ValidationError
@@ -9,7 +10,8 @@ from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cluster.initialisation import InitialisationActivities
-from activities.cluster.preflight import Preflight
+from activities.cluster.preflight import Preflight, PreflightActivities
+from activities.cluster.references import Referenced
 from canary.idle import IdleDecision, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation
 from canary.problem import Problem
@@ -35,10 +37,13 @@ from workflows.contract import (
 )
 from workflows.entity import RESYNC
 from workflows.leaving import LeavingCanary
-from workflows.options import WRITE
+from workflows.options import READ, WRITE
 from workflows.rolling import RollingCanary
 from workflows.serving import look_before_leaping
 from workflows.wishes import as_command, as_person
+
+REREAD = timedelta(seconds=30)
+"""Before templates and providers that were not there are looked for again: no doorbell rings for them."""
 
 
 @workflow.defn(name=CANARY_WORKFLOW)
@@ -122,7 +127,8 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             case Rest():
                 await self._come_to_rest(decision, seen)
             case Roll():
-                await self._roll_out(self._start_of(decision.revision, seen))
+                if await self._has_references():
+                    await self._roll_out(self._start_of(decision.revision, seen))
             case Resume():
                 await self._resume(decision, seen)
             case Recreate():
@@ -135,6 +141,27 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
                 self._become(mendings=self._status.mendings + 1)
             case _:
                 assert_never(decision)
+
+    async def _has_references(self) -> bool:
+        """Read the templates and providers that stand in the cluster again; without them nothing begins."""
+        if not self.spec.analysis.has_references:
+            return True
+        found: Referenced = await workflow.execute_activity_method(
+            PreflightActivities.read_references,
+            self.spec,
+            summary="templates and providers",
+            **self._at(READ),
+        )
+        wrong = [one.message for one in (*found.missing, *found.problems) if not one.is_warning]
+        if not wrong:
+            self._spec = found.spec
+            return True
+        message = f"No rollout begins: {'; '.join(wrong)}"
+        if message != self._status.message:
+            self._become(message=message, needs_person=True)
+            self._tell(told_of_a_halt(message))
+        await self._rest(REREAD, "until what it needs is there")
+        return False
 
     async def _lead_apex(self) -> None:
         """A manifest of the apex Service that is applied again leads it to the target, which has no pods."""

@@ -17,10 +17,11 @@ from activities.cluster.api import (
     UnknownClusterError,
     served_here,
 )
+from activities.cluster.guard import guarded
 from activities.cluster.lists import SharedLists
 from activities.cluster.observation import Read, observed
 from activities.cluster.obstacles import Seen
-from activities.cluster.references import read_references
+from activities.cluster.references import Referenced, read_references
 from activities.cluster.secretrefs import missing_secrets
 from activities.heartbeat import heartbeating
 from activities.moment import temporals_clock
@@ -85,6 +86,12 @@ class PreflightActivities:
             message = f"Cluster {spec.cluster} refuses to be looked at: {error}"
             problem = Problem(path="cluster", message=message, is_unreachable=not error.is_permanent)
             return Preflight(problems=(problem,))
+
+    @activity.defn
+    @guarded
+    async def read_references(self, spec: CanarySpec) -> Referenced:
+        """Read again what the document names and was not given with, as it stands in the cluster by now."""
+        return await read_references(await self._clusters.get(spec.cluster), spec)
 
 
 async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Preflight:

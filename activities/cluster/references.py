@@ -1,7 +1,6 @@
 """The MetricTemplates and AlertProviders that a document names and was not given with, read where it runs."""
 
 import asyncio
-from dataclasses import dataclass
 from http import HTTPStatus
 
 from activities.cluster import paths
@@ -10,10 +9,10 @@ from canary.documents.reading import Key
 from canary.documents.unread import Objects, Unread, mistakes_of_read, read_in, unread
 from canary.problem import Problem
 from canary.spec import CanarySpec
+from canary.stored import Stored
 
 
-@dataclass(frozen=True)
-class Referenced:
+class Referenced(Stored):
     """A spec with what was read for it, and what was wrong with that."""
 
     spec: CanarySpec
@@ -23,7 +22,7 @@ class Referenced:
 
 
 async def read_references(api: ClusterApi, spec: CanarySpec) -> Referenced:
-    """Read what *spec* names and does not hold yet; a kind that a cluster does not know is not there."""
+    """Read what *spec* names and was not given; a kind that a cluster does not know is not there."""
     wanted = tuple(unread(spec))
     keys = tuple({each.key for each in wanted})
     answers = dict(zip(keys, await asyncio.gather(*(_find(api, key) for key in keys)), strict=True))

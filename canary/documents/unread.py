@@ -1,4 +1,7 @@
-"""What a spec names and its documents did not bring, read in from the cluster's own objects."""
+"""What a spec names and its documents did not bring, read in from the cluster's own objects.
+
+What was read keeps saying where it stands: it is read again when a rollout begins.
+"""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,14 +26,14 @@ Objects = Mapping[Key, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Unread:
-    """One object that has yet to be read, and where the document names it."""
+    """One object that is to be read, and where the document names it."""
 
     key: Key
     path: str
 
 
 def unread(spec: CanarySpec) -> Iterator[Unread]:
-    """Yield what has yet to be read from the cluster."""
+    """Yield what stands in the cluster and not among the documents."""
     for metric in spec.analysis.metrics:
         if metric.template_ref is not None:
             yield Unread(_key("MetricTemplate", metric.template_ref), metric.template_ref.path)
@@ -40,7 +43,7 @@ def unread(spec: CanarySpec) -> Iterator[Unread]:
 
 
 def read_in(spec: CanarySpec, found: Objects) -> CanarySpec:
-    """Return *spec* with what was *found*, where that can be read; what was not stays to be read."""
+    """Return *spec* with what was *found*, where that can be read; what was not stays as it was."""
     metrics = map(partial(_with_template, found=found), spec.analysis.metrics)
     alerts = map(partial(_with_provider, found=found), spec.analysis.alerts)
     changes = {"metrics": tuple(metrics), "alerts": tuple(alerts)}
@@ -75,14 +78,14 @@ def _with_template(metric: MetricSpec, found: Objects) -> MetricSpec:
     if reference is None or not isinstance(model, MetricTemplate):
         return metric
     template = model.spec.template(reference.name, reference.namespace)
-    return metric.model_copy(update={"template": template, "template_ref": None})
+    return metric.model_copy(update={"template": template})
 
 
 def _with_provider(alert: AlertSpec, found: Objects) -> AlertSpec:
     model = _model(found, "AlertProvider", alert.provider_ref)
     if not isinstance(model, AlertProvider):
         return alert
-    return alert.model_copy(update={"provider": model.provider(), "provider_ref": None})
+    return alert.model_copy(update={"provider": model.provider()})
 
 
 def _model(found: Objects, kind: str, reference: ObjectRef | None) -> object:

@@ -15,6 +15,7 @@ from activities.cluster.initialisation import EstablishRequest
 from activities.cluster.observation import RestingCanary
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
+from activities.cluster.references import Referenced
 from activities.cluster.removal import RemovalRequest
 from activities.cluster.scaling import ScaleRequest
 from activities.cluster.traffic import Shifted, ShiftRequest, Written
@@ -24,6 +25,7 @@ from activities.reports import StoredReport
 from activities.runs import Abandoned, RunActivities, SignalWithStart, Terminated
 from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest, HookAnswer, Measurement
 from canary.observation import Observation, Routes, Workload
+from canary.problem import Problem
 from canary.spec import (
     AnalysisSpec,
     CanarySpec,
@@ -86,6 +88,10 @@ class Cluster:
     preflight_result: Preflight = field(
         default_factory=lambda: Preflight(scale_down_delay=timedelta(seconds=1))
     )
+    missing: str = ""
+    """What of a spec's references is not there."""
+    read_in: Callable[[CanarySpec], CanarySpec] = lambda spec: spec
+    """What becomes of a spec whose references are read."""
     has_routes: bool = True
     are_routes_intact: bool = True
     scaled: Written = Written.DONE
@@ -301,6 +307,13 @@ class Cluster:
         async def preflight(_: CanarySpec) -> Preflight:
             await self._enter("preflight")
             return self.preflight_result
+
+        @activity.defn
+        async def read_references(spec: CanarySpec) -> Referenced:
+            await self._enter("read_references")
+            if self.missing:
+                return Referenced(spec=spec, missing=(Problem(path="p", message=self.missing),))
+            return Referenced(spec=self.read_in(spec))
 
         @activity.defn
         async def store_report(report: StoredReport) -> None:

@@ -19,7 +19,8 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from activities.cluster.preflight import Preflight
 from canary.problem import Problem
-from canary.spec import CanarySpec, TestLoader
+from canary.reference import ObjectRef
+from canary.spec import CanarySpec, MetricProvider, MetricSpec, MetricTemplate, TestLoader
 from canary.status import CanaryStatus, Outcome, Phase
 from tests.workflows.cluster import EPOCH, NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
@@ -35,6 +36,7 @@ from workflows.contract import (
     CanaryView,
     Command,
     DeleteCommand,
+    RolloutView,
     Verb,
     canary_id,
     rollout_id,
@@ -261,6 +263,66 @@ async def test_a_change_is_rolled_out_and_promoted(serve: Serve) -> None:
     assert (found.outcome, found.last_promoted) == (Outcome.PROMOTED, NEW)
     rollout = await client.get_workflow_handle(rollout_id(spec.tail)).describe()
     assert rollout.status is WorkflowExecutionStatus.COMPLETED
+    await leave(handle)
+
+
+def with_query(spec: CanarySpec, query: str) -> CanarySpec:
+    """A spec whose one metric is a template of the cluster's, with this query."""
+    place = ObjectRef(namespace="istio-system", name="errors", path="spec.analysis.metrics[0].templateRef")
+    template = MetricTemplate(name="errors", namespace="istio-system", query=query, provider=MetricProvider())
+    metric = MetricSpec(name="errors", template=template, template_ref=place)
+    return spec.model_copy(update={"analysis": spec.analysis.model_copy(update={"metrics": (metric,)})})
+
+
+def query_of(spec: CanarySpec) -> str:
+    template = spec.analysis.metrics[0].template
+    assert template is not None
+    return template.query
+
+
+async def test_templates_of_the_cluster_are_read_again_when_a_rollout_begins(serve: Serve) -> None:
+    """Flagger reads them at every check: what is changed in one counts without another `apply`."""
+    cluster = settled()
+    cluster.read_in = lambda spec: with_query(spec, "new")
+    client, spec = await serve(cluster.activities()), with_query(a_spec(), "old")
+    handle, _ = await apply(client, spec)
+    await in_phase(handle, Phase.INITIALIZED)
+    before = await handle.query(STATUS, result_type=CanaryView)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await in_phase(handle, Phase.SUCCEEDED)
+
+    rollout = await client.get_workflow_handle(rollout_id(spec.tail)).query(STATUS, result_type=RolloutView)
+    assert (query_of(before.spec), query_of(rollout.spec)) == ("old", "new")
+    await leave(handle)
+
+
+async def test_without_its_templates_no_rollout_begins(serve: Serve) -> None:
+    cluster = settled()
+    cluster.missing = "MetricTemplate istio-system/errors not found in member1; pass it with -f"
+    client, spec = await serve(cluster.activities()), with_query(a_spec(), "old")
+    handle, _ = await apply(client, spec)
+    await in_phase(handle, Phase.INITIALIZED)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    held = await until(handle, lambda found: found.needs_person)
+
+    assert held.message == f"No rollout begins: {cluster.missing}"
+    assert held.phase is Phase.INITIALIZED
+    cluster.missing = ""
+    done = await in_phase(handle, Phase.SUCCEEDED)
+    assert not done.needs_person
+    await leave(handle)
+
+
+async def test_without_references_nothing_is_read_again(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await in_phase(handle, Phase.SUCCEEDED)
+
+    assert "read_references" not in await asked(handle)
     await leave(handle)
 
 

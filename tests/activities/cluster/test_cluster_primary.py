@@ -116,7 +116,10 @@ async def test_a_primary_that_is_there_is_left_as_it_is(story: Story) -> None:
 
 @pytest.mark.proves("T14")
 async def test_a_first_primary_is_made_anew_while_nothing_counts_as_promoted(story: Story) -> None:
-    """As Flagger's, which has none of a template that could not start."""
+    """Flagger makes a primary from whatever its target holds; here only until something was promoted.
+
+    T14: Flagger's deployment_controller.go.
+    """
     await story.member.add(*given("canary", *WORKLOADS))
     await story.create()
     await story.release("podinfo:2")

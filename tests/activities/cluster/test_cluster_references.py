@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from activities.cluster.preflight import Preflight, PreflightActivities
+from activities.cluster.references import Referenced
 from canary.alert import AlertProvider, AlertSpec, AlertType
 from canary.reference import ObjectRef
 from canary.spec import AnalysisSpec, CanarySpec, MetricProvider, MetricSpec, MetricTemplate
@@ -70,7 +71,6 @@ async def test_a_template_of_the_cluster_is_taken_into_the_spec(equipped: Member
     assert (found.problems, found.missing) == ((), ())
     assert found.spec is not None
     metric = found.spec.analysis.metrics[1]
-    assert metric.template_ref is None
     assert metric.template == MetricTemplate(
         name="errors",
         namespace=NAMESPACE,
@@ -90,6 +90,31 @@ async def test_an_alert_provider_s_secret_stays_a_reference(equipped: Member) ->
         namespace=NAMESPACE,
         secret_ref="chat",
     )
+
+
+async def test_what_was_read_is_read_again_as_it_stands_by_then(equipped: Member) -> None:
+    """As Flagger reads it at every check; here when a rollout begins."""
+    await equipped.add(found_in("MetricTemplate", "errors", query=QUERY, provider={"type": "prometheus"}))
+    before = (await look(equipped, metered())).spec
+    assert before is not None
+    path = f"/apis/{FLAGGER}/namespaces/{NAMESPACE}/metrictemplates/errors"
+    await equipped.kube.patch(path, {"spec": {"query": "up"}}, fieldManager="test")
+    found: Referenced = await equipped.run(PreflightActivities(equipped).read_references, before)
+
+    queries = [metric.template and metric.template.query for metric in found.spec.analysis.metrics]
+    assert (queries, found.problems, found.missing) == (["up", "up"], (), ())
+    assert before.analysis.has_references
+
+
+async def test_what_has_gone_meanwhile_is_missing(equipped: Member) -> None:
+    await equipped.add(found_in("MetricTemplate", "errors", query=QUERY, provider={"type": "prometheus"}))
+    before = (await look(equipped, metered())).spec
+    await equipped.kube.delete(f"/apis/{FLAGGER}/namespaces/{NAMESPACE}/metrictemplates/errors")
+    found: Referenced = await equipped.run(PreflightActivities(equipped).read_references, before)
+
+    assert {one.message for one in found.missing} == {
+        "MetricTemplate default/errors not found in member1; pass it with -f"
+    }
 
 
 async def test_each_object_is_asked_for_once(equipped: Member) -> None:
