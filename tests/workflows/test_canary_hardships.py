@@ -142,6 +142,10 @@ async def test_a_renewal_that_was_refused_is_done_in_the_end(serve: Serve) -> No
 
 @pytest.mark.proves("T2")
 async def test_routes_are_put_back_and_the_weights_that_somebody_gave_are_reported(serve: Serve) -> None:
+    """Flagger writes its own weights wherever routes differ; while nothing runs they are somebody's.
+
+    T2: Flagger's istio.go.
+    """
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
     cluster.weight, cluster.are_routes_intact = 30, False
@@ -233,6 +237,10 @@ async def test_a_rollout_is_recovered_even_if_the_first_look_is_refused(serve: S
 
 @pytest.mark.proves("T5")
 async def test_a_rollout_that_was_terminated_alerts_once_of_its_end(serve: Serve) -> None:
+    """Flagger alerts of some ends and not of others; each has its one terminal alert here.
+
+    T5: Flagger's scheduler.go.
+    """
     cluster = settled()
     client, spec = await serve(cluster.activities()), alerting()
     handle, _ = await apply(client, spec.model_copy(update={"namespace": f"ns-{uuid.uuid4().hex[:8]}"}))
@@ -476,6 +484,10 @@ async def test_an_abort_stops_an_initialisation_that_is_refused(
 
 @pytest.mark.proves("T14")
 async def test_a_first_template_that_does_not_get_ready_makes_way_for_the_next(serve: Serve) -> None:
+    """A primary is made from its target until something was promoted, and from then on from that alone.
+
+    T14: Flagger's deployment_controller.go.
+    """
     cluster = settled()
     cluster.primary_ready = False
     client, spec = await serve(cluster.activities()), a_spec()
