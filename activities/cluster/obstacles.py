@@ -1,5 +1,6 @@
 """What in a cluster speaks against a canary, from what was seen there, without I/O."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -131,8 +132,19 @@ def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:
     if spec.service.port not in ports and not marks.is_ours(spec, service["metadata"]):
         known = ", ".join(map(str, ports)) or "none"
         text = f"Service {spec.service.name} has no port {spec.service.port}; it has {known}"
+        if marks.ORIGINAL in (service["metadata"].get("annotations") or {}):
+            text += _how_to_add_port(spec.service.name, spec.namespace, spec.service.port)
         return [Problem(path="spec.service.port", message=text)]
     return []
+
+
+def _how_to_add_port(name: str, namespace: str, port: int) -> str:
+    """The ports of a Service that was adopted are the rollout's: nothing in git changes them."""
+    patch = json.dumps({"spec": {"ports": [{"name": f"http-{port}", "port": port, "targetPort": "http"}]}})
+    return (
+        ". While its canary stands no source changes its ports: add this one, with the target port that the "
+        f"pods serve it on (kubectl patch service {name} -n {namespace} -p '{patch}'), and apply again"
+    )
 
 
 def _about_other_ports(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:

@@ -295,6 +295,19 @@ async def test_ports_stay_when_their_owner_hands_them_over(cluster: Member) -> N
     assert after["spec"]["selector"] == {"app": "podinfo-primary"}
 
 
+async def test_a_port_that_a_person_adds_is_taken_up_with_its_target(cluster: Member) -> None:
+    await cluster.add(APEX)
+    await establish(cluster)
+    added = {"name": "http-8080", "port": 8080, "targetPort": "http"}
+    await cluster.change("Service", "podinfo", {"spec": {"ports": [added]}}, "strategic")
+    await establish(cluster, spec({"port": 8080}))
+
+    (side,) = (await cluster.read("Service", "podinfo-primary"))["spec"]["ports"]
+    apex = (await cluster.read("Service", "podinfo"))["spec"]["ports"]
+    assert (side["port"], side["targetPort"]) == (8080, "http")
+    assert [port["port"] for port in apex] == [8080, 9898, 9797]
+
+
 async def test_the_sides_have_no_port_but_the_documents(cluster: Member) -> None:
     """A gateway finds a side without a port by its only one; with two it answers 503."""
     await cluster.add(APEX)
