@@ -86,6 +86,7 @@ async def test_what_is_pushed_while_the_engine_is_dead_gets_no_pods(world: World
         images, weight = await case.images(NAME), case.weights[-1]
         await world.start_worker()
     await case.weight_is(0)
+    await case.rollout_is(lambda status: status.restarts == 1, "the analysis begins again")
     await case.wish(Verb.ABORT)
     ended = await case.rollout_ends(run)
 
