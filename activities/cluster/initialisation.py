@@ -94,9 +94,9 @@ class _Scene:
 
     @property
     def has_routes(self) -> bool:
-        """Whether routes of ours lead users already."""
+        """Whether routes that we have written lead users already, be they made by us or adopted."""
         found = self.virtual_service
-        return found is not None and marks.is_ours(self.spec, found["metadata"])
+        return found is not None and marks.GENERATED in (found["metadata"].get("annotations") or {})
 
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:

@@ -28,7 +28,7 @@ async def refuse_unmeshed(api: ClusterApi, workload: Object) -> None:
         return
     namespace, selector = workload["metadata"]["namespace"], selector_of(workload)
     found = await api.list(paths.collection("Pod", namespace), labelSelector=selector, limit=str(PAGE))
-    bare = sorted(pod["metadata"]["name"] for pod in found["items"] if not is_meshed(pod))
+    bare = sorted(pod["metadata"]["name"] for pod in found["items"] if not (_is_over(pod) or is_meshed(pod)))
     if not bare:
         return
     text = (
@@ -38,6 +38,12 @@ async def refuse_unmeshed(api: ClusterApi, workload: Object) -> None:
         "there yet); or say requireSidecars: false of the cluster in the clusters file"
     )
     raise ApplicationError(text, type="NoSidecar", non_retryable=True)
+
+
+def _is_over(pod: Object) -> bool:
+    """Whether a pod serves nobody any more: evicted ones stay until somebody deletes them."""
+    phase = (pod.get("status") or {}).get("phase")
+    return "deletionTimestamp" in pod["metadata"] or phase in ("Failed", "Succeeded")
 
 
 def is_meshed(pod: Object) -> bool:

@@ -206,6 +206,20 @@ async def test_what_has_routes_of_ours_serves_users_with_or_without_sidecars(clu
     await begin(cluster)
 
 
+async def test_adopted_routes_that_we_have_written_serve_users_as_well(cluster: Member) -> None:
+    await cluster.add(virtual_service(http=[ROUTE]))
+    await begin(cluster)
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("bare"))
+    await begin(cluster)
+
+
+async def test_a_pod_that_was_evicted_is_not_waited_for(cluster: Member) -> None:
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("evicted"))
+    place = f"{paths.one('Pod', NAMESPACE, 'evicted')}/status"
+    await cluster.kube.patch(place, {"status": {"phase": "Failed"}}, fieldManager="kubelet")
+    await begin(cluster)
+
+
 async def test_routes_are_put_back_with_or_without_sidecars(cluster: Member) -> None:
     await cluster.kube.create(paths.collection("Pod", NAMESPACE), pod("bare"))
     await establish(cluster)
