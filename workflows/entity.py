@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from temporalio import workflow
@@ -57,6 +57,8 @@ class CanaryEntity:
         self._has_new_spec = state.has_new_spec if state else False
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
+        self._leaving_at: datetime | None = None
+        """When the way out was decided: one that is begun again fences by the same moment."""
         self._is_left_behind = False
         """The way out was given up: something of ours is still in the cluster."""
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None

@@ -1,5 +1,10 @@
 """A canary's end: the way out brings the workload back as it was, without a request that fails."""
 
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 
@@ -7,10 +12,14 @@ from activities.cluster.removal import RemovalActivities, RemovalRequest
 from canary.status import Phase
 from canary.telling import told_of_a_halt, told_of_leaving
 from workflows.contract import Registration
-from workflows.entity import PAUSE, CanaryEntity
+from workflows.entity import CanaryEntity
 from workflows.options import REMOVAL
 from workflows.serving import not_ready
 from workflows.watching import tell_watch
+
+R = TypeVar("R")
+PATIENCE = timedelta(minutes=1)
+"""Before it is tried again without news; nothing is lost meanwhile, for the primary serves."""
 
 
 class LeavingCanary(CanaryEntity):
@@ -21,7 +30,8 @@ class LeavingCanary(CanaryEntity):
         text = "Bringing the workload back as it was"
         self._become(phase=Phase.TERMINATING, message=text, needs_person=False)
         self._tell(told_of_leaving(self.spec, is_over=False))
-        request = RemovalRequest(spec=self.spec, decided_at=workflow.now())
+        self._leaving_at = self._leaving_at or workflow.now()
+        request = RemovalRequest(spec=self.spec, decided_at=self._leaving_at)
         try:
             await self._give_back(request)
             await workflow.execute_activity_method(
@@ -42,32 +52,35 @@ class LeavingCanary(CanaryEntity):
 
     async def _give_back(self, request: RemovalRequest) -> None:
         """Target, Service and routes, until nothing of ours is left that the mesh has yet to forget."""
-        await workflow.execute_activity_method(
-            RemovalActivities.restore_target,
-            request,
-            summary="target to the primary's size",
-            **self._at(REMOVAL),
-        )
+        await self._once_ready(RemovalActivities.restore_target, request, "target to the primary's size")
         await self._restore_routes(request)
         await workflow.sleep(self._delay, summary="the mesh forgets the primary")
         while await self._restore_routes(request):
             await workflow.sleep(self._delay, summary="the mesh forgets what came late")
 
     async def _restore_routes(self, request: RemovalRequest) -> bool:
+        return await self._once_ready(
+            RemovalActivities.restore_routes, request, "Service and routes as they were"
+        )
+
+    async def _once_ready(
+        self, act: Callable[[Any, RemovalRequest], Awaitable[R]], request: RemovalRequest, summary: str
+    ) -> R:
         """Users stay with the primary as long as the target is not ready; whoever can help is told."""
         while True:
+            self._has_news = False
             try:
                 return await workflow.execute_activity_method(
-                    RemovalActivities.restore_routes,
-                    request,
-                    summary="Service and routes as they were",
-                    **self._at(REMOVAL),
+                    act, request, summary=summary, **self._at(REMOVAL)
                 )
             except ActivityError as error:
                 if (why := not_ready(error)) is None:
                     raise
-                if not self._status.needs_person:
-                    text = f"The way out waits: {why.message}"
+                text = f"The way out waits: {why.message}"
+                if text != self._status.message:
                     self._become(message=text, needs_person=True)
                     self._tell(told_of_a_halt(text))
-                await workflow.sleep(PAUSE, summary="until the target is ready")
+                with suppress(TimeoutError):
+                    await workflow.wait_condition(
+                        lambda: self._has_news, timeout=PATIENCE, timeout_summary="until the target is ready"
+                    )

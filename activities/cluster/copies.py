@@ -80,7 +80,7 @@ class CopyWriter:
             if source is None or _is_same(copy.live, source):
                 continue
             if copy.live is not None and copy.hash == promoted.get(key):
-                await self._put(Copy(copy.kind, _last(copy), await self._find_last(copy)), copy.live)
+                await self._put(Copy(copy.kind, last_of(copy), await self._find_last(copy)), copy.live)
             await self._put(copy, source)
 
     async def bring_back(self, copies: Copies, promoted: Mapping[str, str]) -> None:
@@ -97,7 +97,7 @@ class CopyWriter:
 
     async def forget_kept(self, copies: Copies) -> None:
         """Delete what was kept of these copies."""
-        paths_of_kept = (paths.one(c.kind, self._spec.namespace, _last(c)) for c in copies.values())
+        paths_of_kept = (paths.one(c.kind, self._spec.namespace, last_of(c)) for c in copies.values())
         await asyncio.gather(*(self._api.delete(path) for path in paths_of_kept))
 
     async def _promoted(self, key: str, copy: Copy, wanted: str) -> Object:
@@ -110,7 +110,7 @@ class CopyWriter:
         raise ApplicationError(f"{text}: bring it back by hand.", type="NotFound", non_retryable=True)
 
     async def _find_last(self, copy: Copy) -> Object | None:
-        return await self._api.find(paths.one(copy.kind, self._spec.namespace, _last(copy)))
+        return await self._api.find(paths.one(copy.kind, self._spec.namespace, last_of(copy)))
 
     async def _put(self, copy: Copy, source: Object) -> None:
         spec, live = self._spec, copy.live
@@ -130,7 +130,8 @@ class CopyWriter:
         await self._api.create(paths.collection(copy.kind, spec.namespace), body)
 
 
-def _last(copy: Copy) -> str:
+def last_of(copy: Copy) -> str:
+    """Name what keeps the content that a copy had before a promotion that is still under way."""
     return f"{copy.name}-last"
 
 

@@ -13,6 +13,7 @@ from activities.cluster.guard import guarded
 from activities.cluster.initialisation import ENDPOINTS_POLL, wait_for_endpoints
 from activities.cluster.observation import read_workload
 from activities.cluster.records import Record
+from activities.cluster.restoring import bring_back_configs
 from canary.readiness import judge_readiness
 from canary.revision import SCALE_TO_ZERO, template_hash
 from canary.spec import CanarySpec, WorkloadKind
@@ -53,13 +54,18 @@ class RemovalActivities:
         target, primary = await asyncio.gather(
             api.find(path), api.find(paths.one(spec.target.kind, spec.namespace, spec.primary))
         )
-        if target is None or (primary is None and not _is_scaled_by_us(target)):
+        if target is None:
+            _refuse_to_leave_users(spec, primary)
             return
-        if not _is_scaled_by_us(target) and not _is_away(target):
-            # It was never taken from its users: it is as it should be, whatever it runs by now.
+        if primary is None and not _is_scaled_by_us(target):
+            return
+        if not _is_scaled_by(target, before=request.decided_at) and not _is_away(target):
+            # Never taken from its users, or given back by an attempt before: it is as it should be.
             await api.patch(path, _fence(request, target), kind=Patch.JSON)
             return
         record = await records.last_promoted(api, spec)
+        if record is not None:
+            await bring_back_configs(api, spec, record)
         wanted = [*_fence(request, target), *_as_promoted(spec, target, primary, record)]
         await api.patch(path, wanted, kind=Patch.JSON)
         if spec.target.kind is WorkloadKind.DAEMON_SET:
@@ -122,8 +128,25 @@ async def _delete_own(api: ClusterApi, spec: CanarySpec, kind: str, name: str) -
         await api.delete(path, uid=found["metadata"]["uid"])
 
 
+def _refuse_to_leave_users(spec: CanarySpec, primary: Object | None) -> None:
+    """Keep the users with a primary that serves, where there is no target to lead them back to."""
+    if primary is None or not read_workload(spec.target.kind, primary).is_serving:
+        return
+    text = (
+        f"{spec.target.kind} {spec.target.name} in namespace {spec.namespace} is gone, and {spec.primary} "
+        f"serves its users: bring {spec.target.name} back, or delete {spec.primary} too."
+    )
+    raise ApplicationError(text, type="NotReady", non_retryable=True)
+
+
 def _is_scaled_by_us(target: Object) -> bool:
     return marks.read_stamp(target["metadata"]) is not None
+
+
+def _is_scaled_by(target: Object, *, before: datetime) -> bool:
+    """Whether an earlier decision than *before* has scaled it: that moment's own fence says nothing."""
+    moment = marks.read_stamp(target["metadata"])
+    return moment is not None and moment < before
 
 
 def _is_away(target: Object) -> bool:

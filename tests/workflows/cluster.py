@@ -112,6 +112,8 @@ class Cluster:
     """The writes that were not carried out."""
     outdated: list[str] = field(default_factory=list)
     """The checks and gates whose next answer is from before the engine was away."""
+    left_at: list[datetime] = field(default_factory=list)
+    """The moments by which the ways out have fenced the target."""
     late_routes: list[bool] = field(default_factory=list)
     """Whether each look of the way out finds something to give back, the last one first."""
     checked: Observation | None = None
@@ -289,7 +291,8 @@ class Cluster:
             return "kubectl"
 
         @activity.defn
-        async def restore_target(_: RemovalRequest) -> None:
+        async def restore_target(request: RemovalRequest) -> None:
+            self.left_at.append(request.decided_at)
             await self._enter("restore_target")
             self.log.append("restore target")
 

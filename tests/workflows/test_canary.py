@@ -400,9 +400,9 @@ async def until_refused(cluster: Cluster, activity: str) -> None:
             await asyncio.sleep(0.05)
 
 
-async def until_entered(cluster: Cluster, activity: str) -> None:
+async def until_entered(cluster: Cluster, activity: str, times: int = 1) -> None:
     async with asyncio.timeout(PATIENCE):
-        while activity not in cluster.entered:  # noqa: ASYNC110 — as above
+        while cluster.entered.count(activity) < times:  # noqa: ASYNC110 — as above
             await asyncio.sleep(0.05)
 
 

@@ -38,12 +38,11 @@ async def test_a_target_is_delivered_by_one_document(serve: Serve) -> None:
     await leave(handle)
 
 
-async def test_a_way_out_waits_for_a_target_that_is_not_ready_and_says_so(serve: Serve) -> None:
+@pytest.mark.parametrize("act", ["restore_target", "restore_routes"])
+async def test_a_way_out_waits_for_a_target_that_is_not_ready_and_says_so(serve: Serve, act: str) -> None:
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
-    cluster.refusals["restore_routes"] = ApplicationError(
-        "backend is not ready yet", type="NotReady", non_retryable=True
-    )
+    cluster.refusals[act] = ApplicationError("backend is not ready yet", type="NotReady", non_retryable=True)
     deletion = asyncio.create_task(handle.execute_update(DELETE, DeleteCommand(), result_type=Answer))
     told = await until(handle, lambda status: status.needs_person)
     cluster.refusals.clear()
@@ -77,6 +76,22 @@ async def test_routes_that_come_late_are_given_back_before_the_primary_goes(serv
     await leave(handle)
 
     assert cluster.log == ["restore target", *["restore routes"] * 3, "remove objects"]
+
+
+async def test_a_way_out_that_begins_anew_fences_by_the_same_moment(serve: Serve) -> None:
+    """Its own fence would look to it like the work of an earlier decision."""
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.hangs["restore_target"] = asyncio.Event()
+    deletion = asyncio.create_task(handle.execute_update(DELETE, DeleteCommand(), result_type=Answer))
+    await until_entered(cluster, "restore_target")
+    await handle.cancel()
+    await until_entered(cluster, "restore_target", times=2)
+    cluster.hangs["restore_target"].set()
+    await deletion
+    await handle.result()
+
+    assert len(set(cluster.left_at)) == 1
 
 
 @pytest.fixture

@@ -429,3 +429,118 @@ async def test_a_target_that_somebody_took_away_comes_back(cluster: Member) -> N
     await cluster.run(removal.restore_target, request)
 
     assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] > 0
+
+
+CONFIG: Object = {
+    "apiVersion": "v1",
+    "kind": "ConfigMap",
+    "metadata": {"name": "settings"},
+    "data": {"colour": "green"},
+}
+
+
+async def configured(cluster: Member, *configs: Object, is_optional: bool = False) -> None:
+    """Initialise a canary whose target reads a config."""
+    reference = {"name": "settings", "optional": is_optional}
+    container = [{"op": "add", "path": "/spec/template/spec/containers/0/envFrom", "value": []}]
+    container[0]["value"] = [{"configMapRef": reference}]  # type: ignore[assignment]
+    await cluster.change("Deployment", "podinfo", container, "json")
+    await cluster.add(*configs)
+    await initialise(cluster, spec())
+
+
+async def restore(cluster: Member) -> None:
+    request = RemovalRequest(spec=spec(), decided_at=at(9))
+    await cluster.run(RemovalActivities(cluster).restore_target, request)
+
+
+@pytest.mark.proves("D13")
+async def test_configs_that_were_never_promoted_do_not_come_to_every_user(cluster: Member) -> None:
+    """What was not promoted is brought to nobody, be it in a config (D13: docs/architecture.md)."""
+    await configured(cluster, CONFIG)
+    await cluster.change("ConfigMap", "settings", {"data": {"colour": "red"}})
+    with pytest.raises(
+        ApplicationError, match=r"settings in namespace default is not what was promoted.*holds"
+    ):
+        await restore(cluster)
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 0
+    await cluster.change("ConfigMap", "settings", {"data": {"colour": "green"}})
+    await restore(cluster)
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 2
+
+
+async def test_a_config_that_somebody_lets_through_is_let_through(cluster: Member) -> None:
+    await configured(cluster, CONFIG)
+    notes = {"metadata": {"annotations": {"flagger.app/config-tracking": "disabled"}}}
+    await cluster.change("ConfigMap", "settings", {"data": {"colour": "red"}, **notes})
+    await restore(cluster)
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 2
+
+
+async def test_a_config_that_was_not_there_when_it_was_promoted_is_named(cluster: Member) -> None:
+    await configured(cluster, is_optional=True)
+    await cluster.add(CONFIG)
+
+    with pytest.raises(ApplicationError, match="delete it, as it was not there then") as refused:
+        await restore(cluster)
+    assert refused.value.type == "NotReady"
+
+
+async def test_a_config_that_was_pruned_is_there_again(cluster: Member) -> None:
+    await configured(cluster, CONFIG)
+    await cluster.delete("ConfigMap", "settings")
+    await take_out(cluster, spec())
+
+    assert (await cluster.read("ConfigMap", "settings"))["data"] == {"colour": "green"}
+    assert await cluster.names("ConfigMap") == ["settings"]
+
+
+async def test_a_config_is_brought_back_from_what_a_promotion_has_kept(cluster: Member) -> None:
+    """A promotion was cut off: its copy holds what was never promoted."""
+    await configured(cluster, CONFIG)
+    kept = await cluster.read("ConfigMap", "settings-primary")
+    await cluster.add(
+        {**CONFIG, "metadata": {"name": "settings-primary-last", "labels": kept["metadata"]["labels"]}}
+    )
+    await cluster.change("ConfigMap", "settings-primary", {"data": {"colour": "red"}})
+    await cluster.delete("ConfigMap", "settings")
+    await restore(cluster)
+
+    assert (await cluster.read("ConfigMap", "settings"))["data"] == {"colour": "green"}
+
+
+async def test_a_config_that_is_promoted_nowhere_any_more_is_named(cluster: Member) -> None:
+    await configured(cluster, CONFIG)
+    await cluster.delete("ConfigMap", "settings")
+    await cluster.delete("ConfigMap", "settings-primary")
+
+    with pytest.raises(ApplicationError, match="settings-primary in namespace default no longer holds"):
+        await restore(cluster)
+
+
+async def test_giving_back_is_safe_to_repeat_for_a_target_that_was_never_taken(cluster: Member) -> None:
+    """The answer to the first attempt is lost: the fence that it has left is no earlier decision of ours."""
+    await cluster.run(PrimaryActivities(cluster).create_primary, spec())
+    path = "/apis/apps/v1/namespaces/default/deployments/podinfo"
+    await cluster.kube.patch(path, {"spec": {"replicas": 7}})
+    await restore(cluster)
+    await restore(cluster)
+
+    assert (await cluster.read("Deployment", "podinfo"))["spec"]["replicas"] == 7
+
+
+async def test_users_stay_with_a_primary_that_serves_where_the_target_is_gone(cluster: Member) -> None:
+    await initialise(cluster, spec())
+    status = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": 2, "readyReplicas": 2}
+    primary = "/apis/apps/v1/namespaces/default/deployments/podinfo-primary"
+    await cluster.kube.patch(f"{primary}/status", {"status": {"observedGeneration": 1, **status}})
+    await cluster.delete("Deployment", "podinfo")
+
+    with pytest.raises(ApplicationError, match="Deployment podinfo in namespace default is gone") as refused:
+        await restore(cluster)
+    assert refused.value.type == "NotReady"
+    await cluster.delete("Deployment", "podinfo-primary")
+    await take_out(cluster, spec())
+    assert await cluster.names("Deployment") == []
