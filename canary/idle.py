@@ -47,9 +47,9 @@ MENDINGS = 3
 def noticed_idle(status: CanaryStatus, seen: Observation) -> CanaryStatus:
     """The status after a look: what the applied revision hashes to, and at which generation."""
     target, applied = seen.target, status.last_applied
-    if target is None or applied is None or not target.is_still(applied, status.generation):
+    if target is None or applied is None or not target.is_still(applied, status.generation, status.uid):
         return status
-    changes = {"last_applied": target.revision, "generation": target.generation}
+    changes = {"last_applied": target.revision, "generation": target.generation, "uid": target.uid}
     if status.last_promoted == applied:
         changes["last_promoted"] = target.revision
     return status.model_copy(update=changes)
@@ -70,11 +70,9 @@ def _next(
 ) -> Rest | Roll:
     """What a canary that stands as it should does with its target's revision."""
     if spec.suspend:
-        return Rest(message="Suspended: a new revision starts nothing")
-    if revision == status.last_promoted:
-        return _at_rest(seen)
-    if revision == status.last_applied and wishes.restart is None:
-        return Rest(message=status.message)
+        return _exposed(seen) or Rest(message="Suspended: a new revision starts nothing")
+    if revision == status.last_promoted or (revision == status.last_applied and wishes.restart is None):
+        return _exposed(seen) or _at_rest(status, seen)
     return Roll(revision=revision)
 
 
@@ -101,13 +99,19 @@ def _halted(status: CanaryStatus, revision: Revision, wishes: Wishes) -> Rest | 
         return Resume(revision=judged, abort=wishes.abort or wishes.restart)
     if wishes.abort is not None or wishes.restart is not None:
         return Resume(revision=judged, abort=wishes.abort)
-    return Rest(message=status.message, needs_person=True)
+    return Rest(message=status.ending, needs_person=True)
 
 
-def _at_rest(seen: Observation) -> Rest:
+def _exposed(seen: Observation) -> Rest | None:
     """A person's edit of the weights while nothing runs is reported, not undone."""
-    if seen.routes is not None and seen.routes.canary > 0:
-        who = seen.routes.manager or "someone"
-        text = f"{who} gave the canary weight {seen.routes.canary} while no rollout runs"
-        return Rest(message=text, needs_person=True)
-    return Rest()
+    if seen.routes is None or not seen.routes.canary:
+        return None
+    who = seen.routes.manager or "someone"
+    text = f"{who} gave the canary weight {seen.routes.canary} while no rollout runs"
+    return Rest(message=text, needs_person=True)
+
+
+def _at_rest(status: CanaryStatus, seen: Observation) -> Rest:
+    """Say how the last rollout ended; pods that it has left to a person are asked for until they are gone."""
+    is_asked = status.are_pods_kept and seen.target is not None and seen.target.desired > 0
+    return Rest(message=status.ending, needs_person=is_asked)

@@ -43,15 +43,16 @@ class Workload(Stored):
     last_applied: str = ""
     """Of a primary: the checksum of the revision that was rolled out last."""
 
-    def is_still(self, revision: Revision, generation: int) -> bool:
-        """Whether it runs *revision*, last seen at *generation*.
+    def is_still(self, revision: Revision, generation: int, uid: str = "") -> bool:
+        """Whether it runs *revision*, last seen at that *generation* and *uid*, if one is known.
 
         A template that hashes otherwise although nobody wrote the object is the same revision: the API
         server was upgraded and fills in another default.
         """
         if self.revision.configs != revision.configs:
             return False
-        return self.revision == revision or (self.generation == generation != 0)
+        is_unwritten = self.generation == generation != 0 and uid in ("", self.uid)
+        return self.revision == revision or is_unwritten
 
     @property
     def is_serving(self) -> bool:
@@ -87,7 +88,7 @@ class Observation(Stored):
     routes: Routes | None = None
     has_routes: bool = True
     """Whether the routes were looked at."""
-    is_apex_rewritten: bool = False
-    """Whether somebody else wrote the selector of the apex Service after us, as far as was looked."""
+    is_misled: bool = False
+    """Whether a Service of the canary is gone, or somebody has led it elsewhere, as far as was looked."""
     found_at: datetime | None = None
     """When, by Temporal's clock and at the latest; None where it does not tell."""

@@ -80,6 +80,11 @@ class ServiceSpec(Stored):
     unmanaged: UnmanagedMetadata = UnmanagedMetadata()
 
     @property
+    def names(self) -> tuple[str, str, str]:
+        """The names of the Services of apex, canary and primary."""
+        return self.name, self.canary, self.primary
+
+    @property
     def is_tcp(self) -> bool:
         """Whether connections are routed instead of requests."""
         return (self.app_protocol or "").lower() == "tcp"

@@ -145,6 +145,8 @@ class RolloutStatus(Stored):
     """A newer revision was seen while this one was being promoted."""
     generation: int = 0
     """The target's `metadata.generation` when its revision was last seen to be this one."""
+    uid: str = ""
+    """The target's `metadata.uid` by then: one that was made anew counts its generations from one."""
     is_restoring: bool = False
     """Aborted in mid-promotion: the primary is getting its last promoted template back."""
     is_scaled_up: bool = True
@@ -184,10 +186,16 @@ class CanaryStatus(Stored):
     """The session cookie of the last rollout: browsers are told to forget it."""
     needs_person: bool = False
     """Nothing goes on before a person decides."""
+    ending: str = ""
+    """How the last rollout ended, or why none has begun: what is said while there is no more to say."""
+    are_pods_kept: bool = False
+    """The last rollout left its canary's pods to a person, as users would have been led to nothing."""
     mendings: int = 0
     """How often somebody's changes of the routes were undone since the last rollout."""
     generation: int = 0
     """The target's `metadata.generation` when its revision was last seen to be the applied one."""
+    uid: str = ""
+    """The target's `metadata.uid` by then: one that was made anew counts its generations from one."""
 
 
 class ListRow(Stored):

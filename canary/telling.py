@@ -101,6 +101,16 @@ def told_of_waiting(message: str, *, is_past_hope: bool) -> Notice:
     return _warning("PrimaryNotReady", message, Severity.ERROR if is_past_hope else None)
 
 
+def told_of_late_promotion(message: str) -> Notice:
+    """A rollout was cut off when it had promoted its revision, and could not tell of it."""
+    return _normal(str(Outcome.PROMOTED), message, Severity.INFO)
+
+
+def told_of_no_initialisation(message: str) -> Notice:
+    """A person has aborted an initialisation."""
+    return _warning(str(Outcome.ABORTED), message, Severity.WARN)
+
+
 def told_of_a_halt(message: str) -> Notice:
     """Nothing goes on before a person decides."""
     return _warning("PersonNeeded", message, Severity.ERROR)

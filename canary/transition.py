@@ -89,11 +89,12 @@ def resumed(spec: CanarySpec, begun: RolloutStatus, weight: Weight) -> RolloutSt
 def noticed(case: Situation) -> RolloutStatus:
     """The status after a look: what the same revision hashes to, and since when a workload is unready."""
     status, target = case.status, case.seen.target
-    same = target is not None and target.is_still(status.revision, status.generation)
+    same = target is not None and target.is_still(status.revision, status.generation, status.uid)
     return status.model_copy(
         update={
             "revision": target.revision if target and same else status.revision,
             "generation": target.generation if target and same else status.generation,
+            "uid": target.uid if target and same else status.uid,
             "canary_unready_since": _since(case.canary.is_ready, status.canary_unready_since, case.now),
             "primary_unready_since": _since(case.primary.is_ready, status.primary_unready_since, case.now),
         }

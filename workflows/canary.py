@@ -9,7 +9,6 @@ from pydantic import ValidationError
 from temporalio import workflow
 from temporalio.exceptions import ActivityError, ApplicationError
 
-from activities.cluster.initialisation import InitialisationActivities
 from activities.cluster.preflight import Preflight, PreflightActivities
 from activities.cluster.references import Referenced
 from canary.idle import IdleDecision, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
@@ -37,9 +36,9 @@ from workflows.contract import (
 )
 from workflows.entity import RESYNC
 from workflows.leaving import LeavingCanary
-from workflows.options import READ, WRITE
+from workflows.options import READ
 from workflows.rolling import RollingCanary
-from workflows.serving import look_before_leaping
+from workflows.serving import is_of_nothing, look_before_leaping
 from workflows.wishes import as_command, as_person
 
 REREAD = timedelta(seconds=30)
@@ -146,12 +145,15 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         """Read the templates and providers that stand in the cluster again; without them nothing begins."""
         if not self.spec.analysis.has_references:
             return True
+        asked = self.spec
         found: Referenced = await workflow.execute_activity_method(
             PreflightActivities.read_references,
-            self.spec,
+            asked,
             summary="templates and providers",
             **self._at(READ),
         )
+        if self.spec is not asked:
+            return False  # another document was applied meanwhile: the next turn goes by that
         wrong = [one.message for one in (*found.missing, *found.problems) if not one.is_warning]
         if not wrong:
             self._spec = found.spec
@@ -163,34 +165,25 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         await self._rest(REREAD, "until what it needs is there")
         return False
 
-    async def _lead_apex(self) -> None:
-        """A manifest of the apex Service that is applied again leads it to the target, which has no pods."""
-        who: str = await workflow.execute_activity_method(
-            InitialisationActivities.lead_apex,
-            self.spec,
-            summary="lead the apex to the primary again",
-            **self._at(WRITE),
-        )
-        if who:
-            apex = f"{self.spec.service.name}.{self.spec.namespace}"
-            self._tell(told_of_repair(f"{who} led Service {apex} elsewhere: it leads to the primary again"))
-
     async def _come_to_rest(self, decision: Rest, seen: Observation) -> None:
         decided, self._wishes = self._wishes, Wishes()  # what is wished from here on is new
         before = self._status
-        self._answer_for(decided, decision.message)
+        self._answer_for(decided, decision, seen)
         if (decision.message, decision.needs_person) != (before.message, before.needs_person):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
             self._tell(told_of_a_halt(decision.message))
-        if seen.is_apex_rewritten and before.outcome is not Outcome.HALTED:
-            await self._lead_apex()
+        self._may_be_misled = False
+        if seen.is_misled and before.outcome is not Outcome.HALTED:
+            await self._lead_services()
         await self._rest(RESYNC, "until something changes")
 
-    def _answer_for(self, wishes: Wishes, message: str) -> None:
+    def _answer_for(self, wishes: Wishes, decision: Rest, seen: Observation) -> None:
         """Tell that a command was of no use, for it was taken."""
-        promoted = self._status.last_promoted
-        why = message or f"{promoted.template if promoted else 'nothing'} is promoted already"
+        promoted, why = self._status.last_promoted, decision.message
+        runs = seen.target.revision if seen.target else None
+        if promoted is not None and promoted == runs and why == self._status.ending:
+            why = f"{promoted.template} is promoted already"
         for verb, person in ((Verb.ABORT, wishes.abort), (Verb.RESTART, wishes.restart)):
             if person is not None:
                 self._tell(told_of_a_refusal(verb, person, why))
@@ -199,7 +192,12 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         """Bring Services, routes and load tester in line with a changed document."""
         renewed = self.spec
         await self._deploy_load_tester(renewed)
-        await self._establish("renew the routes", keeps_weights=True)
+        try:
+            await self._establish("renew the routes", keeps_weights=True)
+        except ActivityError as error:
+            if not is_of_nothing(error):
+                raise
+            return  # target or primary is gone: that is seen to first
         self._has_new_spec = self.spec is not renewed
 
     # -- what others say
@@ -210,9 +208,10 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         return None if self._spec is None else CanaryView(spec=self._spec, status=self._status)
 
     @workflow.signal(name=BELL)
-    def bell(self, _: Any = None) -> None:
-        """Something changed in the cluster: look."""
+    def bell(self, kind: Any = None) -> None:
+        """Something changed in the cluster: look; a *kind* that no rollout looks at is named."""
         self._has_news = True
+        self._may_be_misled = self._may_be_misled or kind == "Service"
 
     @workflow.signal(name=ALERTS)
     def alert(self, alerts: Alerts | None = None) -> None:

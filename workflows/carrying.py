@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import assert_never
 
 from temporalio import workflow
-from temporalio.exceptions import ActivityError, ApplicationError
+from temporalio.exceptions import ActivityError
 
 from activities.cluster.traffic import Written
 from canary.decision import (
@@ -35,6 +35,7 @@ from canary.spec import Weight
 from canary.status import Revision
 from canary.steps import FULL
 from workflows.attempt import Attempt
+from workflows.serving import is_of_nothing
 from workflows.watching import registration_of, tell_watch
 
 PAUSE = timedelta(seconds=2)
@@ -149,8 +150,3 @@ class Carrying(Attempt):
         self._become(self._status.model_copy(update={"message": text}))
         await self._rest(Wait(until=workflow.now() + PAUSE, message=text))
         return False
-
-
-def is_of_nothing(error: ActivityError) -> bool:
-    """Whether what was to be written is not there."""
-    return isinstance(error.cause, ApplicationError) and error.cause.type == "NotFound"

@@ -185,6 +185,8 @@ class RolloutStart(Stored):
     primary_size: int = 1
     primary_desired: int = 0
     """How many pods the primary was seen to want; 0: not known."""
+    is_exposed: bool = False
+    """Whether somebody has given the canary a weight while nothing ran: nobody has judged this revision."""
     scale_down_delay: timedelta = timedelta(seconds=30)
     status: RolloutStatus | None = None
     wishes: Wishes = Wishes()

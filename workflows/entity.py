@@ -19,7 +19,7 @@ from canary.observation import Observation, is_outdated
 from canary.routing import Routing
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Revision, RolloutStatus, Wishes
-from canary.telling import told_of_a_halt
+from canary.telling import told_of_a_halt, told_of_repair
 from workflows import display
 from workflows.announcing import announce
 from workflows.contract import (
@@ -57,6 +57,8 @@ class CanaryEntity:
         self._has_new_spec = state.has_new_spec if state else False
         self._shown: CanaryStatus | None = None
         self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
+        self._may_be_misled = False
+        """A Service of the canary has changed since they were looked at last."""
         self._leaving_at: datetime | None = None
         """When the way out was decided: one that is begun again fences by the same moment."""
         self._is_left_behind = False
@@ -194,6 +196,17 @@ class CanaryEntity:
             spec=self.spec, routing=routing, is_first=is_first, keeps_weights=keeps_weights
         )
         await self._do(InitialisationActivities.establish_routes, request, summary)
+
+    async def _lead_services(self) -> None:
+        """Bring back what was deleted or led elsewhere of the Services, and tell of it."""
+        mended: tuple[str, ...] = await workflow.execute_activity_method(
+            InitialisationActivities.lead_services,
+            self.spec,
+            summary="Services lead where they did",
+            **self._at(WRITE),
+        )
+        for text in mended:
+            self._tell(told_of_repair(text))
 
     async def _register(self, seen: Observation, *, is_anew: bool = False) -> None:
         """Tell the cluster's watch which objects concern this canary, where that has changed or *is_anew*."""

@@ -14,7 +14,13 @@ from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
-from canary.telling import told_of_a_halt, told_of_initialisation, told_of_providers, told_of_waiting
+from canary.telling import (
+    told_of_a_halt,
+    told_of_initialisation,
+    told_of_no_initialisation,
+    told_of_providers,
+    told_of_waiting,
+)
 from workflows.entity import RESYNC, CanaryEntity, at_once
 from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
@@ -45,8 +51,7 @@ class InitialisingCanary(CanaryEntity):
         if seen.target is None:
             return await self._await_the_target(seen)
         if self._has_awaited_target and (obstacle := await self._obstacle()):
-            self._become(message=obstacle, needs_person=True)
-            return await self._rest(RESYNC, "until what speaks against a canary is gone")
+            return await self._stand_before(obstacle)
         if seen.primary is not None and (seen.primary.promoting or seen.primary.outcome == Outcome.HALTED):
             return self._adopt_halted(seen)
         text = f"New {self.spec.target.kind} detected, starting initialization."
@@ -82,6 +87,12 @@ class InitialisingCanary(CanaryEntity):
         await self._register(seen)
         await self._rest(RESYNC, "until the target is there")
 
+    async def _stand_before(self, obstacle: str) -> None:
+        if obstacle != self._status.message:
+            self._become(message=obstacle, needs_person=True)
+            self._tell(told_of_a_halt(obstacle))
+        await self._rest(RESYNC, "until what speaks against a canary is gone")
+
     async def _obstacle(self) -> str:
         """What speaks against a target that was not there when its document was applied; empty if nothing."""
         found = await workflow.execute_activity_method(
@@ -106,6 +117,8 @@ class InitialisingCanary(CanaryEntity):
             self._has_news = False
             seen = await self._observe()
             spec = self.spec
+            if seen.primary is None:
+                return None  # somebody has deleted it: the next turn makes it anew
             verdict = judge_readiness(
                 seen.primary,
                 spec.analysis.primary_ready_threshold,
@@ -158,6 +171,7 @@ class InitialisingCanary(CanaryEntity):
             last_promoted=promoted,
             last_applied=last,
             message=told.message,
+            ending=told.message,
             needs_person=False,
         )
         self._tell(told)
@@ -172,9 +186,9 @@ class InitialisingCanary(CanaryEntity):
 
     async def _stop_initialising(self, person: Person) -> None:
         """Abort: the target keeps serving, nothing was scaled to zero; `restart` begins again."""
-        self._become(
-            phase=Phase.FAILED, outcome=Outcome.ABORTED, message=f"Initialisation aborted by {person.who}"
-        )
+        text = f"Initialisation aborted by {person.who}"
+        self._become(phase=Phase.FAILED, outcome=Outcome.ABORTED, message=text)
+        self._tell(told_of_no_initialisation(text))
         await workflow.wait_condition(lambda: self._wishes.restart is not None or self._is_leaving)
         self._wishes = Wishes()
 
@@ -194,6 +208,7 @@ class InitialisingCanary(CanaryEntity):
             last_promoted=seen.primary.revision,
             last_applied=self._judged(seen),
             message=text,
+            ending=text,
         )
         self._tell(told_of_a_halt(text))
 

@@ -13,6 +13,7 @@ from temporalio.exceptions import (
     ApplicationError,
     ChildWorkflowError,
     WorkflowAlreadyStartedError,
+    is_cancelled_exception,
 )
 from temporalio.workflow import ParentClosePolicy
 
@@ -21,7 +22,7 @@ from canary.idle import Resume
 from canary.observation import Observation
 from canary.spec import CanarySpec
 from canary.status import Outcome, Person, Phase, Revision, RolloutStatus, Wishes
-from canary.telling import told_of_a_halt
+from canary.telling import told_of_a_halt, told_of_late_promotion
 from canary.transition import begin, first_phase, resumed
 from workflows import display
 from workflows.contract import (
@@ -37,6 +38,7 @@ from workflows.contract import (
 )
 from workflows.initialising import InitialisingCanary
 from workflows.options import ENTITY, TASK
+from workflows.serving import worded
 
 LEAVING = timedelta(minutes=5)
 """A rollout that cannot come to its end does not hold up a way out for longer."""
@@ -53,6 +55,7 @@ class RollingCanary(InitialisingCanary):
             promoted=self._status.last_promoted or revision,
             primary_size=seen.primary.available if seen.primary else 1,
             primary_desired=seen.primary.desired if seen.primary else 0,
+            is_exposed=bool(seen.routes and seen.routes.canary),
             scale_down_delay=self._delay,
             phase_before=self._status.phase,
             expired_cookie=self._status.expired_cookie,
@@ -107,6 +110,8 @@ class RollingCanary(InitialisingCanary):
             by=None,
             restarts=0,
             needs_person=False,
+            ending="",
+            are_pods_kept=False,
             mendings=0,
             message=f"Rolling out {start.revision.template}",
         )
@@ -149,6 +154,8 @@ class RollingCanary(InitialisingCanary):
                 known = self.spec
                 await self._reaches_rollout(UPDATE_SPEC, known)
             await workflow.wait_condition(partial(self._has_to_be_told, known))
+            if self._may_be_misled:
+                await self._mend_services(is_anew=start.status is None)
         await self._reaches_rollout(LEAVE, _TAKEN_OUT.model_dump(mode="json"))
         if not rollout.done():
             await _in_time(rollout.done)
@@ -180,9 +187,25 @@ class RollingCanary(InitialisingCanary):
         )
 
     def _has_to_be_told(self, known: CanarySpec) -> bool:
-        """Whether a rollout is over, or has something to be told."""
+        """Whether a rollout is over, has something to be told, or needs what it does not look at itself."""
         is_over = self._rollout is None or self._rollout.done()
-        return is_over or self._is_leaving or self.spec is not known
+        return is_over or self._is_leaving or self._may_be_misled or self.spec is not known
+
+    async def _mend_services(self, *, is_anew: bool) -> None:
+        """See to the Services while a rollout runs; what is refused is tried again once it has ended.
+
+        Not in front of a promotion that was cut off: whoever helped the users then may have led them.
+        """
+        self._may_be_misled = False
+        try:
+            if is_anew:
+                await self._lead_services()
+        except ActivityError as error:
+            if is_cancelled_exception(error):
+                raise
+            text = f"Services may lead elsewhere: {worded(error, self.spec.task_queue)}"
+            workflow.logger.error("services not mended", extra={"canary": self.spec.tail, "cause": text})
+            self._tell(told_of_a_halt(text))
 
     async def _reaches_rollout(self, signal: str, argument: Any) -> bool:
         """Signal the rollout that runs; one that has just ended cannot be told any more."""
@@ -208,7 +231,9 @@ class RollingCanary(InitialisingCanary):
             "last_applied": ended.revision,
             "expired_cookie": ended.expired_cookie,
             "message": ended.message,
+            "ending": ended.message,
             "needs_person": ended.needs_person,
+            "are_pods_kept": ended.needs_person and ended.outcome is not Outcome.HALTED,
         }
         if ended.outcome is Outcome.PROMOTED:
             changes["last_promoted"] = ended.revision
@@ -246,13 +271,16 @@ class RollingCanary(InitialisingCanary):
 
     def _adopt_promoted(self, revision: Revision) -> None:
         """The rollout had done everything but say so."""
+        text = f"{revision.template} is promoted; its rollout was cut off at its very end"
         self._become(
             phase=Phase.SUCCEEDED,
             outcome=Outcome.PROMOTED,
             last_promoted=revision,
             last_applied=revision,
-            message=f"{revision.template} is promoted; its rollout was cut off at its very end",
+            message=text,
+            ending=text,
         )
+        self._tell(told_of_late_promotion(text))
 
 
 async def _in_time(is_over: Callable[[], bool]) -> None:

@@ -75,14 +75,18 @@ class RolloutWorkflow(Concluding):
     # -- the loop
 
     async def _begin(self) -> None:
-        """Scale the canary up; no gate stands before it. If that is refused, what follows is decided."""
+        """Scale the canary up; no gate stands before it. If that is refused, what follows is decided.
+
+        So it is where users would be waiting for its pods: their way is put right first.
+        """
         if self._wishes.abort is not None:
             return
         size = self._start.primary_desired
         written = None
         with suppress(ActivityError):
-            act = self._acts.scale(None, primary_size=size, is_paused=True)
-            written = await self._until_called_off(act, is_restartable=True)
+            if not self._start.is_exposed:
+                act = self._acts.scale(None, primary_size=size, is_paused=True)
+                written = await self._until_called_off(act, is_restartable=True)
         if written is not None and await self._is_done(written):
             self._tell(told_of_beginning(self._spec))
         else:

@@ -42,6 +42,11 @@ def is_untaken(error: ActivityError) -> bool:
     return isinstance(cause, TimeoutError) and cause.type is TimeoutType.SCHEDULE_TO_START
 
 
+def is_of_nothing(error: ActivityError) -> bool:
+    """Whether what was to be written is not there."""
+    return isinstance(error.cause, ApplicationError) and error.cause.type == "NotFound"
+
+
 def not_ready(error: ActivityError) -> ApplicationError | None:
     """Why an activity was given up although the cluster answered: what it waits for is not ready."""
     cause = error.cause

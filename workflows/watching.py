@@ -16,7 +16,7 @@ def registration_of(spec: CanarySpec, configs: Iterable[str]) -> Registration:
         f"{spec.target.kind}/{spec.target.name}",
         f"{spec.target.kind}/{spec.primary}",
         f"VirtualService/{spec.service.name}",
-        f"Service/{spec.service.name}",
+        *(f"Service/{name}" for name in spec.service.names),
         *(_as_object(key) for key in configs),
     )
     return Registration(

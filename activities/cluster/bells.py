@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
+from typing import NamedTuple
 
 from temporalio import activity
 from temporalio.client import Client
@@ -12,22 +13,29 @@ _GATHER = 0.05
 _RETRY = 0.5
 
 
+class Ring(NamedTuple):
+    """Which workflow is rung, and where it has to look if that is not where it looks anyway."""
+
+    workflow: str
+    kind: str = ""
+
+
 class Bells:
     """Rings workflows by their ids; one that is not there is left alone, a server that is away is awaited.
 
     Whoever is still to be rung when `run` is cancelled stays in *waiting*, for other bells to ring.
     """
 
-    def __init__(self, client: Client, signal: str, waiting: set[str]) -> None:
+    def __init__(self, client: Client, signal: str, waiting: set[Ring]) -> None:
         self._client = client
         self._signal = signal
         self._waiting = waiting
         self._has_waiting = asyncio.Event()
         self.ring(())
 
-    def ring(self, workflows: Iterable[str]) -> None:
+    def ring(self, rings: Iterable[Ring]) -> None:
         """Have workflows rung soon, each once however often it is asked for until then."""
-        self._waiting.update(workflows)
+        self._waiting.update(rings)
         if self._waiting:
             self._has_waiting.set()
 
@@ -41,7 +49,7 @@ class Bells:
                 await asyncio.sleep(_RETRY)
                 self._has_waiting.set()
 
-    async def _ring_all(self) -> set[str]:
+    async def _ring_all(self) -> set[Ring]:
         """Ring whoever is waiting now; returns who could not be rung and goes on waiting."""
         missed = set(self._waiting)
         self._waiting.clear()
@@ -52,13 +60,16 @@ class Bells:
             self._waiting |= missed
         return missed
 
-    async def _ring(self, workflow: str) -> str | None:
-        """Ring one workflow; returns its id if that is to be tried again."""
+    async def _ring(self, ring: Ring) -> Ring | None:
+        """Ring one workflow; returns what is to be tried again."""
+        hint = (ring.kind,) if ring.kind else ()
         try:
-            await self._client.get_workflow_handle(workflow).signal(self._signal)
+            await self._client.get_workflow_handle(ring.workflow).signal(self._signal, *hint)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
                 return None
-            activity.logger.warning("bell not rung", extra={"bell": workflow, "status": error.status.name})
-            return workflow
+            activity.logger.warning(
+                "bell not rung", extra={"bell": ring.workflow, "status": error.status.name}
+            )
+            return ring
         return None

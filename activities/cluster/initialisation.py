@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import adoption, foreign, marks, paths, routes, services, testers, virtualservice
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
+from activities.cluster.observation import read_workload
 from activities.cluster.sidecars import refuse_unmeshed
 from canary.routing import Routing
 from canary.spec import CanarySpec, WorkloadKind
@@ -64,18 +65,20 @@ class InitialisationActivities:
 
     @activity.defn
     @guarded
-    async def lead_apex(self, spec: CanarySpec) -> str:
-        """Point the apex at the primary again if somebody led it elsewhere; says who, or nothing.
+    async def lead_services(self, spec: CanarySpec) -> tuple[str, ...]:
+        """Bring back Services that are gone or that somebody led elsewhere; says of each what was mended.
 
-        A manifest applied once more leads it to the target, which has no pods while no rollout runs.
+        A manifest of the apex that is applied once more leads it to the target, whose pods nobody has judged.
+        Where the primary does not serve, whoever led one elsewhere may have helped the users: it is let be.
         """
+        if spec.target.kind is WorkloadKind.SERVICE:
+            return ()
         api = await self._clusters.get(spec.cluster)
         scene = await _look(api, spec)
-        selector = scene.apex["spec"].get("selector") if scene.apex else None
-        if spec.target.kind is WorkloadKind.SERVICE or selector == scene.fronts.apex.selector:
-            return ""
-        await _apex(api, scene)
-        return services.last_led_by(scene.apex) or "someone"
+        if mended := tuple(_mendings(scene)):
+            await asyncio.gather(*_sides(api, scene))
+            await _apex(api, scene)
+        return mended
 
 
 @dataclass(frozen=True)
@@ -129,6 +132,20 @@ async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
         virtual_service=routed,
         sides=(canary_side, primary_side),
     )
+
+
+def _mendings(scene: _Scene) -> Iterator[str]:
+    """Say of each Service that does not lead where it should what is to be done about it."""
+    fronts = (scene.fronts.apex, scene.fronts.canary, scene.fronts.primary)
+    for front, live in zip(fronts, (scene.apex, *scene.sides), strict=True):
+        name = f"Service {front.name}.{scene.spec.namespace}"
+        if live is None:
+            yield f"{name} was gone: it is there again"
+        elif live["spec"].get("selector") != front.selector:
+            if not read_workload(scene.spec.target.kind, scene.primary).is_serving:
+                return
+            who = services.last_led_by(live) or "someone"
+            yield f"{who} led {name} elsewhere: it leads where it did again"
 
 
 async def _take_over_rules(api: ClusterApi, scene: _Scene) -> None:

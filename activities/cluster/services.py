@@ -86,20 +86,20 @@ def _leave_unmanaged(spec: CanarySpec, metadata: Object, live: Object) -> None:
         metadata[part] |= {key: present[key] for key in keys if key in metadata[part] and key in present}
 
 
-def last_led_by(apex: Object | None) -> str:
-    """Who else wrote the selector of the apex last: as it is atomic, it belongs to its last writer."""
-    for entry in apex["metadata"].get("managedFields") or [] if apex else []:
+def last_led_by(service: Object) -> str:
+    """Who else wrote the selector of a Service last: as it is atomic, it belongs to its last writer."""
+    for entry in service["metadata"].get("managedFields") or []:
         held = (entry.get("fieldsV1") or {}).get("f:spec") or {}
         if "f:selector" in held and entry.get("manager") != ROLLOUT_MANAGER:
             return str(entry.get("manager") or "")
     return ""
 
 
-def is_led_by_us(apex: Object | None) -> bool:
-    """Whether nobody has written the selector of the apex since we did."""
+def is_led_by_us(service: Object | None) -> bool:
+    """Whether a Service is there, and nobody has written its selector since we did."""
     owners = [
         entry.get("manager")
-        for entry in (apex or {"metadata": {}})["metadata"].get("managedFields") or []
+        for entry in (service or {"metadata": {}})["metadata"].get("managedFields") or []
         if "f:selector" in ((entry.get("fieldsV1") or {}).get("f:spec") or {})
     ]
     return owners == [ROLLOUT_MANAGER]

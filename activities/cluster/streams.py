@@ -74,7 +74,7 @@ class Streams:
         memory: Memory,
         canaries: Mapping[Key, set[str]],
         newcomers: Iterable[str],
-        ring: Callable[[Iterable[str]], None],
+        ring: Callable[[Iterable[str], str], None],
     ) -> None:
         self._api = api
         self._memory = memory
@@ -94,7 +94,7 @@ class Streams:
     async def greet(self) -> None:
         """Ring the newcomers, once nothing that happens from now on can be missed."""
         await self._all_open.wait()
-        self._ring(self._newcomers)
+        self._ring(self._newcomers, "")
         self._newcomers = set()
 
     async def _follow(self, stream: Stream) -> None:
@@ -164,7 +164,7 @@ class Streams:
         after = carried(before, after)
         self._memory.digests[key] = after
         if (is_new and not is_own_work(after)) or concerns(before, after):
-            self._ring(self._canaries[key] - self._newcomers)
+            self._ring(self._canaries[key] - self._newcomers, key.kind)
 
     def _opened(self, stream: Stream) -> None:
         self._unopened.discard(stream)

@@ -13,7 +13,7 @@ from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster.api import Clusters
-from activities.cluster.bells import Bells
+from activities.cluster.bells import Bells, Ring
 from activities.cluster.streams import Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored
@@ -22,6 +22,8 @@ HANDED_ON = timedelta(milliseconds=100)
 """How long after a worker has stopped another one takes its watch over."""
 RESYNC = 600.0
 """Seconds after which each canary is rung although nothing was seen."""
+HINTED = frozenset({"Service"})
+"""Kinds that nobody looks at unasked: their rings say where to look. A lost hint costs time only."""
 RESYNC_PAUSE = 12.0
 """Seconds between two such rings at least: it never comes as a burst, and many canaries wait longer."""
 
@@ -42,7 +44,7 @@ class WatchRequest(Stored):
     cluster: str
     interests: tuple[Interest, ...]
     bells: tuple[str, ...]
-    """What the ids of the workflows to ring begin with; the resync rings the first of them only."""
+    """What the ids of the workflows to ring begin with; the resync and hints are for the first of them."""
     signal: str
 
 
@@ -51,7 +53,7 @@ class _Cluster:
     """What outlives a run of the watch in the same worker."""
 
     memory: Memory = field(default_factory=Memory)
-    unrung: set[str] = field(default_factory=set)
+    unrung: set[Ring] = field(default_factory=set)
     greeted: dict[str, Interest] = field(default_factory=dict)
     watching: asyncio.Task[None] | None = None
 
@@ -88,8 +90,11 @@ class WatchActivities:
         api = await self._clusters.get(request.cluster)
         bells = Bells(self._client, request.signal, known.unrung)
 
-        def ring(canaries: Iterable[str]) -> None:
-            bells.ring(f"{prefix}{canary}" for canary in canaries for prefix in request.bells)
+        def ring(canaries: Iterable[str], kind: str) -> None:
+            hint = kind if kind in HINTED else ""
+            for canary in canaries:
+                first, *others = (f"{prefix}{canary}" for prefix in request.bells)
+                bells.ring([Ring(first, hint), *map(Ring, others)])
 
         interests = {interest.canary: interest for interest in request.interests}
         newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
@@ -106,7 +111,7 @@ async def _resync(bells: Bells, workflows: list[str]) -> None:
     """Ring one workflow after the other, for whatever no watch can tell."""
     for workflow in cycle(workflows):
         await asyncio.sleep(max(RESYNC / len(workflows), RESYNC_PAUSE))
-        bells.ring([workflow])
+        bells.ring([Ring(workflow)])
 
 
 def _canaries(interests: Iterable[Interest]) -> dict[Key, set[str]]:

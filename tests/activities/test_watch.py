@@ -31,6 +31,7 @@ class Temporal:
 
     def __init__(self) -> None:
         self.rung: asyncio.Queue[str] = asyncio.Queue()
+        self.hints: list[tuple[str, ...]] = []
         self.failures: dict[str, list[RPCStatusCode]] = {}
         self.has_failed = asyncio.Event()
 
@@ -52,8 +53,9 @@ class Handle:
         self.temporal = temporal
         self.workflow = workflow
 
-    async def signal(self, name: str) -> None:
+    async def signal(self, name: str, *hint: str) -> None:
         assert name == "bell"
+        self.temporal.hints.append((self.workflow, *hint))
         if failures := self.temporal.failures.get(self.workflow):
             self.temporal.has_failed.set()
             raise RPCError("no", failures.pop(0), b"")
@@ -303,6 +305,22 @@ async def test_an_edited_service_rings_unless_we_wrote_it(world: World) -> None:
 
         await world.kube.patch(f"{path}/a", {"spec": {"selector": {"app": "foreign"}}})
         assert await world.temporal.next() == "canary/a"
+
+
+async def test_a_canary_is_told_that_it_was_a_service_that_changed(world: World) -> None:
+    """A rollout does not look at Services; its canary does so for it."""
+    watched = interest("a", "Service/a", "Deployment/a")
+    async with world.watching(watched, bells=("canary/", "rollout/"), greeted=False):
+        await world.temporal.next_of(2)
+        world.temporal.hints.clear()
+        spec = {"selector": {"app": "a"}, "ports": [{"port": 80}]}
+        await world.kube.create(SERVICES.format("default"), {"metadata": {"name": "a"}, "spec": spec})
+        await world.temporal.next_of(2)
+        await add(world, "a")
+        await world.temporal.next_of(2)
+
+    assert sorted(world.temporal.hints[:2]) == [("canary/a", "Service"), ("rollout/a",)]
+    assert sorted(world.temporal.hints[2:]) == [("canary/a",), ("rollout/a",)]
 
 
 async def test_what_we_made_rings_nobody_until_its_pods_are_ready(world: World) -> None:

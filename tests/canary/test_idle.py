@@ -10,7 +10,7 @@ from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Wishes
 from tests.canary.rollouts import NEW, NOW, a_primary, a_spec, a_workload
 
-RESTING = CanaryStatus(phase=Phase.SUCCEEDED, last_applied=NEW, last_promoted=NEW)
+RESTING = CanaryStatus(phase=Phase.SUCCEEDED, last_applied=NEW, last_promoted=NEW, ending="Promoted")
 
 
 def seen(**changes: Any) -> Observation:
@@ -22,7 +22,7 @@ def seen(**changes: Any) -> Observation:
 @pytest.mark.parametrize(
     ("spec", "look", "expected"),
     [
-        pytest.param(a_spec(), seen(), Rest(), id="nothing"),
+        pytest.param(a_spec(), seen(), Rest(message="Promoted"), id="how the last rollout ended"),
         pytest.param(
             a_spec(), seen(target=None), Rest(message="Deployment podinfo is not there"), id="no target"
         ),
@@ -31,6 +31,12 @@ def seen(**changes: Any) -> Observation:
             seen(),
             Rest(message="Suspended: a new revision starts nothing"),
             id="suspended",
+        ),
+        pytest.param(
+            a_spec(suspend=True),
+            seen(routes=Routes(primary=90, canary=10, manager="kubectl")),
+            Rest(message="kubectl gave the canary weight 10 while no rollout runs", needs_person=True),
+            id="suspended, and a weight that somebody gave",
         ),
         pytest.param(
             a_spec(),
@@ -68,7 +74,21 @@ def test_says(spec: CanarySpec, look: Observation, expected: object) -> None:
     assert decide_idle(spec, RESTING, look, Wishes()) == expected
 
 
+@pytest.mark.parametrize(("desired", "is_asked"), [(1, True), (0, False)])
+def test_asks_for_the_pods_that_a_rollout_has_kept_until_they_are_gone(
+    desired: int, *, is_asked: bool
+) -> None:
+    status = RESTING.model_copy(update={"are_pods_kept": True})
+    look = seen(target=a_workload(desired=desired))
+
+    assert decide_idle(a_spec(), status, look, Wishes()) == Rest(message="Promoted", needs_person=is_asked)
+
+
+def test_pods_of_a_canary_that_nobody_was_asked_about_are_no_matter() -> None:
+    assert decide_idle(a_spec(), RESTING, seen(), Wishes()) == Rest(message="Promoted")
+
+
 def test_notices_a_new_generation_of_the_same_revision() -> None:
     status = noticed_idle(RESTING, seen(target=a_workload(generation=7)))
 
-    assert status == RESTING.model_copy(update={"generation": 7})
+    assert status == RESTING.model_copy(update={"generation": 7, "uid": a_workload().uid})

@@ -306,7 +306,9 @@ def test_writes_durations_for_prometheus(seconds: int, text: str) -> None:
 
 
 SETTLED = CanaryStatus(phase=Phase.SUCCEEDED, last_applied=OLD, last_promoted=OLD, message="done")
-FAILED = SETTLED.model_copy(update={"phase": Phase.FAILED, "last_applied": NEW, "message": "failed"})
+FAILED = SETTLED.model_copy(
+    update={"phase": Phase.FAILED, "last_applied": NEW, "message": "Suspended", "ending": "failed"}
+)
 HALTED = FAILED.model_copy(update={"outcome": Outcome.HALTED})
 
 
@@ -372,6 +374,13 @@ def changed(**parts: Any) -> Observation:
             Wishes(),
             Rest(message="kubectl gave the canary weight 20 while no rollout runs", needs_person=True),
             id="a person's weights are reported",
+        ),
+        pytest.param(
+            FAILED,
+            look(NEW, 20, "kubectl"),
+            Wishes(),
+            Rest(message="kubectl gave the canary weight 20 while no rollout runs", needs_person=True),
+            id="also for what has failed",
         ),
         pytest.param(
             SETTLED,

@@ -18,7 +18,9 @@ from canary.telling import (
     told_of_a_refusal,
     told_of_beginning,
     told_of_initialisation,
+    told_of_late_promotion,
     told_of_leaving,
+    told_of_no_initialisation,
     told_of_post_rollout,
     told_of_promotion,
     told_of_providers,
@@ -129,6 +131,16 @@ def passed(hook_name: str, words: str) -> Notice:
             id="a primary past its deadline",
         ),
         pytest.param(partial(told_of_a_halt, "m"), warning("PersonNeeded", "m", Severity.ERROR), id="a halt"),
+        pytest.param(
+            partial(told_of_late_promotion, "m"),
+            Notice(reason="Promoted", message="m", severity=Severity.INFO),
+            id="a promotion that its rollout could not tell of",
+        ),
+        pytest.param(
+            partial(told_of_no_initialisation, "m"),
+            warning("Aborted", "m", Severity.WARN),
+            id="an initialisation that was aborted",
+        ),
         pytest.param(partial(told_of_repair, "m"), warning("Repaired", "m", Severity.WARN), id="a repair"),
         pytest.param(
             partial(told_of_a_refusal, "abort", ADA, "It has ended."),

@@ -10,6 +10,7 @@ def test_names_what_stands_beside_the_target_and_its_service() -> None:
 
     assert spec.primary == "podinfo-primary"
     assert (spec.service.primary, spec.service.canary) == ("podinfo-primary", "podinfo-canary")
+    assert spec.service.names == ("podinfo", "podinfo-canary", "podinfo-primary")
 
 
 @pytest.mark.parametrize(

@@ -202,3 +202,10 @@ def test_a_template_that_hashes_otherwise_is_the_same_while_nobody_wrote_it(
     generation: int, seen_at: int, *, is_still: bool
 ) -> None:
     assert a_workload(revision=NEWER, generation=generation).is_still(NEW, seen_at) is is_still
+
+
+@pytest.mark.parametrize(("uid", "is_still"), [("", True), ("first", True), ("another", False)])
+def test_a_target_that_was_made_anew_is_another_whatever_its_generation(uid: str, *, is_still: bool) -> None:
+    target = a_workload(revision=NEWER, generation=2, uid="first")
+
+    assert target.is_still(NEW, 2, uid) is is_still

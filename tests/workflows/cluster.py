@@ -96,7 +96,7 @@ class Cluster:
     are_routes_intact: bool = True
     scaled: Written = Written.DONE
     """What becomes of a write of the target's size."""
-    is_apex_rewritten: bool = False
+    is_misled: bool = False
     """Whether a manifest of the apex Service was applied again."""
     concluded: list[Outcome] = field(default_factory=list)
     promoting: str = ""
@@ -192,7 +192,7 @@ class Cluster:
         @activity.defn
         async def observe_at_rest(_: RestingCanary) -> Observation:
             await self._enter("observe")
-            return self.seen().model_copy(update={"is_apex_rewritten": self.is_apex_rewritten})
+            return self.seen().model_copy(update={"is_misled": self.is_misled})
 
         @activity.defn
         async def observe_workloads(_: CanarySpec) -> Observation:
@@ -285,10 +285,11 @@ class Cluster:
             self.log.append("routes")
 
         @activity.defn
-        async def lead_apex(_: CanarySpec) -> str:
-            await self._enter("lead_apex")
-            self.is_apex_rewritten = False
-            return "kubectl"
+        async def lead_services(_: CanarySpec) -> tuple[str, ...]:
+            await self._enter("lead_services")
+            self.is_misled = False
+            self.log.append("services")
+            return ("kubectl led Service backend.shop elsewhere: it leads where it did again",)
 
         @activity.defn
         async def restore_target(request: RemovalRequest) -> None:

@@ -561,6 +561,8 @@ async def test_tells_the_watch_which_objects_concern_it(serve: Serve) -> None:
         "Deployment/backend-primary",
         "VirtualService/backend",
         "Service/backend",
+        "Service/backend-canary",
+        "Service/backend-primary",
     ]
     assert last["remove"] is True
 

@@ -543,14 +543,14 @@ async def test_a_restart_is_not_lost_while_a_canary_comes_to_rest(serve: Serve) 
     cluster.target = NEW
     await handle.signal(BELL)
     await in_phase(handle, Phase.FAILED)
-    cluster.hangs["lead_apex"] = asyncio.Event()
-    cluster.is_apex_rewritten = True
+    cluster.hangs["lead_services"] = asyncio.Event()
+    cluster.is_misled = True
     await handle.signal(BELL)
-    await until_entered(cluster, "lead_apex")
+    await until_entered(cluster, "lead_services")
 
     await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
 
-    cluster.hangs.pop("lead_apex").set()
+    cluster.hangs.pop("lead_services").set()
     assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
     await leave(handle)
 

@@ -460,33 +460,52 @@ async def test_an_apex_without_pods_is_named(cluster: Member, podless: Object) -
         await establish(cluster)
 
 
-async def lead(cluster: Member) -> str:
-    who: str = await cluster.run(InitialisationActivities(cluster).lead_apex, spec())
-    return who
+async def lead(cluster: Member) -> tuple[str, ...]:
+    mended: tuple[str, ...] = await cluster.run(InitialisationActivities(cluster).lead_services, spec())
+    return mended
 
 
-async def is_rewritten(cluster: Member, *, is_new: bool = False) -> bool:
+async def serve(cluster: Member, ready: int = 2) -> None:
+    """Do the controllers' work on the primary."""
+    counters = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": ready, "readyReplicas": ready}
+    path = "/apis/apps/v1/namespaces/default/deployments/podinfo-primary/status"
+    await cluster.kube.patch(path, {"status": {"observedGeneration": 1, **counters}})
+
+
+async def is_misled(cluster: Member, *, is_new: bool = False) -> bool:
     observation = ObservationActivities(cluster)
     seen: Observation = await cluster.run(observation.observe, spec())
     assert seen.target is not None
     known = () if is_new else (seen.target.revision,)
     seen = await cluster.run(observation.observe_at_rest, RestingCanary(spec=spec(), known=known))
-    return seen.is_apex_rewritten
+    return seen.is_misled
 
 
-async def test_an_apex_that_somebody_rewrites_is_seen_at_rest(cluster: Member) -> None:
+SERVICES = ["podinfo", "podinfo-canary", "podinfo-primary"]
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_that_somebody_rewrites_is_seen_at_rest(cluster: Member, name: str) -> None:
     await establish(cluster)
-    before = await is_rewritten(cluster)
-    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+    before = await is_misled(cluster)
+    await cluster.change("Service", name, {"spec": {"selector": {"app": "other"}}})
 
-    assert (before, await is_rewritten(cluster)) == (False, True)
+    assert (before, await is_misled(cluster)) == (False, True)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_that_is_gone_is_seen_at_rest(cluster: Member, name: str) -> None:
+    await establish(cluster)
+    await cluster.delete("Service", name)
+
+    assert await is_misled(cluster)
 
 
 async def test_the_apex_of_a_target_that_runs_something_new_is_not_asked_for(cluster: Member) -> None:
     await establish(cluster)
     await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
 
-    assert await is_rewritten(cluster, is_new=True) is False
+    assert await is_misled(cluster, is_new=True) is False
 
 
 @pytest.mark.parametrize("own", [[], [APEX]], ids=["ours", "adopted"])
@@ -498,30 +517,54 @@ async def test_an_apex_that_somebody_led_elsewhere_is_led_back(
 ) -> None:
     await cluster.add(*own)
     await establish(cluster)
+    await serve(cluster)
     before = await cluster.read("Service", "podinfo")
     await cluster.change("Service", "podinfo", {"spec": {"selector": elsewhere}})
-    who = await lead(cluster)
+    mended = await lead(cluster)
     after = await cluster.read("Service", "podinfo")
 
-    assert who == by
+    assert mended == (f"{by} led Service podinfo.default elsewhere: it leads where it did again",)
     assert after["spec"] == before["spec"]
     assert after["metadata"]["annotations"] == before["metadata"]["annotations"]
 
 
-async def test_an_apex_that_stands_is_not_written(cluster: Member) -> None:
+async def test_services_that_stand_are_not_written(cluster: Member) -> None:
     await establish(cluster)
-    before = await cluster.read("Service", "podinfo")
+    await serve(cluster)
+    before = [await cluster.read("Service", name) for name in SERVICES]
 
-    assert await lead(cluster) == ""
-    assert await cluster.read("Service", "podinfo") == before
+    assert await lead(cluster) == ()
+    assert [await cluster.read("Service", name) for name in SERVICES] == before
 
 
-async def test_an_apex_that_was_deleted_is_made_again(cluster: Member) -> None:
+@pytest.mark.parametrize("name", SERVICES)
+async def test_a_service_that_was_deleted_is_made_again(cluster: Member, name: str) -> None:
     await establish(cluster)
-    await cluster.delete("Service", "podinfo")
+    before = (await cluster.read("Service", name))["spec"]["selector"]
+    await cluster.delete("Service", name)
 
-    assert await lead(cluster) == "someone"
-    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo-primary"}
+    assert await lead(cluster) == (f"Service {name}.default was gone: it is there again",)
+    assert (await cluster.read("Service", name))["spec"]["selector"] == before
+
+
+async def test_a_side_that_somebody_led_elsewhere_is_led_back(cluster: Member) -> None:
+    await establish(cluster)
+    await serve(cluster)
+    await cluster.change("Service", "podinfo-primary", {"spec": {"selector": {"app": "podinfo"}}})
+
+    text = "sandbox led Service podinfo-primary.default elsewhere: it leads where it did again"
+    assert await lead(cluster) == (text,)
+    selector = (await cluster.read("Service", "podinfo-primary"))["spec"]["selector"]
+    assert selector == {"app": "podinfo-primary"}
+
+
+async def test_users_who_were_led_away_from_a_primary_that_does_not_serve_are_let_be(cluster: Member) -> None:
+    await establish(cluster)
+    await serve(cluster, ready=0)
+    await cluster.change("Service", "podinfo", {"spec": {"selector": {"app": "podinfo"}}})
+
+    assert await lead(cluster) == ()
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo"}
 
 
 async def test_a_service_that_only_has_the_name_of_a_side_is_left_alone(cluster: Member) -> None:
