@@ -47,9 +47,11 @@ async def test_a_document_that_is_applied_while_templates_are_read_stands(serve:
 
 
 class Needing(Cluster):
-    """A cluster whose routes need a primary."""
+    """A cluster whose routes need a primary, which is lost before they are renewed for the first time."""
 
     async def _enter(self, name: str) -> None:
+        if name == "establish_routes" and "routes" in self.log and name not in self.entered:
+            self.primary = None
         if name == "establish_routes" and self.primary is None:
             self.entered.append(name)
             raise ApplicationError("backend-primary: 404", type="NotFound", non_retryable=True)
@@ -59,14 +61,10 @@ class Needing(Cluster):
 async def test_a_lost_primary_is_made_anew_although_the_document_has_changed(serve: Serve) -> None:
     cluster = Needing(target=OLD, target_replicas=2)
     client, handle, spec = await initialised(serve, cluster)
-    cluster.primary = None
-    cluster.log.clear()
 
     await apply(client, spec.model_copy(update={"skip_analysis": True}))
 
-    await it_is(lambda: cluster.log[-1:] == ["routes"])
-    assert cluster.log == ["create primary", "routes"]
-    assert cluster.primary is not None
+    await it_is(lambda: cluster.log[-2:] == ["create primary", "routes"])
     await leave(handle)
 
 
