@@ -220,7 +220,7 @@ def _about_hidden(spec: CanarySpec, kinds: list[str]) -> list[Problem]:
     if not kinds:
         return []
     text = (
-        f"The worker may not list {', '.join(kinds)} in {spec.cluster}: whether one of them speaks against "
-        "this canary is not known; allow it (deploy/rbac.yaml)"
+        f"The worker may not look at {', '.join(kinds)} in {spec.cluster}: whether one of them speaks "
+        "against this canary is not known; allow it (deploy/rbac.yaml)"
     )
     return [Problem(path="cluster", message=text, is_warning=True)]

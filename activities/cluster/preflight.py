@@ -1,7 +1,9 @@
 """Looking before leaping: what in a cluster speaks against a canary."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from functools import partial
 from http import HTTPStatus
 
 from temporalio import activity
@@ -156,7 +158,13 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
         if own is not None:
             listed["NetworkPolicy"] = own
             hidden[hidden.index("NetworkPolicy")] = "NetworkPolicy of other namespaces"
-    is_asked_for = any(map(policies.names_namespaces, listed.get("NetworkPolicy", [])))
+    labels: dict[str, str] = {}
+    if any(map(policies.names_namespaces, listed.get("NetworkPolicy", []))):
+        own_labels = await _labels_of(api, lists, spec.namespace)
+        if own_labels is None:
+            hidden.append(f"Namespace {spec.namespace}")
+        # The label that Kubernetes gives it is known without asking.
+        labels = {**(own_labels or {}), "kubernetes.io/metadata.name": spec.namespace}
     return Seen(
         target=target,
         primary=primary,
@@ -164,7 +172,7 @@ async def _see(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Seen:
         testers={} if tester is None else await testers.find(api, tester),
         listed=listed,
         hidden=hidden,
-        namespace=await _labels_of(api, spec.namespace) if is_asked_for else {},
+        namespace=labels,
     )
 
 
@@ -179,30 +187,34 @@ def _places(root: str, spec: CanarySpec) -> list[tuple[str, str | None]]:
     return own if root == spec.namespace else [*own, *((kind, root) for kind in policies.MESH_WIDE)]
 
 
-async def _labels_of(api: ClusterApi, namespace: str) -> dict[str, str]:
-    """The labels of a namespace; the one that Kubernetes gives it is known without asking."""
-    known = {"kubernetes.io/metadata.name": namespace}
-    try:
-        found = await api.find(paths.namespace_path(namespace))
-    except ApiError as error:
-        if error.status == HTTPStatus.FORBIDDEN:
-            return known
-        raise
-    return {**((found or {"metadata": {}})["metadata"].get("labels") or {}), **known}
+async def _labels_of(api: ClusterApi, lists: SharedLists, namespace: str) -> dict[str, str] | None:
+    """The labels of a namespace; None where it may not be looked at."""
+    path = paths.namespace_path(namespace)
+
+    async def read() -> list[Object]:
+        return [await api.get(path)]
+
+    found = await lists.read((api.name, path), partial(_allowed, read))
+    return None if found is None else dict(found[0]["metadata"].get("labels") or {}) if found else {}
 
 
 async def _optional_list(api: ClusterApi, lists: SharedLists, path: str) -> list[Object] | None:
     """The items of a kind that a cluster may not know; None where they may not be looked at."""
 
-    async def read() -> list[Object] | None:
-        try:
-            items: list[Object] = (await api.list(path))["items"]
-        except ApiError as error:
-            if error.status == HTTPStatus.NOT_FOUND:
-                return []
-            if error.status == HTTPStatus.FORBIDDEN:
-                return None
-            raise
+    async def read() -> list[Object]:
+        items: list[Object] = (await api.list(path))["items"]
         return items
 
-    return await lists.read((api.name, path), read)
+    return await lists.read((api.name, path), partial(_allowed, read))
+
+
+async def _allowed(read: Callable[[], Awaitable[list[Object]]]) -> list[Object] | None:
+    """Read objects: none where there is no such thing, None where they may not be looked at."""
+    try:
+        return await read()
+    except ApiError as error:
+        if error.status == HTTPStatus.NOT_FOUND:
+            return []
+        if error.status == HTTPStatus.FORBIDDEN:
+            return None
+        raise

@@ -11,6 +11,7 @@ from activities.cluster.pods import PAGE, selector_of
 PROXY = "istio-proxy"
 INJECTED = "sidecar.istio.io/status"
 """Istio's injector leaves this note on a pod, whichever kind of container the sidecar is."""
+INJECT = "sidecar.istio.io/inject"
 REDIRECTED = "ambient.istio.io/redirection"
 MODE, AMBIENT = "istio.io/dataplane-mode", "ambient"
 
@@ -28,16 +29,29 @@ async def refuse_unmeshed(api: ClusterApi, workload: Object) -> None:
         return
     namespace, selector = workload["metadata"]["namespace"], selector_of(workload)
     found = await api.list(paths.collection("Pod", namespace), labelSelector=selector, limit=str(PAGE))
-    bare = sorted(pod["metadata"]["name"] for pod in found["items"] if not (_is_over(pod) or is_meshed(pod)))
+    bare = [pod for pod in found["items"] if not (_is_over(pod) or is_meshed(pod))]
     if not bare:
         return
+    first = min(bare, key=lambda pod: str(pod["metadata"]["name"]))
+    again = f"then kubectl delete pods -n {namespace} -l '{selector}' (no user is led there yet)"
     text = (
-        f"Pod {bare[0]} in namespace {namespace} has no Istio sidecar, as {len(bare)} of "
-        f"{len(found['items'])} pods of {workload['metadata']['name']}: kubectl label namespace {namespace} "
-        f"istio-injection=enabled, then kubectl delete pods -n {namespace} -l '{selector}' (no user is led "
-        "there yet); or say requireSidecars: false of the cluster in the clusters file"
+        f"Pod {first['metadata']['name']} in namespace {namespace} has no Istio sidecar, as {len(bare)} of "
+        f"{len(found['items'])} pods of {workload['metadata']['name']}: {_remedy(first, again)}; or say "
+        "requireSidecars: false of the cluster in the clusters file"
     )
     raise ApplicationError(text, type="NoSidecar", non_retryable=True)
+
+
+def _remedy(pod: Object, again: str) -> str:
+    """Say how a pod gets its sidecar: what its own template says comes before its namespace."""
+    metadata, namespace = pod["metadata"], pod["metadata"]["namespace"]
+    if (pod.get("spec") or {}).get("hostNetwork"):
+        return "Istio injects none into pods with hostNetwork: take that out of the pod template"
+    for part in ("labels", "annotations"):
+        if (metadata.get(part) or {}).get(INJECT) == "false":
+            return f"take {INJECT} out of the {part} of the pod template"
+    label = f"kubectl label namespace {namespace} istio-injection=enabled --overwrite"
+    return f"{label} (or istio.io/rev=<revision>, where Istio is installed by revisions), {again}"
 
 
 def _is_over(pod: Object) -> bool:
@@ -53,5 +67,5 @@ def is_meshed(pod: Object) -> bool:
     labels: Mapping[str, str] = metadata.get("labels") or {}
     if INJECTED in notes or notes.get(REDIRECTED) == "enabled" or labels.get(MODE) == AMBIENT:
         return True
-    containers = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
-    return any(container.get("name") == PROXY for container in containers)
+    lasting = [one for one in spec.get("initContainers") or [] if one.get("restartPolicy") == "Always"]
+    return any(container.get("name") == PROXY for container in (*(spec.get("containers") or []), *lasting))

@@ -173,7 +173,8 @@ async def test_nobody_is_led_to_a_primary_without_sidecars(cluster: Member) -> N
 
     assert refused.value.message == (
         "Pod a in namespace default has no Istio sidecar, as 2 of 3 pods of podinfo-primary: "
-        "kubectl label namespace default istio-injection=enabled, then "
+        "kubectl label namespace default istio-injection=enabled --overwrite "
+        "(or istio.io/rev=<revision>, where Istio is installed by revisions), then "
         "kubectl delete pods -n default -l 'app=podinfo-primary,durable-canary.dev/canary=podinfo' "
         "(no user is led there yet); "
         "or say requireSidecars: false of the cluster in the clusters file"
@@ -198,6 +199,36 @@ async def test_a_primary_is_in_the_mesh_by(cluster: Member, meshed: Object) -> N
     await begin(cluster)
 
     assert (await cluster.read("VirtualService", "podinfo"))["spec"]["http"]
+
+
+@pytest.mark.parametrize(
+    ("bare", "remedy"),
+    [
+        pytest.param(
+            pod("p", {"labels": {"sidecar.istio.io/inject": "false"}}),
+            "take sidecar.istio.io/inject out of the labels of the pod template; or",
+            id="its label says so",
+        ),
+        pytest.param(
+            pod("p", {"annotations": {"sidecar.istio.io/inject": "false"}}),
+            "take sidecar.istio.io/inject out of the annotations of the pod template; or",
+            id="its annotation says so",
+        ),
+        pytest.param(
+            pod("p", hostNetwork=True), "none into pods with hostNetwork: take that out", id="hostNetwork"
+        ),
+        pytest.param(
+            pod("p", initContainers=[PROXY]),
+            "kubectl label namespace default",
+            id="an init container",
+        ),
+    ],
+)
+async def test_how_a_pod_gets_its_sidecar_is_told(cluster: Member, bare: Object, remedy: str) -> None:
+    await cluster.kube.create(paths.collection("Pod", NAMESPACE), bare)
+
+    with pytest.raises(ApplicationError, match=remedy):
+        await begin(cluster)
 
 
 async def test_what_has_routes_of_ours_serves_users_with_or_without_sidecars(cluster: Member) -> None:

@@ -434,8 +434,23 @@ async def test_policies_of_one_namespace_are_looked_at_where_those_of_all_may_no
     hidden, refused = (await look(rooted)).problems
 
     assert hidden.is_warning
-    assert hidden.message.startswith("The worker may not list NetworkPolicy of other namespaces in member1")
+    assert hidden.message.startswith(
+        "The worker may not look at NetworkPolicy of other namespaces in member1"
+    )
     assert refused.message.startswith("NetworkPolicy guard in namespace default selects the pods of podinfo")
+
+
+async def test_a_namespace_whose_labels_may_not_be_read_is_told(rooted: Member) -> None:
+    """A policy may mean it by them; the label that Kubernetes gives it is known all the same."""
+    await add_to(rooted, "mesh", database(BY_LABEL | OF_A_TEAM))
+    await rooted.fault({"do": "status", "status": 403, "path": f"/api/v1/namespaces/{NAMESPACE}$"})
+    (hidden,) = (await look(rooted)).problems
+    await add_to(rooted, ROOT, database(BY_LABEL | HERE))
+    _, refused = (await look(rooted)).problems
+
+    assert hidden.is_warning
+    assert hidden.message.startswith(f"The worker may not look at Namespace {NAMESPACE} in member1")
+    assert refused.message.startswith(f"NetworkPolicy database in namespace {ROOT} selects the pods of")
 
 
 async def test_the_root_namespace_is_the_clusters_to_name(rooted: Member) -> None:
@@ -459,7 +474,7 @@ async def test_what_may_not_be_listed_of_the_mesh_is_told_with_the_missing_right
 
     assert found.is_warning
     assert found.message.startswith(
-        f"The worker may not list AuthorizationPolicy of namespace {ROOT} in member1: whether one of them"
+        f"The worker may not look at AuthorizationPolicy of namespace {ROOT} in member1: whether one of them"
     )
 
 
@@ -467,7 +482,7 @@ async def test_an_autoscaler_that_may_not_be_looked_for_is_not_missing(meshed: M
     await meshed.fault({"do": "status", "status": 403, "path": "horizontalpodautoscalers"})
     found = await problem(meshed, spec(autoscaler="podinfo"))
 
-    assert found.message.startswith("The worker may not list HorizontalPodAutoscaler in member1")
+    assert found.message.startswith("The worker may not look at HorizontalPodAutoscaler in member1")
 
 
 @pytest.mark.parametrize(
@@ -532,7 +547,7 @@ async def test_what_may_not_be_listed_is_told(meshed: Member) -> None:
     found = await problem(meshed)
 
     assert found.is_warning
-    assert found.message.startswith("The worker may not list VirtualService, NetworkPolicy in member1")
+    assert found.message.startswith("The worker may not look at VirtualService, NetworkPolicy in member1")
 
 
 async def test_a_cluster_that_refuses_is_a_problem(meshed: Member) -> None:
