@@ -92,3 +92,14 @@ class Observation(Stored):
     """Whether a Service of the canary is gone, or somebody has led it elsewhere, as far as was looked."""
     found_at: datetime | None = None
     """When, by Temporal's clock and at the latest; None where it does not tell."""
+
+    @property
+    def full_size(self) -> int:
+        """How many pods everybody had before a promotion that was cut off in the middle, as far as it shows.
+
+        The primary's own are on their way from one template to another: what it is to have counts as well.
+        Where the canary had taken over it was brought to the primary's size, and the primary's may be gone.
+        """
+        sides = [side for side in (self.target, self.primary) if side is not None]
+        primary = self.primary.desired if self.primary is not None else 0
+        return max([1, primary, *(side.available for side in sides)])

@@ -75,8 +75,7 @@ class RollingCanary(InitialisingCanary):
         """A rollout that goes on with the traffic where it is."""
         start = self._start_of(decision.revision, seen)
         weight = seen.routes.canary if seen.routes else 0
-        size = seen.target.available if seen.target else start.primary_size
-        begun = begin(self.spec, start.revision, start.promoted, size, workflow.now())
+        begun = begin(self.spec, start.revision, start.promoted, seen.full_size, workflow.now())
         status = resumed(self.spec, begun, weight)
         is_for_all = seen.routes is not None and seen.routes.is_for_all
         status = status.model_copy(update={"is_for_all": is_for_all})

@@ -73,6 +73,7 @@ class Cluster:
     """How many of the target's pods are not ready, where others are."""
     primary: Revision | None = OLD
     primary_ready: bool = True
+    primary_replicas: int = 1
     is_initialising: bool = False
     """The primary was made, and does not count as promoted yet."""
     weight: int = 0
@@ -135,15 +136,15 @@ class Cluster:
             available=ready,
             ready=ready,
         )
-        up = int(self.primary_ready)
+        up = self.primary_replicas if self.primary_ready else 0
         primary = None
         if self.primary is not None:
             primary = Workload(
                 name="backend-primary",
                 revision=self.primary,
-                desired=1,
-                updated=1,
-                replicas=1,
+                desired=self.primary_replicas,
+                updated=self.primary_replicas,
+                replicas=self.primary_replicas,
                 available=up,
                 ready=up,
                 promoting=self.promoting,

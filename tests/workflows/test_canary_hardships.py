@@ -379,13 +379,32 @@ async def test_restarting_a_halted_promotion_without_traffic_goes_back_first(ser
     cluster.promoting, cluster.weight = "new", 0
     await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
     await until(handle, lambda found: found.outcome is Outcome.HALTED)
-    cluster.hangs.pop("analyse").set()
+    cluster.hangs.pop("analyse")  # the check of the terminated rollout never gets to its end
     cluster.log.clear()
 
     await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
 
     assert (await in_phase(handle, Phase.SUCCEEDED)).last_promoted == NEW
     assert cluster.log[:4] == ["restore primary", "weight 0", "target 0", "target 1"]
+    await leave(handle)
+
+
+async def test_a_promotion_that_fails_again_hands_over_at_the_primarys_former_size(serve: Serve) -> None:
+    """Its autoscaler let the canary begin smaller than the primary, which is half promoted by now."""
+    cluster = settled()
+    cluster.primary_replicas = 3
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.promoting, cluster.primary_ready, cluster.weight = "new", False, 100
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+    await until(handle, lambda found: found.outcome is Outcome.HALTED)
+    cluster.hangs.pop("analyse")  # the check of the terminated rollout never gets to its end
+    cluster.log.clear()
+
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    found = await until(handle, lambda found: found.message.startswith("Promotion of"))
+    assert found.outcome is Outcome.HALTED
+    assert cluster.log[-3:] == ["promote", "target 3", "weight 100"]
     await leave(handle)
 
 
