@@ -139,14 +139,16 @@ class Carrying(Attempt):
         return await self._is_done(await self._acts.scale(replicas, is_paused=is_paused, configs=configs))
 
     async def _is_done(self, written: Written) -> bool:
-        """Whether a fenced write took effect; if not, look again a little later."""
+        """Whether a fenced write took effect; if a later decision stands, look again a little later."""
         if written in (Written.DONE, Written.UNPAUSED):
             self._is_unpaused = self._is_unpaused or written is Written.UNPAUSED
             return True
+        is_late = written is Written.OUTDATED
         text = "A later decision has been written: looking again"
-        if written is Written.OUTDATED:
+        if is_late:
             text = "The engine was away before it could write: looking again"
         workflow.logger.warning("not written", extra={"rollout": self._spec.tail, "written": str(written)})
         self._become(self._status.model_copy(update={"message": text}))
-        await self._rest(Wait(until=workflow.now() + PAUSE, message=text))
+        if not is_late:  # else whoever waits for it has waited for long enough
+            await self._rest(Wait(until=workflow.now() + PAUSE, message=text))
         return False

@@ -27,7 +27,7 @@ class Written(StrEnum):
     UNPAUSED = "Unpaused"
     """Done, but a newer template would still get pods: not all of them are of the present one yet."""
     OUTDATED = "Outdated"
-    """More traffic for the canary, on what was seen before the engine was away; nothing was changed."""
+    """It stands on what was seen before the engine was away; nothing was changed."""
 
 
 class Shifted(Stored):
@@ -62,7 +62,7 @@ class TrafficActivities:
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
         """
-        if _grows(request) and is_outdated(request.decided_at, activity.info().started_time):
+        if _is_late(request):
             return Shifted(written=Written.OUTDATED)
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
@@ -83,6 +83,17 @@ class TrafficActivities:
             f"VirtualService {spec.service.name} in namespace {spec.namespace} is being changed all the time."
         )
         raise ApplicationError(text, type="Conflict")
+
+
+def _is_late(request: ShiftRequest) -> bool:
+    """Whether nobody was there to write it: the side that is to get traffic may have stopped serving since.
+
+    More for the canary is not written late either where it was refused for so long. The way back is, else
+    whoever refuses it would never be told of.
+    """
+    info = activity.info()
+    since = request.decided_at if _grows(request) else info.current_attempt_scheduled_time
+    return is_outdated(since, info.started_time)
 
 
 def _grows(request: ShiftRequest) -> bool:

@@ -107,6 +107,8 @@ class Cluster:
     """An activity's name to the error it ends with."""
     is_superseded: bool = False
     """A later decision has written the routes."""
+    late_shifts: int = 0
+    """So many of the next writes of routes begin only after the engine was away."""
     entered: list[str] = field(default_factory=list)
     """The activities that hang or have hung, and each attempt that was refused."""
     refused: list[str] = field(default_factory=list)
@@ -225,6 +227,9 @@ class Cluster:
             await self._enter("shift_traffic")
             if self.is_superseded:
                 return Shifted(written=Written.SUPERSEDED)
+            if self.late_shifts:
+                self.late_shifts -= 1
+                return Shifted(written=Written.OUTDATED)
             self.weight, self.is_mirrored = request.routing.weight, request.routing.is_mirrored
             self.log.append(f"weight {self.weight}{' mirrored' if self.is_mirrored else ''}")
             return Shifted(written=Written.DONE, routes=self.seen().routes)

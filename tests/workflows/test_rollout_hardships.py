@@ -18,6 +18,7 @@ from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
+from workflows.carrying import PAUSE
 from workflows.contract import BELL, QUEUE, STATUS, UPDATE_SPEC, Command, RolloutStart, RolloutView, Verb
 from workflows.rollout import RolloutWorkflow
 
@@ -92,6 +93,30 @@ async def test_what_was_seen_before_the_engine_was_away_is_looked_at_again(serve
 
     assert (await handle.result()).outcome is Outcome.PROMOTED
     assert cluster.seen_before is None
+
+
+async def test_an_abort_decided_before_the_engine_was_away_is_decided_anew_at_once(serve: Serve) -> None:
+    """The primary may have stopped serving meanwhile, so there is a look; and no pause, for it took long."""
+    cluster = Cluster(hangs={"analyse": asyncio.Event()})
+    handle = await start(await serve(cluster.activities()), seed_spec())
+    await until(lambda: cluster.weight == 10)
+    cluster.late_shifts = 1
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    ended = await outcome(handle)
+    cluster.hangs.pop("analyse").set()
+
+    assert ended.type == "Aborted"
+    assert (cluster.late_shifts, cluster.weight) == (0, 0)
+    assert PAUSE not in await timers(handle)
+
+
+async def timers(handle: Handle) -> list[timedelta]:
+    """What was waited for, or was to be."""
+    return [
+        event.timer_started_event_attributes.start_to_fire_timeout.ToTimedelta()
+        for event in (await handle.fetch_history()).events
+        if event.HasField("timer_started_event_attributes")
+    ]
 
 
 async def test_a_check_grows_nothing_on_what_it_saw_before_its_hooks(serve: Serve) -> None:

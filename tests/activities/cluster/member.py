@@ -51,11 +51,18 @@ class Member:
     async def attach(self, cluster: ClusterRef) -> None:
         raise AssertionError(f"{cluster.name} is to be attached to")
 
-    async def run(self, act: Callable[..., Any], *arguments: Any, started: datetime | None = None) -> Any:
-        """Run an activity as a worker does, begun at some moment by Temporal's clock."""
+    async def run(
+        self,
+        act: Callable[..., Any],
+        *arguments: Any,
+        started: datetime | None = None,
+        scheduled: datetime | None = None,
+    ) -> Any:
+        """Run an activity as a worker does, begun at some moment by Temporal's clock after some waiting."""
         environment = ActivityEnvironment()
         if started is not None:
-            environment.info = dataclasses.replace(environment.info, started_time=started)
+            moments = {"started_time": started, "current_attempt_scheduled_time": scheduled or started}
+            environment.info = dataclasses.replace(environment.info, **moments)
         return await environment.run(act, *arguments)
 
     async def add(self, *objects: Object) -> None:

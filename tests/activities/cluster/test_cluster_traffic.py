@@ -305,21 +305,27 @@ async def test_an_api_server_that_is_away_is_left_to_be_tried_again(cluster: Mem
 
 
 @pytest.mark.parametrize(
-    ("weight", "late", "written"),
+    ("weight", "tried", "begun", "written"),
     [
-        pytest.param(40, 11, Written.OUTDATED, id="more for the canary"),
-        pytest.param(40, 9, Written.DONE, id="in time"),
-        pytest.param(20, 11, Written.DONE, id="the same"),
-        pytest.param(0, 3600, Written.DONE, id="back to the primary, however late"),
+        pytest.param(40, 2, 13, Written.OUTDATED, id="more for the canary"),
+        pytest.param(40, 2, 11, Written.DONE, id="in time"),
+        pytest.param(20, 2, 13, Written.OUTDATED, id="the same"),
+        pytest.param(0, 2, 3602, Written.OUTDATED, id="back to the primary"),
+        pytest.param(0, 2, 11, Written.DONE, id="back to the primary, in time"),
+        pytest.param(0, 46, 47, Written.DONE, id="back to the primary, and refused for a while"),
+        pytest.param(0, 4, 3602, Written.OUTDATED, id="back to the primary, refused and then away"),
+        pytest.param(40, 46, 47, Written.OUTDATED, id="more for the canary, and refused for a while"),
     ],
 )
-async def test_no_weight_grows_on_what_was_decided_before_an_outage(
-    cluster: Member, weight: int, late: int, written: Written
+async def test_nothing_is_written_on_what_was_decided_before_an_outage(
+    cluster: Member, weight: int, tried: float, begun: float, written: Written
 ) -> None:
+    """Also the side that users are to go back to may have stopped serving since."""
     await shift(cluster, 20, 1)
     seen = read_routes(spec(), await live(cluster))
     request = ShiftRequest(spec=spec(), routing=Routing(weight=weight), decided_at=at(2), seen=seen)
-    shifted = await cluster.run(TrafficActivities(cluster).shift_traffic, request, started=at(2 + late))
+    act = TrafficActivities(cluster).shift_traffic
+    shifted = await cluster.run(act, request, scheduled=at(tried), started=at(begun))
 
     assert shifted.written is written
     assert weights(await live(cluster)) == [split(weight if written is Written.DONE else 20)]
