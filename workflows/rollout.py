@@ -142,9 +142,10 @@ class RolloutWorkflow(Concluding):
                 found = await job
                 if not is_outdated(found.found_at, workflow.now()):
                     seen = self._take(found)
-                    if not self._has_news and self._looked_at <= self._begun_at:
+                    is_overtaken = self._has_news or self._looked_at > self._begun_at
+                    if not (is_overtaken or is_outdated(seen.found_at, workflow.now())):
                         return self._situation(seen)
-                    # Something has rung since the check looked: its hooks may have taken a minute.
+                    # Its hooks may have taken a minute: something has rung since it looked, or nobody could.
         await self._lull()
         is_rung, self._has_news = self._has_news, False
         self._looked_at = workflow.now()

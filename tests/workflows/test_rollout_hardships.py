@@ -14,7 +14,7 @@ from canary.revision import checksum
 from canary.spec import CanarySpec, HookType, MetricSpec, ThresholdRange
 from canary.status import Outcome, Phase, Revision, RolloutStatus
 from canary.transition import begin, resumed
-from tests.workflows.cluster import NEW, OLD, Cluster, seed_spec
+from tests.workflows.cluster import EPOCH, NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import MATCH, Handle, approve, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
@@ -119,13 +119,16 @@ async def timers(handle: Handle) -> list[timedelta]:
     ]
 
 
-async def test_a_check_grows_nothing_on_what_it_saw_before_its_hooks(serve: Serve) -> None:
+@pytest.mark.parametrize("is_rung", [True, False], ids=["a bell rings", "the watch is away"])
+async def test_a_check_grows_nothing_on_what_it_saw_before_its_hooks(serve: Serve, *, is_rung: bool) -> None:
     """All its canary's pods were ready when it began, and are not when its hooks have been called."""
     cluster = Cluster(hangs={"analyse": asyncio.Event()})
     handle = await start(await serve(cluster.activities()), seed_spec())
     await until(lambda: "analyse" in cluster.entered)
-    cluster.checked, cluster.target_replicas, cluster.unready = cluster.seen(), 2, 1
-    await handle.signal(BELL)
+    cluster.checked = cluster.seen() if is_rung else cluster.seen().model_copy(update={"found_at": EPOCH})
+    cluster.target_replicas, cluster.unready = 2, 1
+    if is_rung:
+        await handle.signal(BELL)
     cluster.hangs.pop("analyse").set()
     held = await status_is(handle, checks=1, message=NOT_READY)
     cluster.checked, cluster.unready = None, 0
