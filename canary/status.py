@@ -152,7 +152,7 @@ class RolloutStatus(Stored):
     is_scaled_up: bool = True
     """Whether the canary has pods to be judged; if not they come before all else of its analysis."""
     is_promotion_open: bool = False
-    """A promotion was being written when something else came up, and may still arrive."""
+    """A promotion was, or may have been, being written when something else came up, and may still arrive."""
     is_left: bool = False
     """It has ended for a way out, with traffic and pods where they were."""
     is_recovered: bool = False

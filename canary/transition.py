@@ -66,12 +66,14 @@ def resumed(spec: CanarySpec, begun: RolloutStatus, weight: Weight) -> RolloutSt
     """The status of a rollout that goes on where another was cut off, with *weight* on the canary.
 
     Its first tick is at once: one check, and then what that decides. Iterations count as done, so that a
-    canary which serves everybody is promoted and not sent back to its first iteration.
+    canary which serves everybody is promoted and not sent back to its first iteration. The other may have
+    been in the middle of a promotion: unless that is done anew, the primary is put back before the end.
     """
     return begun.model_copy(
         update={
             "phase": Phase.PROGRESSING,
             "is_scaled_up": True,
+            "is_promotion_open": True,
             "has_begun": True,
             "canary_weight": weight if spec.analysis.strategy is Strategy.CANARY else 0,
             "exposure": weight,

@@ -243,7 +243,10 @@ class RollingCanary(InitialisingCanary):
             self._wishes = ended.unheeded
 
     async def _recover(self) -> None:
-        """The rollout was terminated: before its promotion all traffic goes back, after that we hold."""
+        """The rollout was terminated: before its promotion all traffic goes back, after that we hold.
+
+        It may have got as far as the primary's configs, which are written before the primary can tell of it.
+        """
         seen = await self._observe()
         if seen.primary is not None and seen.primary.promoting:
             self._adopt_halted(seen)

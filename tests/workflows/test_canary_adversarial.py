@@ -287,6 +287,22 @@ async def test_a_promotion_that_ends_with_its_orphaned_rollout_was_not_cut_off(s
     await leave(handle)
 
 
+async def test_a_promotion_cut_off_before_the_primary_can_tell_is_taken_back(serve: Serve) -> None:
+    """It may have written the primary's configs, and what it was about to write may still arrive."""
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await held(cluster, "promote")
+    cluster.log.clear()
+
+    await client.get_workflow_handle(rollout_id(spec.tail)).terminate("by hand")
+
+    await until(handle, lambda found: found.outcome is Outcome.ABORTED)
+    assert cluster.log == ["weight 0", "restore primary", "target 0"]
+    await leave(handle)
+
+
 async def test_a_registration_that_was_cut_off_is_made_in_the_end(serve: Serve) -> None:
     cluster = settled()
     cluster.hangs["signal_with_start"] = asyncio.Event()

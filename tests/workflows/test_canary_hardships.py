@@ -408,6 +408,23 @@ async def test_a_promotion_that_fails_again_hands_over_at_the_primarys_former_si
     await leave(handle)
 
 
+async def test_a_resumed_promotion_that_is_rolled_back_puts_the_primary_back(serve: Serve) -> None:
+    """It is half promoted, and has all the users: the canary's pods have gone."""
+    cluster = settled()
+    client, handle, tail = await rolling(serve, cluster)
+    cluster.promoting, cluster.weight, cluster.target_ready = "new", 100, False
+    await client.get_workflow_handle(rollout_id(tail)).terminate("by hand")
+    await until(handle, lambda found: found.outcome is Outcome.HALTED)
+    cluster.hangs.pop("analyse")
+    cluster.log.clear()
+
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+
+    await until(handle, lambda found: found.outcome is Outcome.ROLLED_BACK)
+    assert cluster.log[-4:] == ["weight 0", "weight 0", "restore primary", "target 0"]
+    await leave(handle)
+
+
 async def test_a_watch_that_is_refused_is_tried_again(serve: Serve) -> None:
     tries: list[str] = []
 
