@@ -13,7 +13,7 @@ from canary.decision import (
     Rollback,
     Wait,
 )
-from canary.retreat import ask, by, onto_the_primary, threshold_reached, unserved
+from canary.retreat import ask, by, from_a_lost_canary, onto_the_primary, threshold_reached, unserved
 from canary.situation import Situation
 from canary.spec import CanarySpec
 from canary.status import Outcome, Phase, RolloutStatus
@@ -212,9 +212,7 @@ def lost_canary(case: Situation) -> Decision | None:
     """A canary without a serving pod loses its traffic at once, and no timer is waited for (D10)."""
     if case.status.traffic_weight == 0 or case.target_serves:
         return None
-    if not case.primary_serves:
-        return ask(case, "Neither the canary nor the primary is serving")
-    return Retreat(message=f"{case.name} has no serving pod: its traffic goes to the primary")
+    return from_a_lost_canary(case) or ask(case, "Neither the canary nor the primary is serving")
 
 
 def too_early(case: Situation) -> Decision | None:

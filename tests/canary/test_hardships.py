@@ -158,6 +158,15 @@ def test_another_strategy_waits_for_a_primary_that_serves() -> None:
     assert decision.needs_person
 
 
+def test_another_strategy_in_mid_promotion_leaves_nobody_with_a_dead_canary() -> None:
+    """Not even where the primary, which serves, is still smaller than it was."""
+    status = in_phase(Phase.PROMOTING, FULL, strategy=Strategy.AB_TESTING)
+    decision = decide(a_case(a_spec(), status, target=a_workload(ready=0), primary=a_primary(ready=1)))
+
+    assert isinstance(decision, Retreat)
+    assert decision.message == "podinfo.test has no serving pod: its traffic goes to the primary"
+
+
 @pytest.mark.parametrize(("ready", "wanted"), [(2, Retreat), (1, Wait)])
 def test_another_strategy_in_mid_promotion_gives_the_canary_to_nobody_new(
     ready: int, wanted: type[Retreat | Wait]

@@ -391,6 +391,19 @@ ANALYSIS += [
         ASKS,
         id="no rollback onto a half promoted primary",
     ),
+    *(
+        pytest.param(
+            a_case(status=at_weight(100, failed_checks=2), target=target, primary=a_primary(promoting="new")),
+            Retreat,
+            id=f"but nobody stays with {what}",
+        )
+        for target, what in ((a_workload(ready=0), "a dead canary"), (None, "a canary that is gone"))
+    ),
+    pytest.param(
+        a_case(status=at_weight(100, failed_checks=2), target=a_workload(ready=0), primary=HALF),
+        ASKS,
+        id="with nobody else either if that does not serve",
+    ),
 ]
 STEPWISE = a_spec(steps=StepPlan(step_weight=10, max_weight=30, step_weight_promotion=20))
 ENDING = [

@@ -19,6 +19,7 @@ from canary.decision import (
     Promote,
     Reinforce,
     Restart,
+    RestorePrimary,
     Rollback,
     ShiftBack,
     Wait,
@@ -219,6 +220,14 @@ def assert_retreats_are_safe(turn: Turn) -> None:
         assert case.seen.target.available >= turn.before.primary_size
 
 
+def assert_nobody_stays_with_a_dead_canary(turn: Turn) -> None:
+    """Unless a person has just spoken: a promotion is taken back first, and the way out has its own way."""
+    case, decision = turn.case, turn.decision
+    if case.target_serves or not case.primary_serves or isinstance(decision, RestorePrimary):
+        return
+    assert turn.status.traffic_weight == 0 or turn.status.is_left
+
+
 @settings(max_examples=400, deadline=None)
 @given(play=PLAYS, looks=STORIES)
 def test_every_rollout_keeps_the_rules(play: Play, looks: list[Look]) -> None:
@@ -226,6 +235,7 @@ def test_every_rollout_keeps_the_rules(play: Play, looks: list[Look]) -> None:
         assert_weights_are_sound(play.spec, turn.status)
         assert_gates_are_open(turn)
         assert_retreats_are_safe(turn)
+        assert_nobody_stays_with_a_dead_canary(turn)
         if grows(turn):
             assert_growth_is_earned(turn)
         if not isinstance(turn.decision, Restart):
