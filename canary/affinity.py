@@ -6,7 +6,8 @@ import string
 from canary.spec import CanarySpec
 from canary.status import RolloutStatus
 
-_LENGTH = 10
+LENGTH = 10
+"""Of a value: letters, and as many as Flagger's have."""
 
 
 def canary_cookie(spec: CanarySpec, status: RolloutStatus) -> str:
@@ -25,6 +26,6 @@ def _run(spec: CanarySpec, status: RolloutStatus) -> str:
 
 
 def _value(seed: str) -> str:
-    """Ten letters, as Flagger's; they tell runs apart and guard nothing."""
+    """Letters that tell runs apart and guard nothing."""
     digest = hashlib.sha256(seed.encode()).digest()
-    return "".join(string.ascii_letters[byte % len(string.ascii_letters)] for byte in digest[:_LENGTH])
+    return "".join(string.ascii_letters[byte % len(string.ascii_letters)] for byte in digest[:LENGTH])

@@ -5,12 +5,17 @@ from datetime import timedelta
 from typing import Any
 
 from activities.cluster.api import Object
+from canary.affinity import LENGTH
 from canary.spec import AnalysisSpec, SessionAffinity
 
 HEADER = "Cookie"
 FORGOTTEN = -1
 """The Max-Age that makes a browser forget a cookie."""
 _SPECIAL = re.compile(r"[\\.+*?()|\[\]{}^$]")
+_BEFORE, _AFTER = r"(.*;\s*)?", r"(\s*;.*)?"
+"""The other cookies of a browser."""
+_OURS = re.compile(rf"{re.escape(_BEFORE)}[^=]+=[a-zA-Z]{{{LENGTH}}}{re.escape(_AFTER)}")
+"""What `pattern` makes of any cookie of a canary's."""
 
 
 def pattern(name: str, value: str) -> str:
@@ -19,17 +24,24 @@ def pattern(name: str, value: str) -> str:
     Flagger's `.*name.*value.*` also takes `other-name=value` and the value of another cookie. The mesh wants
     the whole header to match.
     """
-    return _beginning(name) + rf"{_literal(value)}(\s*;.*)?"
+    return f"{_beginning(name)}{_literal(value)}{_AFTER}"
 
 
-def is_recognised(affinity: SessionAffinity | None, condition: Any) -> bool:
-    """Whether a match of a live route is one of ours by a cookie."""
-    if affinity is None or not isinstance(condition, dict):
-        return False
-    header = (condition.get("headers") or {}).get(HEADER) or {}
-    text = str(header.get("regex") or "")
-    known = (affinity.cookie_name, affinity.primary_cookie_name)
-    return any(text.startswith(_beginning(name)) for name in known if name)
+def regex_of(condition: Any) -> str:
+    """What a match of a live route asks of the Cookie header; empty where it asks nothing of the kind."""
+    headers = condition.get("headers") if isinstance(condition, dict) else None
+    return str(((headers or {}).get(HEADER) or {}).get("regex") or "")
+
+
+def is_session(regex: str) -> bool:
+    """Whether it asks for a session cookie of a canary, by whatever name."""
+    return _OURS.fullmatch(regex) is not None
+
+
+def is_named(affinity: SessionAffinity | None, regex: str) -> bool:
+    """Whether it asks for a cookie that the document names."""
+    known = (affinity.cookie_name, affinity.primary_cookie_name) if affinity is not None else ()
+    return any(regex.startswith(_beginning(name)) for name in known if name)
 
 
 def canary_cookie(affinity: SessionAffinity, value: str) -> Object:
@@ -62,7 +74,7 @@ def _set(affinity: SessionAffinity, name: str, value: str, age: int) -> Object:
 
 
 def _beginning(name: str) -> str:
-    return rf"(.*;\s*)?{_literal(name)}="
+    return f"{_BEFORE}{_literal(name)}="
 
 
 def _literal(text: str) -> str:

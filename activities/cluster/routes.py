@@ -59,8 +59,13 @@ def changes(spec: CanarySpec, routing: Routing, found: Object | None) -> Object:
 
 def fingerprint(spec: CanarySpec) -> str:
     """Tells what was generated from what is generated now, weights apart."""
-    bare = _bare(spec, virtualservice.routes(spec, Routing()))
-    text = json.dumps([virtualservice.addresses(spec), bare], sort_keys=True)
+    generated: list[Any] = [
+        virtualservice.addresses(spec),
+        _bare(spec, virtualservice.routes(spec, Routing())),
+    ]
+    if (affinity := spec.analysis.session_affinity) is not None:
+        generated.append([affinity.cookie_name, affinity.primary_cookie_name])
+    text = json.dumps(generated, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -138,7 +143,7 @@ def _bare(spec: CanarySpec, ours: list[Object]) -> list[Object]:
             "route": [part.get("destination") for part in _parts(route)],
         }
         for route in ours
-        if not _is_by_cookie(spec, route)
+        if not _is_by_named_cookie(spec, route)
     ]
 
 
@@ -190,9 +195,24 @@ def _is_mirrored(spec: CanarySpec, route: Object) -> bool:
 
 
 def _is_by_cookie(spec: CanarySpec, route: Object) -> bool:
-    matches = route.get("match") or []
+    """Whether a route is for browsers with a session cookie of ours, of this document or of one before it.
+
+    A match of the document's own may ask for a cookie, too.
+    """
+    chosen = {cookies.regex_of(match) for match in (*spec.analysis.match, *spec.service.match)}
+    asked = _cookies_asked_for(route)
+    return bool(asked) and all(cookies.is_session(regex) and regex not in chosen for regex in asked)
+
+
+def _is_by_named_cookie(spec: CanarySpec, route: Object) -> bool:
+    """Whether such a route is one that the document has."""
     affinity = spec.analysis.session_affinity
-    return bool(matches) and all(cookies.is_recognised(affinity, match) for match in matches)
+    is_named = all(cookies.is_named(affinity, regex) for regex in _cookies_asked_for(route))
+    return is_named and _is_by_cookie(spec, route)
+
+
+def _cookies_asked_for(route: Object) -> list[str]:
+    return [cookies.regex_of(match) for match in route.get("match") or []]
 
 
 def _foreign_manager(metadata: Object) -> str:

@@ -232,15 +232,60 @@ def test_weights_are_read_as_the_mesh_reads_them(
     assert not seen.is_intact
 
 
+def sticky(document: CanarySpec) -> Object:
+    """What stands in the middle of a rollout by a document with session affinity."""
+    made = virtual_service(document, Routing(weight=30, cookie="A" * 10, primary_cookie="b" * 10), {})
+    made["metadata"]["resourceVersion"] = "7"
+    made["metadata"]["annotations"][marks.GENERATED] = fingerprint(document)
+    return made
+
+
 def test_the_weights_are_not_those_of_a_cookies_route() -> None:
     document = spec(session_affinity=SessionAffinity(cookie_name="a", primary_cookie_name="b"))
-    made = virtual_service(document, Routing(weight=30, cookie="X", primary_cookie="Y"), {})
-    made["metadata"]["resourceVersion"] = "7"
+    made = sticky(document)
     seen = read_routes(document, made)
 
     assert len(made["spec"]["http"]) == 3
     assert seen is not None
     assert (seen.primary, seen.canary, seen.is_intact) == (70, 30, True)
+
+
+@pytest.mark.parametrize("match", [(), MATCH], ids=["for all", "by match"])
+@pytest.mark.parametrize(
+    "after",
+    [
+        pytest.param(None, id="taken out"),
+        pytest.param(SessionAffinity(cookie_name="c", primary_cookie_name="d"), id="renamed"),
+        pytest.param(SessionAffinity(cookie_name="a"), id="the primary's taken out"),
+    ],
+)
+def test_a_changed_session_cookie_is_no_changed_weight(match: Any, after: SessionAffinity | None) -> None:
+    """Its routes still stand in front of the one whose weights are meant, and are not to stay."""
+    before = SessionAffinity(cookie_name="a", primary_cookie_name="b")
+    seen = read_routes(
+        spec(match=match, session_affinity=after), sticky(spec(match=match, session_affinity=before))
+    )
+
+    assert seen is not None
+    assert (seen.primary, seen.canary, seen.is_intact) == (70, 30, False)
+
+
+@pytest.mark.parametrize(
+    "regex",
+    [
+        pytest.param("^(.*?;)?(canary=always)(;.*)?$", id="Flagger's example"),
+        pytest.param(r"(.*;\s*)?group=insiders(\s*;.*)?", id="as we write ours"),
+        pytest.param(r"(.*;\s*)?group=production(\s*;.*)?", id="and as long"),
+    ],
+)
+@pytest.mark.parametrize("where", ["analysis", "service"])
+def test_a_users_own_match_by_cookie_is_no_session(regex: str, where: str) -> None:
+    match = ({"headers": {"Cookie": {"regex": regex}}},)
+    document = spec(match=match) if where == "analysis" else spec({"match": match})
+    seen = read_routes(document, live(document))
+
+    assert seen is not None
+    assert (seen.primary, seen.canary, seen.is_intact) == (80, 20, True)
 
 
 @pytest.mark.parametrize(
@@ -342,5 +387,6 @@ def test_what_nobody_noted_is_led_to_the_apex() -> None:
 
 def test_the_fingerprint_tells_documents_apart_and_no_weights() -> None:
     assert fingerprint(spec()) == fingerprint(spec(iterations=3))
+    assert fingerprint(spec()) != fingerprint(spec(session_affinity=SessionAffinity(cookie_name="a")))
     assert fingerprint(spec()) != fingerprint(spec({"timeout": "1s"}))
     assert fingerprint(spec()) != fingerprint(spec({"hosts": ("a",)}))
