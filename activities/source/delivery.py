@@ -1,21 +1,15 @@
 """The activities of an Application's source: finding its revision and bringing it to a cluster."""
 
 import asyncio
-import base64
-import tempfile
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
-from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 from pydantic import Field
 from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
-from activities.cluster import paths, testers
+from activities.cluster import testers
 from activities.cluster.api import (
     ApiError,
     Clusters,
@@ -25,10 +19,9 @@ from activities.cluster.api import (
     served_here,
 )
 from activities.heartbeat import heartbeating
+from activities.source.builds import Builds, Origin
 from activities.source.errors import SourceError
-from activities.source.kustomize import TREE, Kustomize
-from activities.source.manifest import Manifest, digest
-from activities.source.repository import Login, Repository
+from activities.source.manifest import digest
 from activities.source.sync import ClusterSync, Synced
 from canary.application import ClusterRef, GitSource, SyncPolicy
 from canary.problem import Problem
@@ -38,12 +31,6 @@ SHORTEST_INTERVAL = timedelta(seconds=1)
 # A failing source is looked at again after 1, 2, 4 … seconds, up to this or its interval if that is longer.
 LONGEST_BACK_OFF = timedelta(seconds=30)
 MOST_DOUBLINGS = 16
-KEPT_BUILDS = 16
-HOST = "host"
-"""The cluster where the Application's Secrets are."""
-GIT_THREADS = 8
-
-T = TypeVar("T")
 
 NO_NEWS = "NoNews"
 """The type of the error with which a look at the source ends that found nothing new."""
@@ -123,11 +110,7 @@ class SourceActivities:
 
     def __init__(self, clusters: Clusters, cache: Path, kubectl: Path) -> None:
         self._clusters = clusters
-        self._cache = cache
-        self._kustomize = Kustomize(kubectl)
-        self._builds: OrderedDict[str, asyncio.Task[list[Manifest]]] = OrderedDict()
-        # Threads of its own: one that waits for the lock of a clone must not hold up other work.
-        self._threads = ThreadPoolExecutor(GIT_THREADS, thread_name_prefix="git")
+        self._builds = Builds(clusters, cache, kubectl)
 
     @activity.defn
     async def fetch_revision(self, wanted: FetchRevision) -> FetchedRevision:
@@ -187,8 +170,8 @@ class SourceActivities:
     async def _look(self, wanted: FetchRevision) -> FetchedRevision:
         try:
             async with asyncio.timeout(wanted.source.timeout.total_seconds()):
-                repository = await self._repository(wanted.source, wanted.namespace)
-                return FetchedRevision(revision=await self._in_thread(repository.resolve))
+                origin = Origin(wanted.source, wanted.namespace)
+                return FetchedRevision(revision=await self._builds.resolve(origin))
         except (SourceError, ApiError, ClusterUnreachableError, UnknownClusterError) as error:
             return FetchedRevision(revision=wanted.known_revision, message=str(error))
         except TimeoutError:
@@ -199,54 +182,14 @@ class SourceActivities:
     async def _sync(self, wanted: SyncInput) -> SyncResult:
         api = await self._clusters.get(wanted.cluster)
         policy = wanted.policy
-        manifests = await self._build(wanted)
+        origin = Origin(wanted.source, wanted.namespace)
+        manifests = await self._builds.build(origin, wanted.revision, policy)
         canaries = tuple(canary for canary in policy.canaries if canary.cluster == wanted.cluster)
         sync = ClusterSync(api, f"{wanted.application}/{policy.name}", canaries)
         synced = await sync.apply(wanted.revision, manifests, prune=policy.prune)
         if policy.public_test_loader and (note := await testers.deploy_public(api)):
             synced.notes.append(note)
         return _done(synced, digest(manifests))
-
-    async def _build(self, wanted: SyncInput) -> list[Manifest]:
-        """Build once for all clusters of a fleet; whoever comes meanwhile waits for the same build."""
-        policy = wanted.policy
-        key = "\n".join((wanted.source.url, wanted.revision, policy.path, policy.target_namespace or ""))
-        if key not in self._builds:
-            self._builds[key] = asyncio.create_task(self._build_anew(wanted))
-            while len(self._builds) > KEPT_BUILDS:
-                self._builds.popitem(last=False)
-        try:
-            return await asyncio.shield(self._builds[key])
-        except BaseException:
-            self._builds.pop(key, None)
-            raise
-
-    async def _build_anew(self, wanted: SyncInput) -> list[Manifest]:
-        repository = await self._repository(wanted.source, wanted.namespace)
-        with tempfile.TemporaryDirectory(prefix="durable-canary-") as temporary:
-            work = Path(temporary)
-            await self._in_thread(partial(repository.export, wanted.revision, work / TREE))
-            policy = wanted.policy
-            async with asyncio.timeout(policy.timeout.total_seconds()):
-                built = await self._kustomize.build(work, policy.path, policy.target_namespace)
-        return [Manifest.of(body) for body in built]
-
-    async def _in_thread(self, work: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-
-    async def _repository(self, source: GitSource, namespace: str) -> Repository:
-        login = await self._login(namespace, source.secret_ref) if source.secret_ref else None
-        return Repository(source, self._cache, login)
-
-    async def _login(self, namespace: str, name: str) -> Login:
-        host = await self._clusters.get(HOST)
-        found = await host.find(paths.one("Secret", namespace, name))
-        if found is None:
-            raise SourceError(f"Secret {namespace}/{name} of the git repository was not found.")
-        data = found.get("data") or {}
-        if not {"username", "password"} <= data.keys():
-            raise SourceError(f"Secret {namespace}/{name} needs the keys username and password.")
-        return Login(*(base64.b64decode(data[key]).decode() for key in ("username", "password")))
 
 
 async def _told(work: Callable[[], Awaitable[SyncResult]]) -> SyncResult:
