@@ -112,6 +112,17 @@ def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: dateti
     return tuple(_with_canaries_moved([*stay, *gone]))
 
 
+def siblings_of(delivery: Delivery, deliveries: Iterable[Delivery]) -> tuple[SyncPolicy, ...]:
+    """The other policies that are wanted in the cluster of a delivery."""
+    return tuple(
+        other.policy
+        for other in deliveries
+        if other.cluster.name == delivery.cluster.name
+        and other.policy.name != delivery.policy.name
+        and other.retired_at is None
+    )
+
+
 def offered_again(known: Iterable[Delivery]) -> tuple[Delivery, ...]:
     """Have all brought again although nothing has changed: whom it went to may have been terminated."""
     return tuple(delivery.model_copy(update={"is_stale": True, "failures": 0}) for delivery in known)

@@ -12,7 +12,15 @@ from temporalio.exceptions import ActivityError, ApplicationError, is_cancelled_
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import FetchedRevision, FetchRevision, SourceActivities
 from canary.application import ApplicationSpec
-from canary.delivery import Delivery, concluded, next_due, next_to_serve, offered_again, revised
+from canary.delivery import (
+    Delivery,
+    concluded,
+    next_due,
+    next_to_serve,
+    offered_again,
+    revised,
+    siblings_of,
+)
 from workflows import contract, standing
 from workflows.contract import (
     Answer,
@@ -218,7 +226,8 @@ class ApplicationWorkflow:
         return idle
 
     async def _deliver(self, state: ApplicationState, begun: Delivery) -> None:
-        outcome = await deliver(state.spec, begun, state.revision)
+        siblings = siblings_of(begun, state.deliveries)
+        outcome = await deliver(state.spec, begun, state.revision, siblings)
         self._change(deliveries=concluded(self._known.deliveries, begun, outcome))
 
     def _collect(self) -> None:

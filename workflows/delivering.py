@@ -10,7 +10,7 @@ from temporalio.exceptions import ActivityError
 from activities.entities import EntityActivities, EntityAnswer, EntityStart, EntityUpdate
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from activities.source.delivery import RetireInput, SourceActivities, SyncInput, SyncResult
-from canary.application import ApplicationSpec
+from canary.application import ApplicationSpec, SyncPolicy
 from canary.delivery import Delivery
 from canary.spec import CanarySpec
 from canary.status import ListRow, Phase
@@ -43,8 +43,13 @@ WAY_OUT = ActivityOptions(
 """The canary's own workflow knows when to give up."""
 
 
-async def deliver(spec: ApplicationSpec, delivery: Delivery, revision: str) -> Delivery | None:
-    """Take the next step of a delivery; nothing is left of it once it has been taken back."""
+async def deliver(
+    spec: ApplicationSpec, delivery: Delivery, revision: str, siblings: tuple[SyncPolicy, ...] = ()
+) -> Delivery | None:
+    """Take the next step of a delivery; nothing is left of it once it has been taken back.
+
+    The *siblings* of its policy are what the Application brings to the same cluster beside it.
+    """
     now = workflow.now
     try:
         if delivery.has_canary_too_many:
@@ -52,7 +57,7 @@ async def deliver(spec: ApplicationSpec, delivery: Delivery, revision: str) -> D
             return delivery.model_copy(update={"canary": None, "failures": 0})
         if delivery.retired_at is not None:
             return await _retire(spec, delivery)
-        result = await _sync(spec, delivery, revision)
+        result = await _sync(spec, delivery, revision, siblings)
         if not result.is_done:
             return delivery.failed(revision, result.message, now())
         told = {"inventory": result.inventory, "message": result.message}
@@ -61,7 +66,10 @@ async def deliver(spec: ApplicationSpec, delivery: Delivery, revision: str) -> D
         return delivery.failed(revision, _worded(error, delivery.cluster.task_queue), now())
 
 
-async def _sync(spec: ApplicationSpec, delivery: Delivery, revision: str) -> SyncResult:
+async def _sync(
+    spec: ApplicationSpec, delivery: Delivery, revision: str, siblings: tuple[SyncPolicy, ...]
+) -> SyncResult:
+    others = max((policy.timeout for policy in siblings), default=timedelta(0))  # built beside each other
     return await workflow.execute_activity_method(
         SourceActivities.sync_policy,
         SyncInput(
@@ -71,9 +79,10 @@ async def _sync(spec: ApplicationSpec, delivery: Delivery, revision: str) -> Syn
             revision=revision,
             policy=delivery.policy,
             cluster=delivery.cluster.name,
+            siblings=siblings,
         ),
         summary=f"{delivery.key} {_short(revision)}",
-        **_within(delivery, delivery.policy.timeout + spec.source.timeout + MARGIN),
+        **_within(delivery, delivery.policy.timeout + others + spec.source.timeout + MARGIN),
     )
 
 

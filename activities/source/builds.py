@@ -27,10 +27,12 @@ T = TypeVar("T")
 
 
 class Origin(NamedTuple):
-    """A repository, and in which namespace its Secret is."""
+    """One revision of a repository, and in which namespace its Secret is."""
 
     source: GitSource
     namespace: str
+    revision: str = ""
+    """Empty where it has yet to be found."""
 
 
 class Builds:
@@ -55,11 +57,11 @@ class Builds:
         repository = await self._repository(origin)
         return await self._in_thread(repository.resolve)
 
-    async def build(self, origin: Origin, revision: str, policy: SyncPolicy) -> list[Manifest]:
+    async def build(self, origin: Origin, policy: SyncPolicy) -> list[Manifest]:
         """Build once for all clusters of a fleet; whoever comes meanwhile waits for the same build."""
-        key = "\n".join((origin.source.url, revision, policy.path, policy.target_namespace or ""))
+        key = "\n".join((origin.source.url, origin.revision, policy.path, policy.target_namespace or ""))
         if key not in self._builds:
-            self._builds[key] = asyncio.create_task(self._build_anew(origin, revision, policy))
+            self._builds[key] = asyncio.create_task(self._build_anew(origin, policy))
             while len(self._builds) > KEPT_BUILDS:
                 self._builds.popitem(last=False)
         try:
@@ -68,11 +70,11 @@ class Builds:
             self._builds.pop(key, None)
             raise
 
-    async def _build_anew(self, origin: Origin, revision: str, policy: SyncPolicy) -> list[Manifest]:
+    async def _build_anew(self, origin: Origin, policy: SyncPolicy) -> list[Manifest]:
         repository = await self._repository(origin)
         with tempfile.TemporaryDirectory(prefix="durable-canary-") as temporary:
             work = Path(temporary)
-            await self._in_thread(partial(repository.export, revision, work / TREE))
+            await self._in_thread(partial(repository.export, origin.revision, work / TREE))
             async with asyncio.timeout(policy.timeout.total_seconds()):
                 built = await self._kustomize.build(work, policy.path, policy.target_namespace)
         return [Manifest.of(body) for body in built]

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
+from itertools import chain
 from pathlib import Path
 
 from pydantic import Field
@@ -21,7 +22,7 @@ from activities.cluster.api import (
 from activities.heartbeat import heartbeating
 from activities.source.builds import Builds, Origin
 from activities.source.errors import SourceError
-from activities.source.manifest import digest
+from activities.source.manifest import Manifest, digest
 from activities.source.sync import ClusterSync, Synced
 from canary.application import ClusterRef, GitSource, SyncPolicy
 from canary.problem import Problem
@@ -64,6 +65,8 @@ class SyncInput(Stored):
     revision: str
     policy: SyncPolicy
     cluster: str
+    siblings: tuple[SyncPolicy, ...] = ()
+    """The other policies that the Application brings to this cluster: what they want is not pruned."""
 
 
 class RetireInput(Stored):
@@ -97,6 +100,8 @@ class SyncResult(Stored):
     message: str = ""
     inventory: tuple[str, ...] = ()
     digest: str = ""
+    is_waiting: bool = False
+    """Whether something is to be pruned that could not go yet."""
 
 
 class SourceActivities:
@@ -182,11 +187,16 @@ class SourceActivities:
     async def _sync(self, wanted: SyncInput) -> SyncResult:
         api = await self._clusters.get(wanted.cluster)
         policy = wanted.policy
-        origin = Origin(wanted.source, wanted.namespace)
-        manifests = await self._builds.build(origin, wanted.revision, policy)
+        origin = Origin(wanted.source, wanted.namespace, wanted.revision)
+        manifests = await self._builds.build(origin, policy)
+
+        async def build_siblings() -> list[Manifest]:
+            built = await asyncio.gather(*(self._builds.build(origin, each) for each in wanted.siblings))
+            return list(chain.from_iterable(built))
+
         canaries = tuple(canary for canary in policy.canaries if canary.cluster == wanted.cluster)
         sync = ClusterSync(api, f"{wanted.application}/{policy.name}", canaries)
-        synced = await sync.apply(wanted.revision, manifests, prune=policy.prune)
+        synced = await sync.apply(wanted.revision, manifests, build_siblings, prune=policy.prune)
         if policy.public_test_loader and (note := await testers.deploy_public(api)):
             synced.notes.append(note)
         return _done(synced, digest(manifests))
@@ -206,7 +216,11 @@ async def _told(work: Callable[[], Awaitable[SyncResult]]) -> SyncResult:
 
 def _done(synced: Synced, build: str = "") -> SyncResult:
     return SyncResult(
-        is_done=True, message=" ".join(synced.notes), inventory=synced.inventory.ids, digest=build
+        is_done=True,
+        message=" ".join(synced.notes),
+        inventory=synced.inventory.ids,
+        digest=build,
+        is_waiting=synced.is_waiting,
     )
 
 

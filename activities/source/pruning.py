@@ -12,12 +12,18 @@ _FOLLOWERS = ("Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevisio
 
 
 class Pruning:
-    """Deletes objects of one policy from one cluster, each only if it is still the policy's own."""
+    """Deletes objects of one policy from one cluster, each only if it is still the policy's own.
 
-    def __init__(self, api: ClusterApi, discovery: Discovery, owner: str) -> None:
+    What goes over to another policy is left for it to take.
+    """
+
+    def __init__(
+        self, api: ClusterApi, discovery: Discovery, owner: str, going_over: frozenset[Key] = frozenset()
+    ) -> None:
         self._api = api
         self._discovery = discovery
         self._owner = owner
+        self._going_over = going_over
         self.notes: list[str] = []
         """Why something was left, a sentence each."""
 
@@ -34,6 +40,8 @@ class Pruning:
         live = await self._api.find(path)
         if live is None or not is_ours(live, self._owner):
             return True
+        if key in self._going_over:
+            return False
         if is_shared(key, live, canaries):
             self.notes.append(f"{key.shown} stays until its canary is deleted.")
             return False

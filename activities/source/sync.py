@@ -9,6 +9,7 @@ is there. So a revision that is refused leaves at most definitions behind that p
 import asyncio
 import copy
 import hashlib
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -22,6 +23,9 @@ from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, Manifest
 from activities.source.ownership import is_same, is_shared, left_to_source, wanted
 from activities.source.pruning import Pruning
 from canary.spec import CanarySpec
+
+Builds = Callable[[], Awaitable[list[Manifest]]]
+"""Builds manifests once they are needed."""
 
 DEFAULT_NAMESPACE = "default"
 AT_ONCE = 8
@@ -40,6 +44,12 @@ class Synced:
     inventory: Inventory
     notes: list[str] = field(default_factory=list)
     """What a person should know although it worked."""
+    is_waiting: bool = False
+    """Whether something is to be pruned that could not go yet."""
+
+
+async def _no_siblings() -> list[Manifest]:
+    return []
 
 
 class ClusterSync:
@@ -60,8 +70,10 @@ class ClusterSync:
         self._settled: set[Key] = set()
         """What a dry run would not change."""
 
-    async def apply(self, revision: str, manifests: list[Manifest], *, prune: bool) -> Synced:
-        """Bring the cluster to a build.
+    async def apply(
+        self, revision: str, manifests: list[Manifest], siblings: Builds = _no_siblings, *, prune: bool
+    ) -> Synced:
+        """Bring the cluster to a build; what *siblings* of the policy bring there is not pruned.
 
         Raises:
             SourceError: An object was refused; none was applied.
@@ -85,10 +97,10 @@ class ClusterSync:
         for manifest in later:
             await self._apply(manifest)
         gone = [key for key in before.keys if key not in after.keys]
-        kept = await self._prune(gone, notes) if prune else []
+        kept = await self._prune_unwanted(gone, siblings, notes) if prune and gone else []
         synced = Inventory(revision, _union(after.keys, kept))
         await self._save(before, synced)
-        return Synced(synced, notes)
+        return Synced(synced, notes, is_waiting=bool(kept))
 
     async def retire(self, *, prune: bool) -> Synced:
         """Forget the policy, and remove what it brought if it said `prune`."""
@@ -100,7 +112,7 @@ class ClusterSync:
             await self._store.save(rest)
         else:
             await self._store.remove()
-        return Synced(rest, notes)
+        return Synced(rest, notes, is_waiting=bool(kept))
 
     async def _place(self, manifest: Manifest) -> Manifest:
         key = manifest.key
@@ -218,8 +230,20 @@ class ClusterSync:
                 return
             await asyncio.sleep(ESTABLISHED_POLL)
 
-    async def _prune(self, gone: list[Key], notes: list[str]) -> list[Key]:
-        pruning = Pruning(self._api, self._discovery, self._owner)
+    async def _prune_unwanted(self, gone: list[Key], siblings: Builds, notes: list[str]) -> list[Key]:
+        """Prune but what goes over to a sibling, which may have yet to take it; returns what stays."""
+        try:
+            built = await siblings()
+        except (SourceError, TimeoutError):
+            notes.append("Nothing is pruned while another policy of the Application cannot be built.")
+            return gone
+        theirs = [(await self._place(manifest)).key for manifest in built]
+        return await self._prune(gone, notes, frozenset(theirs))
+
+    async def _prune(
+        self, gone: list[Key], notes: list[str], going_over: frozenset[Key] = frozenset()
+    ) -> list[Key]:
+        pruning = Pruning(self._api, self._discovery, self._owner, going_over)
         kept = await pruning.remove(gone, self._canaries)
         notes.extend(pruning.notes)
         return kept

@@ -16,6 +16,7 @@ from canary.delivery import (
     offered_again,
     phase_of,
     revised,
+    siblings_of,
     summary_of,
 )
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
@@ -64,6 +65,14 @@ def test_a_delivery_knows_its_own_cluster_alone() -> None:
 
     assert second.policy.clusters == (TWO,)
     assert second.wanted_canary == canary("two")
+
+
+def test_siblings_are_what_is_wanted_beside_it_in_its_cluster() -> None:
+    both = spec(policy(), policy("extra", clusters=(ONE,)), policy("more", clusters=(TWO,)))
+    web, _, extra, more = revised((), both, NOW)
+    gone = delivery(policy=policy("gone"), retired_at=NOW)
+
+    assert siblings_of(web, (web, extra, more, gone)) == (extra.policy,)
 
 
 def test_an_unchanged_policy_keeps_its_state() -> None:

@@ -67,6 +67,8 @@ class Fleet:
     """How long a source without news is left alone."""
     looks: int = 0
     log: list[str] = field(default_factory=list)
+    siblings: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Beside which other policies one was brought to a cluster."""
     results: dict[str, SyncResult] = field(default_factory=dict)
     """What a sync or retirement in a cluster comes to, if not to success."""
     lost: set[str] = field(default_factory=set)
@@ -107,6 +109,8 @@ class Fleet:
     @activity.defn
     async def sync_policy(self, wanted: SyncInput) -> SyncResult:
         await self._hold(wanted.cluster)
+        named = f"{wanted.policy.name} {wanted.cluster}"
+        self.siblings[named] = tuple(policy.name for policy in wanted.siblings)
         self.log.append(f"sync {wanted.policy.name} {wanted.cluster} {wanted.revision[-1]}")
         done = SyncResult(is_done=True, inventory=("default_a__ConfigMap",))
         return self.results.get(wanted.cluster, done)

@@ -182,6 +182,15 @@ async def test_every_policy_is_synced_in_every_cluster_before_its_canary_is_star
     assert status.progress[0].message == "Applied revision: master@sha1:1"
 
 
+async def test_every_policy_is_told_what_is_brought_beside_it(begin: Any) -> None:
+    fleet = Fleet()
+
+    application = await begin(fleet, policy_of("web", ONE, TWO), policy_of("extra", ONE))
+    await application.until_ready()
+
+    assert fleet.siblings == {"web one": ("extra",), "extra one": ("web",), "web two": ()}
+
+
 async def test_the_list_shows_how_it_stands(begin: Any) -> None:
     application = await begin(Fleet(), BOTH)
     await application.until_ready()

@@ -218,6 +218,22 @@ async def test_a_fleet_shares_one_build(
     assert (tmp_path / "runs").read_text() == "x\n"
 
 
+async def test_a_file_moved_from_one_policy_to_another_is_never_gone(
+    environment: ActivityEnvironment, source: SourceActivities, origin: Any, api: ClusterApi
+) -> None:
+    other = POLICY.model_copy(update={"name": "other", "path": "./other"})
+    kept = CONFIG.replace("name: a", "name: {}").format("kept", "x")
+    commit = origin.commit({"app/a.yaml": CONFIG.format("x"), "app/kept.yaml": kept})
+    await environment.run(source.sync_policy, sync_of(origin.source(), commit))
+    commit = origin.commit({"app/a.yaml": None, "other/a.yaml": CONFIG.format("x")})
+    wanted = sync_of(origin.source(), commit).model_copy(update={"siblings": (other,)})
+
+    result: SyncResult = await environment.run(source.sync_policy, wanted)
+
+    assert await api.find(f"{CONFIGS}/a")
+    assert result.is_waiting
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -83,16 +83,26 @@ def canary(kind: WorkloadKind = WorkloadKind.DEPLOYMENT) -> CanarySpec:
     )
 
 
-async def sync(
+async def sync(  # noqa: PLR0913 — what a test says of a sync, by name
     api: ClusterApi,
     *bodies: Object,
     owner: str = NAME,
     canaries: tuple[CanarySpec, ...] = (),
     prune: bool = True,
     revision: str = "r1",
+    siblings: tuple[Object, ...] | SourceError = (),
 ) -> Synced:
-    manifests = [Manifest.of(copy.deepcopy(body)) for body in bodies]
-    return await ClusterSync(api, owner, canaries).apply(revision, manifests, prune=prune)
+    async def build_siblings() -> list[Manifest]:
+        if isinstance(siblings, SourceError):
+            raise siblings
+        return _manifests(siblings)
+
+    sync = ClusterSync(api, owner, canaries)
+    return await sync.apply(revision, _manifests(bodies), build_siblings, prune=prune)
+
+
+def _manifests(bodies: tuple[Object, ...]) -> list[Manifest]:
+    return [Manifest.of(copy.deepcopy(body)) for body in bodies]
 
 
 async def inventory(api: ClusterApi) -> list[str]:
@@ -377,6 +387,34 @@ async def test_what_another_policy_has_taken_over_is_not_pruned(api: ClusterApi)
     await sync(api, namespace(), config("a"))
 
     assert await api.find(f"{CONFIGS}/b")
+
+
+async def test_what_goes_over_to_another_policy_is_left_for_it(api: ClusterApi) -> None:
+    moved = obj("v1", "ConfigMap", "moved", "default")
+    without = obj("v1", "ConfigMap", "moved", None)
+    await sync(api, namespace(), config("a"), moved)
+    before = await api.get("/api/v1/namespaces/default/configmaps/moved")
+
+    first = await sync(api, namespace(), siblings=(without,), revision="r2")
+    await sync(api, without, owner="team/shop/other", revision="r2")
+    again = await sync(api, namespace(), siblings=(without,), revision="r2")
+
+    after = await api.get("/api/v1/namespaces/default/configmaps/moved")
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert await api.find(f"{CONFIGS}/a") is None
+    assert (first.is_waiting, "default_moved__ConfigMap" in first.inventory.ids) == (True, True)
+    assert (again.is_waiting, again.inventory.ids) == (False, ("_webapp__Namespace",))
+
+
+async def test_nothing_is_pruned_while_another_policy_cannot_be_built(api: ClusterApi) -> None:
+    await sync(api, namespace(), config("a"))
+
+    synced = await sync(api, namespace(), siblings=SourceError("no folder"), revision="r2")
+
+    assert await api.find(f"{CONFIGS}/a")
+    assert synced.is_waiting
+    assert "webapp_a__ConfigMap" in synced.inventory.ids
+    assert synced.notes == ["Nothing is pruned while another policy of the Application cannot be built."]
 
 
 @pytest.mark.parametrize("copied", [{}, {"annotations": {OWNER: NAME}}], ids=["plain", "with our mark"])
