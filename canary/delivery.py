@@ -5,13 +5,16 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from canary.application import ApplicationSpec, ClusterRef, SyncPolicy
-from canary.spec import CanarySpec
+from canary.spec import AnalysisSpec, CanarySpec
 from canary.stored import Stored
 
 FIRST_BACK_OFF = timedelta(seconds=2)
 LONGEST_BACK_OFF = timedelta(minutes=5)
 GIVE_UP_AFTER = timedelta(minutes=5)
 """How long an unreachable cluster is waited for when a policy is taken back from it."""
+FIRST_PRUNING_AGAIN = timedelta(minutes=1)
+LONGEST_PRUNING_AGAIN = timedelta(minutes=10)
+"""How long what could not be pruned is left alone: that may be for as long as a revision is not promoted."""
 _MOST_DOUBLINGS = 16
 
 
@@ -42,6 +45,8 @@ class Delivery(Stored):
     inventory: tuple[str, ...] = ()
     message: str = ""
     failures: int = 0
+    waits: int = 0
+    """How often in a row something was to be pruned of this revision that could not go yet."""
     due: datetime | None = None
     """When it is tried again or applied anew; at once if anything changed before."""
 
@@ -73,9 +78,18 @@ class Delivery(Stored):
             return True
         return (self.is_stale and not self.failures) or (self.due is not None and self.due <= now)
 
+    def brought(self, revision: str, *, is_waiting: bool) -> "Delivery":
+        """The delivery after a build of it was applied; *is_waiting* if not all could be pruned yet."""
+        before = self.waits if self.attempted_revision == revision else 0
+        return self.model_copy(update={"waits": before + 1 if is_waiting else 0})
+
     def succeeded(self, revision: str, now: datetime) -> "Delivery":
         """The delivery after all of it worked."""
-        again = now + self.policy.interval if self.policy.interval else None
+        pauses = [self.policy.interval] if self.policy.interval else []
+        if self.waits:
+            doublings: int = 2 ** min(self.waits - 1, _MOST_DOUBLINGS)
+            pauses.append(min(FIRST_PRUNING_AGAIN * doublings, LONGEST_PRUNING_AGAIN))
+        again = now + min(pauses) if pauses else None
         done = {"applied_revision": revision, "attempted_revision": revision, "due": again}
         return self.model_copy(update={**done, "is_stale": False, "failures": 0})
 
@@ -113,9 +127,9 @@ def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: dateti
 
 
 def siblings_of(delivery: Delivery, deliveries: Iterable[Delivery]) -> tuple[SyncPolicy, ...]:
-    """The other policies that are wanted in the cluster of a delivery."""
+    """The other policies that are wanted in the cluster of a delivery, as far as it has to know them."""
     return tuple(
-        other.policy
+        _as_sibling(other.policy)
         for other in deliveries
         if other.cluster.name == delivery.cluster.name
         and other.policy.name != delivery.policy.name
@@ -222,6 +236,12 @@ def _with_canary_moved(delivery: Delivery, spare: dict[str, CanarySpec], wanted:
     if own is None and delivery.wanted_canary:
         own = spare.get(delivery.wanted_canary.tail)
     return delivery.model_copy(update={"canary": own})
+
+
+def _as_sibling(policy: SyncPolicy) -> SyncPolicy:
+    # How its canaries are judged is most of it, and would stand in the history of every delivery.
+    canaries = tuple(canary.model_copy(update={"analysis": AnalysisSpec()}) for canary in policy.canaries)
+    return policy.model_copy(update={"canaries": canaries})
 
 
 def _narrowed(policy: SyncPolicy, cluster: ClusterRef) -> SyncPolicy:

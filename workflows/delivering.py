@@ -61,7 +61,8 @@ async def deliver(
         if not result.is_done:
             return delivery.failed(revision, result.message, now())
         told = {"inventory": result.inventory, "message": result.message}
-        return await _hand_over(delivery.model_copy(update=told), revision)
+        brought = delivery.brought(revision, is_waiting=result.is_waiting)
+        return await _hand_over(brought.model_copy(update=told), revision)
     except ActivityError as error:
         return delivery.failed(revision, _worded(error, delivery.cluster.task_queue), now())
 

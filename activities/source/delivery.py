@@ -23,6 +23,7 @@ from activities.heartbeat import heartbeating
 from activities.source.builds import Builds, Origin
 from activities.source.errors import SourceError
 from activities.source.manifest import Manifest, digest
+from activities.source.pruning import Siblings
 from activities.source.sync import ClusterSync, Synced
 from canary.application import ClusterRef, GitSource, SyncPolicy
 from canary.problem import Problem
@@ -195,8 +196,10 @@ class SourceActivities:
             return list(chain.from_iterable(built))
 
         canaries = tuple(canary for canary in policy.canaries if canary.cluster == wanted.cluster)
+        others = tuple(chain.from_iterable(each.canaries for each in wanted.siblings))
+        siblings = Siblings(others, build_siblings)
         sync = ClusterSync(api, f"{wanted.application}/{policy.name}", canaries)
-        synced = await sync.apply(wanted.revision, manifests, build_siblings, prune=policy.prune)
+        synced = await sync.apply(wanted.revision, manifests, siblings, prune=policy.prune)
         if policy.public_test_loader and (note := await testers.deploy_public(api)):
             synced.notes.append(note)
         return _done(synced, digest(manifests))

@@ -1,9 +1,15 @@
 """Removing what a revision no longer brings."""
 
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
 from activities.cluster.api import ClusterApi, Object
+from activities.cluster.promotion import is_promoted
 from activities.source.discovery import Discovery, Resource
-from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, rank
+from activities.source.errors import SourceError
+from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, Manifest, rank
 from activities.source.ownership import is_ours, is_shared
+from activities.source.placing import place
 from canary.spec import CanarySpec
 
 # What Kubernetes and Istio put into every namespace, and what follows its owner by itself.
@@ -11,28 +17,68 @@ _OF_EVERY_NAMESPACE = ("kube-root-ca.crt", "istio-ca-root-cert")
 _FOLLOWERS = ("Event", "Endpoints", "EndpointSlice", "Lease", "ControllerRevision")
 
 
-class Pruning:
-    """Deletes objects of one policy from one cluster, each only if it is still the policy's own.
+SHOWN = 3
 
-    What goes over to another policy is left for it to take.
-    """
+
+async def _nothing() -> list[Manifest]:
+    return []
+
+
+@dataclass(frozen=True)
+class Siblings:
+    """What an Application brings to a cluster beside one policy."""
+
+    canaries: tuple[CanarySpec, ...] = ()
+    build: Callable[[], Awaitable[list[Manifest]]] = _nothing
+    """Builds it, once it is needed."""
+
+
+ALONE = Siblings()
+
+
+class Pruning:
+    """Deletes objects of one policy from one cluster, each only if it is still the policy's own."""
 
     def __init__(
-        self, api: ClusterApi, discovery: Discovery, owner: str, going_over: frozenset[Key] = frozenset()
+        self, api: ClusterApi, discovery: Discovery, owner: str, canaries: tuple[CanarySpec, ...]
     ) -> None:
         self._api = api
         self._discovery = discovery
         self._owner = owner
-        self._going_over = going_over
+        self._canaries = canaries
         self.notes: list[str] = []
         """Why something was left, a sentence each."""
 
-    async def remove(self, keys: list[Key], canaries: tuple[CanarySpec, ...]) -> list[Key]:
-        """Delete what can go, last applied first, and return what has to wait."""
+    async def remove(self, keys: list[Key], going_over: frozenset[Key] = frozenset()) -> list[Key]:
+        """Delete what can go, last applied first, and return what has to wait or goes over to others."""
         backwards = sorted(keys, key=lambda key: rank(key.kind), reverse=True)
-        return [key for key in backwards if not await self._try(key, canaries)]
+        return [key for key in backwards if not await self._try(key, going_over)]
 
-    async def _try(self, key: Key, canaries: tuple[CanarySpec, ...]) -> bool:
+    async def remove_unneeded(self, keys: list[Key], siblings: Siblings) -> list[Key]:
+        """Delete what a new revision lacks, and return what has to wait.
+
+        Nothing goes as long as users get the revision before, which may need it: a pull secret, a
+        ServiceAccount, a ConfigMap of a name of its own. What goes over to a sibling is left for it to take.
+        """
+        if unpromoted := await self._unpromoted(siblings.canaries):
+            what = ", ".join(key.shown for key in keys[:SHOWN]) + ("" if len(keys) <= SHOWN else ", …")
+            self.notes.append(f"What the revision lacks stays until it is promoted in {unpromoted}: {what}.")
+            return keys
+        try:
+            built = await siblings.build()
+        except (SourceError, TimeoutError):
+            self.notes.append("Nothing is pruned while another policy of the Application cannot be built.")
+            return keys
+        theirs = [(await place(self._discovery, manifest)).key for manifest in built]
+        return await self.remove(keys, frozenset(theirs))
+
+    async def _unpromoted(self, others: tuple[CanarySpec, ...]) -> str:
+        for canary in (*self._canaries, *others):
+            if not await is_promoted(self._api, canary):
+                return f"{canary.namespace}/{canary.target.name}"
+        return ""
+
+    async def _try(self, key: Key, going_over: frozenset[Key]) -> bool:
         resource = await self._discovery.find_any_version(key)
         if resource is None:
             return True
@@ -40,9 +86,9 @@ class Pruning:
         live = await self._api.find(path)
         if live is None or not is_ours(live, self._owner):
             return True
-        if key in self._going_over:
+        if key in going_over:
             return False
-        if is_shared(key, live, canaries):
+        if is_shared(key, live, self._canaries):
             self.notes.append(f"{key.shown} stays until its canary is deleted.")
             return False
         if left := await self._what_others_keep_in(key, live):

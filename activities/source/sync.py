@@ -9,7 +9,6 @@ is there. So a revision that is refused leaves at most definitions behind that p
 import asyncio
 import copy
 import hashlib
-from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 
@@ -21,13 +20,10 @@ from activities.source.injection import ask_for_sidecars
 from activities.source.inventory import Inventory, InventoryStore
 from activities.source.manifest import CUSTOM_RESOURCE, NAMESPACE, Key, Manifest, in_order
 from activities.source.ownership import is_same, is_shared, left_to_source, wanted
-from activities.source.pruning import Pruning
+from activities.source.placing import DEFAULT_NAMESPACE, place
+from activities.source.pruning import ALONE, Pruning, Siblings
 from canary.spec import CanarySpec
 
-Builds = Callable[[], Awaitable[list[Manifest]]]
-"""Builds manifests once they are needed."""
-
-DEFAULT_NAMESPACE = "default"
 AT_ONCE = 8
 ESTABLISHED_POLL = 0.1
 LONGEST_COMPLAINT = 300
@@ -46,10 +42,6 @@ class Synced:
     """What a person should know although it worked."""
     is_waiting: bool = False
     """Whether something is to be pruned that could not go yet."""
-
-
-async def _no_siblings() -> list[Manifest]:
-    return []
 
 
 class ClusterSync:
@@ -71,14 +63,16 @@ class ClusterSync:
         """What a dry run would not change."""
 
     async def apply(
-        self, revision: str, manifests: list[Manifest], siblings: Builds = _no_siblings, *, prune: bool
+        self, revision: str, manifests: list[Manifest], siblings: Siblings = ALONE, *, prune: bool
     ) -> Synced:
-        """Bring the cluster to a build; what *siblings* of the policy bring there is not pruned.
+        """Bring the cluster to a build; what *siblings* of the policy need there is not pruned.
 
         Raises:
             SourceError: An object was refused; none was applied.
         """
-        placed = in_order([await self._place(wanted(manifest, self._owner)) for manifest in manifests])
+        placed = in_order(
+            [await place(self._discovery, wanted(manifest, self._owner)) for manifest in manifests]
+        )
         early = [manifest for manifest in placed if manifest.key.kind in _EARLY]
         later = [manifest for manifest in placed if manifest.key.kind not in _EARLY]
         defined = {_defined_by(manifest) for manifest in early}
@@ -97,33 +91,23 @@ class ClusterSync:
         for manifest in later:
             await self._apply(manifest)
         gone = [key for key in before.keys if key not in after.keys]
-        kept = await self._prune_unwanted(gone, siblings, notes) if prune and gone else []
+        pruning = self._pruning()
+        kept = await pruning.remove_unneeded(gone, siblings) if prune and gone else []
         synced = Inventory(revision, _union(after.keys, kept))
         await self._save(before, synced)
-        return Synced(synced, notes, is_waiting=bool(kept))
+        return Synced(synced, [*notes, *pruning.notes], is_waiting=bool(kept))
 
     async def retire(self, *, prune: bool) -> Synced:
         """Forget the policy, and remove what it brought if it said `prune`."""
         before = await self._store.load()
-        notes: list[str] = []
-        kept = await self._prune(list(before.keys), notes) if prune else []
+        pruning = self._pruning()
+        kept = await pruning.remove(list(before.keys)) if prune else []
         rest = Inventory(before.revision, tuple(kept))
         if kept:
             await self._store.save(rest)
         else:
             await self._store.remove()
-        return Synced(rest, notes, is_waiting=bool(kept))
-
-    async def _place(self, manifest: Manifest) -> Manifest:
-        key = manifest.key
-        resource = await self._find(manifest)
-        namespaced = resource.is_namespaced if resource else bool(key.namespace)
-        namespace = (key.namespace or DEFAULT_NAMESPACE) if namespaced else ""
-        body = copy.deepcopy(manifest.body)
-        body["metadata"].pop("namespace", None)
-        if namespace:
-            body["metadata"]["namespace"] = namespace
-        return Manifest(Key(namespace, key.name, key.group, key.kind), manifest.version, body)
+        return Synced(rest, pruning.notes, is_waiting=bool(kept))
 
     async def _begin(self, early: list[Manifest], deferred: list[Manifest]) -> list[str]:
         for manifest in early:
@@ -230,23 +214,8 @@ class ClusterSync:
                 return
             await asyncio.sleep(ESTABLISHED_POLL)
 
-    async def _prune_unwanted(self, gone: list[Key], siblings: Builds, notes: list[str]) -> list[Key]:
-        """Prune but what goes over to a sibling, which may have yet to take it; returns what stays."""
-        try:
-            built = await siblings()
-        except (SourceError, TimeoutError):
-            notes.append("Nothing is pruned while another policy of the Application cannot be built.")
-            return gone
-        theirs = [(await self._place(manifest)).key for manifest in built]
-        return await self._prune(gone, notes, frozenset(theirs))
-
-    async def _prune(
-        self, gone: list[Key], notes: list[str], going_over: frozenset[Key] = frozenset()
-    ) -> list[Key]:
-        pruning = Pruning(self._api, self._discovery, self._owner, going_over)
-        kept = await pruning.remove(gone, self._canaries)
-        notes.extend(pruning.notes)
-        return kept
+    def _pruning(self) -> Pruning:
+        return Pruning(self._api, self._discovery, self._owner, self._canaries)
 
     async def _save(self, before: Inventory, wanted_now: Inventory) -> None:
         if wanted_now != before:

@@ -6,6 +6,7 @@ import pytest
 from canary.application import ApplicationSpec, ClusterRef, GitSource, SyncPolicy
 from canary.delivery import (
     FIRST_BACK_OFF,
+    FIRST_PRUNING_AGAIN,
     GIVE_UP_AFTER,
     LONGEST_BACK_OFF,
     ApplicationPhase,
@@ -73,6 +74,15 @@ def test_siblings_are_what_is_wanted_beside_it_in_its_cluster() -> None:
     gone = delivery(policy=policy("gone"), retired_at=NOW)
 
     assert siblings_of(web, (web, extra, more, gone)) == (extra.policy,)
+
+
+def test_of_a_sibling_it_is_not_told_how_its_canary_is_judged() -> None:
+    judged = canary("one").model_copy(update={"analysis": AnalysisSpec(threshold=7)})
+    site = delivery(policy=policy("site", clusters=(ONE,)).model_copy(update={"canaries": (judged,)}))
+
+    (told,) = siblings_of(delivery(), (site,))
+
+    assert told.canaries == (canary("one"),)
 
 
 def test_an_unchanged_policy_keeps_its_state() -> None:
@@ -206,6 +216,24 @@ def test_the_interval_begins_with_the_last_success() -> None:
 
 def test_without_an_interval_only_a_revision_is_applied() -> None:
     assert DONE.due is None
+
+
+def test_what_could_not_be_pruned_is_looked_at_again_less_and_less() -> None:
+    waiting, pauses = delivery(), []
+    for _ in range(6):
+        waiting = waiting.brought("r1", is_waiting=True).succeeded("r1", NOW)
+        pauses.append(waiting.due - NOW if waiting.due else None)
+
+    assert pauses == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8, 10, 10)]
+    assert waiting.is_current("r1")
+    assert waiting.brought("r1", is_waiting=False).succeeded("r1", NOW).due is None
+
+
+def test_a_new_revision_is_pruned_again_soon_and_never_later_than_its_interval() -> None:
+    waiting = delivery(policy=policy(interval=timedelta(minutes=3)), waits=7, attempted_revision="r1")
+
+    assert waiting.brought("r1", is_waiting=True).succeeded("r1", NOW).due == NOW + timedelta(minutes=3)
+    assert waiting.brought("r2", is_waiting=True).succeeded("r2", NOW).due == NOW + FIRST_PRUNING_AGAIN
 
 
 def test_failures_back_off_up_to_a_limit_and_a_success_ends_them() -> None:

@@ -503,6 +503,19 @@ async def test_a_policy_is_applied_anew_at_its_interval(begin: Any) -> None:
     await eventually(is_synced_again)
 
 
+async def test_what_could_not_be_pruned_is_tried_again(monkeypatch: pytest.MonkeyPatch, begin: Any) -> None:
+    monkeypatch.setattr("canary.delivery.FIRST_PRUNING_AGAIN", timedelta(seconds=1))
+    fleet = Fleet(results={"one": SyncResult(is_done=True, is_waiting=True)})
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+
+    async def is_synced_again() -> bool:
+        return fleet.log.count("sync web one 1") == 2
+
+    await eventually(is_synced_again)
+    assert len([line for line in fleet.log if line.startswith("apply")]) == 1
+
+
 @pytest.mark.proves("K12")
 async def test_delete_ends_canaries_first_then_what_was_brought_then_itself(begin: Any) -> None:
     """Kurator does both at once, so that Flux prunes what Flagger brings back.

@@ -7,11 +7,13 @@ import aiohttp
 import pytest
 
 from activities.cluster.api import ROLLOUT_MANAGER, ApiError, ClusterApi
-from activities.cluster.marks import CANARY, DECIDED_AT
+from activities.cluster.marks import CANARY, DECIDED_AT, PROMOTING, promoted
+from activities.cluster.observation import revision_of
 from activities.source.errors import SourceError
 from activities.source.inventory import InventoryStore
 from activities.source.manifest import Manifest
 from activities.source.ownership import OWNER, SCALE_TO_ZERO
+from activities.source.pruning import Siblings
 from activities.source.sync import ClusterSync, Synced
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef, WorkloadKind
 from sandbox.apiserver.server import ApiServer
@@ -91,6 +93,7 @@ async def sync(  # noqa: PLR0913 — what a test says of a sync, by name
     prune: bool = True,
     revision: str = "r1",
     siblings: tuple[Object, ...] | SourceError = (),
+    others: tuple[CanarySpec, ...] = (),
 ) -> Synced:
     async def build_siblings() -> list[Manifest]:
         if isinstance(siblings, SourceError):
@@ -98,7 +101,8 @@ async def sync(  # noqa: PLR0913 — what a test says of a sync, by name
         return _manifests(siblings)
 
     sync = ClusterSync(api, owner, canaries)
-    return await sync.apply(revision, _manifests(bodies), build_siblings, prune=prune)
+    beside = Siblings(others, build_siblings)
+    return await sync.apply(revision, _manifests(bodies), beside, prune=prune)
 
 
 def _manifests(bodies: tuple[Object, ...]) -> list[Manifest]:
@@ -389,6 +393,47 @@ async def test_what_another_policy_has_taken_over_is_not_pruned(api: ClusterApi)
     assert await api.find(f"{CONFIGS}/b")
 
 
+async def promote(api: ClusterApi, *, is_over: bool = True) -> None:
+    """Have users get what the target holds."""
+    target = await api.get(f"{DEPLOYMENTS}/backend")
+    notes = promoted(revision_of(target, {})) | ({} if is_over else {PROMOTING: "r"})
+    primary = workload() | {"metadata": {"name": "backend-primary", "namespace": "webapp"}}
+    primary["metadata"]["annotations"] = notes
+    await api.apply(f"{DEPLOYMENTS}/backend-primary", primary, force=True)
+
+
+@pytest.mark.parametrize("whose", ["canaries", "others"])
+async def test_what_users_may_need_stays_until_the_revision_is_promoted(api: ClusterApi, whose: str) -> None:
+    its: dict[str, Any] = {whose: (canary(),)}
+    await sync(api, namespace(), config("old"), workload(), **its)
+    await promote(api)
+    new = (namespace(), workload(image="podinfo:2"))
+
+    judged = await sync(api, *new, revision="r2", **its)
+    assert await api.find(f"{CONFIGS}/old")
+    assert (judged.is_waiting, "webapp_old__ConfigMap" in judged.inventory.ids) == (True, True)
+    assert judged.notes == [
+        "What the revision lacks stays until it is promoted in webapp/backend: ConfigMap webapp/old."
+    ]
+
+    await promote(api, is_over=False)
+    assert (await sync(api, *new, revision="r2", **its)).is_waiting
+
+    await promote(api)
+    done = await sync(api, *new, revision="r2", **its)
+    assert await api.find(f"{CONFIGS}/old") is None
+    assert (done.is_waiting, done.notes) == (False, [])
+
+
+async def test_before_there_is_a_primary_nothing_goes(api: ClusterApi) -> None:
+    await sync(api, namespace(), config("old"), workload(), canaries=(canary(),))
+
+    synced = await sync(api, namespace(), workload(), canaries=(canary(),))
+
+    assert await api.find(f"{CONFIGS}/old")
+    assert synced.is_waiting
+
+
 async def test_what_goes_over_to_another_policy_is_left_for_it(api: ClusterApi) -> None:
     moved = obj("v1", "ConfigMap", "moved", "default")
     without = obj("v1", "ConfigMap", "moved", None)
@@ -439,6 +484,7 @@ async def test_a_namespace_with_foreign_content_stays(api: ClusterApi) -> None:
     assert await api.find(f"{CONFIGS}/a") is None
     assert "deletionTimestamp" not in (await api.get(WEBAPP))["metadata"]
     assert synced.notes == ["Namespace webapp stays: it holds ConfigMap foreign."]
+    assert synced.is_waiting
     assert "_webapp__Namespace" in synced.inventory.ids
 
 
@@ -470,6 +516,7 @@ async def test_the_target_of_a_canary_waits_for_its_way_out(api: ClusterApi) -> 
     K12: Kurator's controller.go.
     """
     await sync(api, namespace(), workload(), service(), canaries=(canary(),))
+    await promote(api)
 
     synced = await sync(api, namespace(), canaries=(canary(),))
     assert await api.find(f"{DEPLOYMENTS}/backend")
