@@ -52,8 +52,13 @@ class Delivery(Stored):
 
     @property
     def key(self) -> str:
-        """What an Application knows it by: `<policy>-<cluster>`."""
+        """What it is shown as: `<policy>-<cluster>`, which two of them may have alike."""
         return f"{self.policy.name}-{self.cluster.name}"
+
+    @property
+    def identity(self) -> tuple[str, str]:
+        """What tells it from the others of its Application."""
+        return (self.policy.name, self.cluster.name)
 
     @property
     def wanted_canary(self) -> CanarySpec | None:
@@ -119,10 +124,10 @@ def revised(known: Iterable[Delivery], spec: ApplicationSpec | None, now: dateti
 
     Without a spec all are retired.
     """
-    before = {delivery.key: delivery for delivery in known}
-    wanted = {delivery.key: delivery for delivery in (wanted_by(spec) if spec else ())}
-    stay = [_revised(before.get(key), delivery) for key, delivery in wanted.items()]
-    gone = [_retired(delivery, now) for key, delivery in before.items() if key not in wanted]
+    before = {delivery.identity: delivery for delivery in known}
+    wanted = {delivery.identity: delivery for delivery in (wanted_by(spec) if spec else ())}
+    stay = [_revised(before.get(identity), delivery) for identity, delivery in wanted.items()]
+    gone = [_retired(delivery, now) for identity, delivery in before.items() if identity not in wanted]
     return tuple(_with_canaries_moved([*stay, *gone]))
 
 
@@ -164,7 +169,7 @@ def concluded(
 ) -> tuple[Delivery, ...]:
     """Put what came of a delivery in its place."""
     after = [
-        _merged(begun, delivery, outcome) if delivery.key == begun.key else delivery
+        _merged(begun, delivery, outcome) if delivery.identity == begun.identity else delivery
         for delivery in deliveries
     ]
     # It may have started a canary that another policy wants by now.

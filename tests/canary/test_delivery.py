@@ -25,6 +25,7 @@ from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 ONE, TWO = ClusterRef(name="one"), ClusterRef(name="two")
+WEST = ClusterRef(name="west")
 
 
 def canary(cluster: str, target: str = "backend") -> CanarySpec:
@@ -66,6 +67,17 @@ def test_a_delivery_knows_its_own_cluster_alone() -> None:
 
     assert second.policy.clusters == (TWO,)
     assert second.wanted_canary == canary("two")
+
+
+def test_deliveries_that_are_shown_alike_are_told_apart() -> None:
+    alike = (policy("app", clusters=(ClusterRef(name="eu-west"),)), policy("app-eu", clusters=(WEST,)))
+
+    first, second = revised((), spec(*alike), NOW)
+    done = second.succeeded("r1", NOW)
+
+    assert first.key == second.key
+    assert concluded((first, second), second, done) == (first, done)
+    assert revised((first, done), spec(alike[1]), NOW)[0] == done
 
 
 def test_siblings_are_what_is_wanted_beside_it_in_its_cluster() -> None:
