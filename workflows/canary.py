@@ -285,11 +285,28 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
 
     @workflow.update(name=DELETE)
     async def delete(self, command: DeleteCommand) -> Answer:
-        """Bring the workload back as it was, and end; answered once that is done."""
-        del command
+        """Bring the workload back as it was, and end; answered once that is done.
+
+        Whoever means the canary of another document, which may have taken the target up since, is told so.
+        """
+        if self._spec is not None and command.document not in ("", self._spec.document):
+            text = f"{workflow.info().workflow_id} left alone: it is delivered by {self._spec.document}"
+            return Answer(message=text)
         self._is_leaving = True
         await workflow.wait_condition(lambda: self._is_gone)
         return Answer(message=self._status.message, is_done=not self._is_left_behind)
+
+    @delete.validator
+    def _check_delete(self, command: DeleteCommand) -> None:
+        """An Application that did not know would bring its next revision to a target without a canary."""
+        if self._spec is None or self._spec.application is None or command.document:
+            return
+        namespace, _, name = self._spec.application.partition("/")
+        text = (
+            f"it is delivered by {self._spec.document}: take `rollout:` out of that, "
+            f"or delete it (canary delete application {name} -n {namespace})"
+        )
+        raise ApplicationError(text, type="Refused", non_retryable=True)
 
     @workflow.signal(name=Verb.ABORT)
     async def abort_by_signal(self, command: Any = None) -> None:

@@ -122,6 +122,8 @@ class DeleteCommand(Stored):
     """The `delete` Update: bring the workload back as it was and forget the canary."""
 
     command: Command = Command()
+    document: str = ""
+    """Of whose document it is to go; empty where a person asks, who may mean any but an Application's."""
 
 
 class Registration(Stored):

@@ -187,7 +187,7 @@ async def _delete_canary(delivery: Delivery) -> EntityAnswer | None:
             workflow=contract.canary_id(canary.tail),
             update=contract.DELETE,
             id=command.id,
-            argument=_json(DeleteCommand(command=command)),
+            argument=_json(DeleteCommand(command=command, document=canary.document)),
         ),
         summary=f"way out of canary {canary.tail}",
         **WAY_OUT,

@@ -67,6 +67,8 @@ class Fleet:
     """How long a source without news is left alone."""
     looks: int = 0
     log: list[str] = field(default_factory=list)
+    named: set[str] = field(default_factory=set)
+    """Whose canaries were to be deleted."""
     siblings: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Beside which other policies one was brought to a cluster."""
     results: dict[str, SyncResult] = field(default_factory=dict)
@@ -146,6 +148,7 @@ class Fleet:
 
     @activity.defn
     async def update_entity(self, wanted: EntityUpdate) -> EntityAnswer:
+        self.named.add(str(wanted.argument["document"]))
         self.log.append(f"{wanted.update} {wanted.workflow}")
         return EntityAnswer(is_there=True)
 

@@ -333,6 +333,7 @@ async def test_a_rollout_taken_out_takes_its_way_out_before_the_next_sync(begin:
     await application.until(lambda status: not status.progress[0].canary and status.progress[0].is_ready)
 
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "sync web one 1"]
+    assert fleet.named == {"Application team/shop"}
 
 
 @pytest.mark.proves("K3")

@@ -5,12 +5,13 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus
+from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
 from temporalio.exceptions import ApplicationError
 
 from tests.workflows.cluster import OLD
 from tests.workflows.conftest import Serve
 from tests.workflows.test_canary import (
+    Handle,
     a_spec,
     apply,
     initialised,
@@ -36,6 +37,40 @@ async def test_a_target_is_delivered_by_one_document(serve: Serve) -> None:
     )
     assert known == spec
     await leave(handle)
+
+
+async def delete(handle: Handle, document: str) -> Answer:
+    answer: Answer = await handle.execute_update(DELETE, DeleteCommand(document=document), result_type=Answer)
+    return answer
+
+
+async def test_the_canary_of_another_document_is_left_alone(serve: Serve) -> None:
+    cluster = settled()
+    _, handle, spec = await initialised(serve, cluster)
+
+    answer = await delete(handle, "Application default/shop")
+
+    whose = f"Canary {spec.namespace}/{spec.name}"
+    assert answer.message == f"canary/{spec.tail} left alone: it is delivered by {whose}"
+    assert "restore target" not in cluster.log
+    assert (await delete(handle, whose)).message == "Taken out; the workload is as it was"
+    await handle.result()
+
+
+async def test_an_applications_canary_is_the_applications_to_take_out(serve: Serve) -> None:
+    cluster = settled()
+    client = await serve(cluster.activities())
+    handle, _ = await apply(client, a_spec().model_copy(update={"application": "default/shop"}))
+
+    with pytest.raises(WorkflowUpdateFailedError) as refused:
+        await delete(handle, "")
+
+    assert getattr(refused.value.cause, "message", "") == (
+        "it is delivered by Application default/shop: take `rollout:` out of that, "
+        "or delete it (canary delete application shop -n default)"
+    )
+    await delete(handle, "Application default/shop")
+    await handle.result()
 
 
 @pytest.mark.parametrize("act", ["restore_target", "restore_routes"])
