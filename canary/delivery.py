@@ -47,6 +47,8 @@ class Delivery(Stored):
     failures: int = 0
     waits: int = 0
     """How often in a row something was to be pruned of this revision that could not go yet."""
+    unanswered_since: datetime | None = None
+    """Since when its cluster has not answered to having it taken back."""
     due: datetime | None = None
     """When it is tried again or applied anew; at once if anything changed before."""
 
@@ -105,9 +107,22 @@ class Delivery(Stored):
         told = {"attempted_revision": revision, "message": message, "due": again}
         return self.model_copy(update={**told, "failures": self.failures + 1})
 
+    def tried_to_retire(self, now: datetime, *, is_answered: bool) -> "Delivery":
+        """The delivery after it could not be taken back, whether or not its cluster said why."""
+        since = None if is_answered else (self.unanswered_since or now)
+        return self.model_copy(update={"unanswered_since": since})
+
     def is_given_up(self, now: datetime) -> bool:
         """Whether its cluster has been unreachable for so long that it is left as it is."""
-        return self.retired_at is not None and now - self.retired_at >= GIVE_UP_AFTER
+        return self.unanswered_since is not None and now - self.unanswered_since >= GIVE_UP_AFTER
+
+
+class Leftover(Stored):
+    """What an Application could not take back from a cluster."""
+
+    policy: str
+    cluster: str
+    message: str
 
 
 def wanted_by(spec: ApplicationSpec) -> list[Delivery]:
@@ -174,6 +189,15 @@ def concluded(
     ]
     # It may have started a canary that another policy wants by now.
     return tuple(_with_canaries_moved([delivery for delivery in after if delivery is not None]))
+
+
+def still_left(
+    known: Iterable[Leftover], deliveries: Iterable[Delivery], more: Leftover | None = None
+) -> tuple[Leftover, ...]:
+    """What is left behind, but for what is wanted there again."""
+    wanted = {delivery.identity for delivery in deliveries if delivery.retired_at is None}
+    found = (*known, *([more] if more else ()))
+    return tuple(dict.fromkeys(each for each in found if (each.policy, each.cluster) not in wanted))
 
 
 def _merged(begun: Delivery, current: Delivery, outcome: Delivery | None) -> Delivery | None:
@@ -265,5 +289,10 @@ def _revised(known: Delivery | None, wanted: Delivery) -> Delivery:
         return wanted
     if known.policy == wanted.policy and known.cluster == wanted.cluster and known.retired_at is None:
         return known
-    changed = {"policy": wanted.policy, "cluster": wanted.cluster, "retired_at": None}
+    changed = {
+        "policy": wanted.policy,
+        "cluster": wanted.cluster,
+        "retired_at": None,
+        "unanswered_since": None,
+    }
     return known.model_copy(update={**changed, "is_stale": True, "failures": 0, "due": None})

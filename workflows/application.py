@@ -14,12 +14,14 @@ from activities.source.delivery import FetchedRevision, FetchRevision, SourceAct
 from canary.application import ApplicationSpec
 from canary.delivery import (
     Delivery,
+    Leftover,
     concluded,
     next_due,
     next_to_serve,
     offered_again,
     revised,
     siblings_of,
+    still_left,
 )
 from workflows import contract, standing
 from workflows.contract import (
@@ -30,6 +32,7 @@ from workflows.contract import (
     DeleteCommand,
 )
 from workflows.delivering import deliver
+from workflows.errand import Errand
 from workflows.judging import judge
 from workflows.standing import ApplicationState
 
@@ -105,7 +108,7 @@ class ApplicationWorkflow:
             self._is_leaving = True
             self._change(deliveries=revised(self._known.deliveries, None, workflow.now()))
         await workflow.wait_condition(lambda: self._is_over(self._known))
-        return Answer(message=f"{workflow.info().workflow_id} deleted{self._known.spec.left_behind}")
+        return standing.farewell_of(self._known, workflow.info().workflow_id)
 
     @delete.validator
     def _refuse_delete(self, _command: DeleteCommand) -> None:
@@ -227,8 +230,11 @@ class ApplicationWorkflow:
 
     async def _deliver(self, state: ApplicationState, begun: Delivery) -> None:
         siblings = siblings_of(begun, state.deliveries)
-        outcome = await deliver(state.spec, begun, state.revision, siblings)
-        self._change(deliveries=concluded(self._known.deliveries, begun, outcome))
+        outcome = await deliver(Errand(state.spec, state.revision, siblings, is_last=self._is_leaving), begun)
+        deliveries = concluded(self._known.deliveries, begun, outcome.delivery)
+        policy, cluster = begun.identity
+        more = Leftover(policy=policy, cluster=cluster, message=outcome.left) if outcome.left else None
+        self._change(deliveries=deliveries, left=still_left(self._known.left, deliveries, more))
 
     def _collect(self) -> None:
         """Forget the deliveries that have ended; one that broke breaks the workflow, so that it is seen."""

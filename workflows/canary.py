@@ -292,6 +292,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         if self._spec is not None and command.document not in ("", self._spec.document):
             text = f"{workflow.info().workflow_id} left alone: it is delivered by {self._spec.document}"
             return Answer(message=text)
+        self._spec = self._spec or command.spec
         self._is_leaving = True
         await workflow.wait_condition(lambda: self._is_gone)
         return Answer(message=self._status.message, is_done=not self._is_left_behind)

@@ -124,6 +124,8 @@ class DeleteCommand(Stored):
     command: Command = Command()
     document: str = ""
     """Of whose document it is to go; empty where a person asks, who may mean any but an Application's."""
+    spec: CanarySpec | None = None
+    """What is to go, for a workflow that knows of none: the one before it was terminated."""
 
 
 class Registration(Stored):

@@ -5,10 +5,10 @@ from datetime import datetime
 from temporalio import workflow
 
 from canary.application import ApplicationSpec
-from canary.delivery import ApplicationPhase, Delivery, phase_of, summary_of
+from canary.delivery import ApplicationPhase, Delivery, Leftover, phase_of, summary_of
 from canary.status import ListRow
 from canary.stored import Stored
-from workflows.contract import PHASE, REVISION, ROW, ApplicationStatus, ClusterProgress, canary_id
+from workflows.contract import PHASE, REVISION, ROW, Answer, ApplicationStatus, ClusterProgress, canary_id
 
 
 class ApplicationState(Stored):
@@ -19,6 +19,8 @@ class ApplicationState(Stored):
     revision: str = ""
     source_message: str = ""
     last_fetched: datetime | None = None
+    left: tuple[Leftover, ...] = ()
+    """What could not be taken back."""
     row: ListRow | None = None
     """As it was last shown."""
 
@@ -26,6 +28,15 @@ class ApplicationState(Stored):
     def summary(self) -> str:
         """One sentence on all of it."""
         return summary_of(self.deliveries, self.revision, self.source_message)
+
+
+def farewell_of(state: ApplicationState, who: str) -> Answer:
+    """Answer the deletion of an Application."""
+    kept = state.spec.left_behind
+    if not state.left:
+        return Answer(message=f"{who} deleted{kept}")
+    said = " ".join(f"{left.policy} in {left.cluster}: {left.message}" for left in state.left)
+    return Answer(message=f"{who} deleted{kept}, but not all that it brought. {said}", is_done=False)
 
 
 def status_of(state: ApplicationState) -> ApplicationStatus:

@@ -11,6 +11,7 @@ from canary.delivery import (
     LONGEST_BACK_OFF,
     ApplicationPhase,
     Delivery,
+    Leftover,
     concluded,
     next_due,
     next_to_serve,
@@ -18,6 +19,7 @@ from canary.delivery import (
     phase_of,
     revised,
     siblings_of,
+    still_left,
     summary_of,
 )
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
@@ -283,11 +285,38 @@ def test_an_unreachable_cluster_is_given_up_after_a_while() -> None:
 
     K5: Kurator's controller.go.
     """
-    retired = revised((DONE,), None, NOW)[0]
+    first = LATER + GIVE_UP_AFTER
+    retired = revised((DONE,), None, NOW)[0].tried_to_retire(first, is_answered=False)
+    again = retired.tried_to_retire(first + GIVE_UP_AFTER, is_answered=False)
 
-    assert not retired.is_given_up(NOW + GIVE_UP_AFTER - timedelta(seconds=1))
-    assert retired.is_given_up(NOW + GIVE_UP_AFTER)
-    assert not DONE.is_given_up(NOW + GIVE_UP_AFTER)
+    assert not retired.is_given_up(first)
+    assert not again.is_given_up(first + GIVE_UP_AFTER - timedelta(seconds=1))
+    assert again.is_given_up(first + GIVE_UP_AFTER)
+    assert not DONE.is_given_up(first + GIVE_UP_AFTER)
+
+
+def test_a_cluster_that_answers_is_not_given_up() -> None:
+    retired = revised((DONE,), None, NOW)[0].tried_to_retire(NOW, is_answered=False)
+    answered = retired.tried_to_retire(NOW + GIVE_UP_AFTER, is_answered=True)
+
+    assert not answered.is_given_up(NOW + GIVE_UP_AFTER)
+
+
+def test_what_is_wanted_again_is_waited_for_anew() -> None:
+    away = revised((DONE,), None, NOW)[0].tried_to_retire(NOW, is_answered=False)
+
+    (again,) = revised((away,), spec(policy(target="backend", clusters=(ONE,))), LATER)
+
+    assert again.unanswered_since is None
+
+
+def test_what_is_left_is_remembered_until_it_is_wanted_again() -> None:
+    old, new = (Leftover(policy=name, cluster="one", message="no answer") for name in ("web", "extra"))
+    gone = delivery(retired_at=NOW)
+
+    assert still_left((old,), (gone,), new) == (old, new)
+    assert still_left((old, new), (delivery(),)) == (new,)
+    assert still_left((new,), (), new) == (new,)
 
 
 def test_an_outcome_stands_if_nothing_else_was_wanted_meanwhile() -> None:

@@ -23,7 +23,7 @@ from activities.source.delivery import (
 from canary.application import ApplicationSpec, ClusterRef, GitSource, SyncPolicy
 from canary.problem import Problem
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
-from workflows.contract import ApplyResult
+from workflows.contract import DELETE, Answer, ApplyResult
 
 ONE, TWO = ClusterRef(name="one"), ClusterRef(name="two")
 
@@ -80,6 +80,10 @@ class Fleet:
     canary_answer: ApplyResult = field(default_factory=lambda: ApplyResult(accepted=True))
     is_canary_silent: bool = False
     """Whether nobody knows what became of a canary that was to be started."""
+    has_canaries: bool = True
+    """Whether the workflows of canaries are there; somebody may have terminated them."""
+    left_behind: str = ""
+    """What a canary says that cannot take its way out."""
     judged: asyncio.Event | None = None
     """What a look at the clusters waits for."""
     is_blind: bool = False
@@ -141,16 +145,24 @@ class Fleet:
 
     @activity.defn
     async def start_and_update(self, wanted: EntityStart) -> EntityAnswer:
-        self.log.append(f"{wanted.update} {wanted.workflow}")
+        started = "start and " if wanted.update == DELETE else ""
+        self.log.append(f"{started}{wanted.update} {wanted.workflow}")
         if self.is_canary_silent:
             raise ApplicationError("connection lost", non_retryable=True)
+        if wanted.update == DELETE:
+            return EntityAnswer(is_there=True, answer=self._way_out())
         return EntityAnswer(is_there=True, answer=self.canary_answer.model_dump(mode="json"))
 
     @activity.defn
     async def update_entity(self, wanted: EntityUpdate) -> EntityAnswer:
         self.named.add(str(wanted.argument["document"]))
         self.log.append(f"{wanted.update} {wanted.workflow}")
-        return EntityAnswer(is_there=True)
+        if not self.has_canaries:
+            return EntityAnswer(is_there=False)
+        return EntityAnswer(is_there=True, answer=self._way_out())
+
+    def _way_out(self) -> dict[str, Any]:
+        return Answer(message=self.left_behind, is_done=not self.left_behind).model_dump(mode="json")
 
     async def _hold(self, cluster: str) -> None:
         if cluster in self.held:

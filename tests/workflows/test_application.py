@@ -548,6 +548,70 @@ async def test_delete_says_that_public_load_testers_stay(begin: Any) -> None:
     assert fleet.log[-2:] == ["retire web one prune", "retire more one prune"]
 
 
+LEFT = "Left behind in one: patch of services: forbidden"
+
+
+async def test_a_canary_that_was_left_behind_is_tried_again(begin: Any, of: Any) -> None:
+    fleet = Fleet(left_behind=LEFT)
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("web", ONE)))
+    status = await application.until(lambda status: status.progress[0].has_failed)
+    assert (status.progress[0].message, status.progress[0].canary) == (
+        LEFT,
+        "canary/one/webapp/Deployment/backend",
+    )
+    assert "sync web one 1" not in fleet.log
+
+    fleet.left_behind = ""
+    await application.until_ready()
+    assert fleet.log[-2:] == ["delete canary/one/webapp/Deployment/backend", "sync web one 1"]
+
+
+async def test_a_canary_that_was_terminated_takes_its_way_out_all_the_same(begin: Any, of: Any) -> None:
+    fleet = Fleet(has_canaries=False)
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("web", ONE)))
+    await application.until_ready()
+
+    canary = "delete canary/one/webapp/Deployment/backend"
+    assert fleet.log == [canary, f"start and {canary}", "sync web one 1"]
+
+
+async def test_delete_says_what_it_has_to_leave(begin: Any) -> None:
+    stays = "Namespace webapp stays: it holds ConfigMap foreign."
+    fleet = Fleet(left_behind=LEFT)
+    application = await begin(fleet, policy_of("web", ONE, rollout=True), policy_of("extra", TWO))
+    await application.until_ready()
+    fleet.results = {"two": SyncResult(is_done=True, is_waiting=True, message=stays)}
+
+    answer = await application.delete()
+
+    assert not answer.is_done
+    assert answer.message.startswith(f"{application.id} deleted, but not all that it brought. ")
+    assert f" web in one: {LEFT}" in answer.message
+    assert f" extra in two: {stays}" in answer.message
+
+
+async def test_a_cluster_that_answers_is_not_left_behind(monkeypatch: pytest.MonkeyPatch, begin: Any) -> None:
+    monkeypatch.setattr("canary.delivery.GIVE_UP_AFTER", timedelta(0))
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE))
+    await application.until_ready()
+    fleet.results = {"one": SyncResult(is_done=False, message="deletion of Deployments is forbidden")}
+
+    deletion = asyncio.create_task(application.delete())
+    await application.until(lambda status: status.progress[0].has_failed)
+    fleet.results.clear()
+
+    assert (await asyncio.wait_for(deletion, 20)).is_done
+
+
 @pytest.mark.proves("K5")
 async def test_delete_leaves_behind_what_stays_unreachable(
     monkeypatch: pytest.MonkeyPatch, begin: Any
@@ -562,9 +626,13 @@ async def test_delete_leaves_behind_what_stays_unreachable(
     await application.until_ready()
     fleet.results = {"two": UNREACHABLE}
 
-    await asyncio.wait_for(application.delete(), 20)
+    answer = await asyncio.wait_for(application.delete(), 20)
 
     assert "retire web two prune" in fleet.log
+    assert answer == Answer(
+        message=f"{application.id} deleted, but not all that it brought. web in two: {UNREACHABLE.message}",
+        is_done=False,
+    )
 
 
 @pytest.mark.proves("K5")

@@ -3,9 +3,16 @@
 import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
-from temporalio.client import Client, WorkflowExecutionStatus, WorkflowUpdateFailedError
+from temporalio.client import (
+    Client,
+    WithStartWorkflowOperation,
+    WorkflowExecutionStatus,
+    WorkflowUpdateFailedError,
+)
+from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
 from tests.workflows.cluster import OLD
@@ -21,7 +28,17 @@ from tests.workflows.test_canary import (
     until_entered,
 )
 from tests.workflows.test_canary_hardships import FORBIDDEN, rolling
-from workflows.contract import BELL, DELETE, STATUS, Answer, CanaryView, DeleteCommand, rollout_id
+from workflows.contract import (
+    BELL,
+    CANARY_WORKFLOW,
+    DELETE,
+    QUEUE,
+    STATUS,
+    Answer,
+    CanaryView,
+    DeleteCommand,
+    rollout_id,
+)
 
 
 async def test_a_target_is_delivered_by_one_document(serve: Serve) -> None:
@@ -71,6 +88,30 @@ async def test_an_applications_canary_is_the_applications_to_take_out(serve: Ser
     )
     await delete(handle, "Application default/shop")
     await handle.result()
+
+
+async def test_what_a_terminated_canary_left_is_taken_out_by_another_one(serve: Serve) -> None:
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    await handle.terminate()
+    cluster.log.clear()
+    start: WithStartWorkflowOperation[Any, Any] = WithStartWorkflowOperation(
+        CANARY_WORKFLOW,
+        id=handle.id,
+        task_queue=QUEUE,
+        id_conflict_policy=WorkflowIDConflictPolicy.USE_EXISTING,
+    )
+
+    answer = await client.execute_update_with_start_workflow(
+        DELETE,
+        DeleteCommand(document=spec.document, spec=spec),
+        start_workflow_operation=start,
+        result_type=Answer,
+    )
+
+    assert answer.message == "Taken out; the workload is as it was"
+    restored = ["restore target", "restore routes", "restore routes"]
+    assert cluster.log == ["end orphan", *restored, "remove objects"]
 
 
 @pytest.mark.parametrize("act", ["restore_target", "restore_routes"])
