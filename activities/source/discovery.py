@@ -45,24 +45,33 @@ class Discovery:
         return self._served[api_version].get(kind)
 
     async def find_any_version(self, key: Key) -> Resource | None:
-        """Find a kind in the version of its group that the server prefers."""
+        """Find a kind of a group in whichever version has it, the one that the server prefers first."""
         if not key.group:
             return await self.find("v1", key.kind)
         group = await self._group(key.group)
-        return await self.find(group["preferredVersion"]["groupVersion"], key.kind) if group else None
+        for version in _versions(group or {}):
+            if found := await self.find(version, key.kind):
+                return found
+        return None
 
     async def namespaced(self) -> list[Resource]:
-        """Every kind whose objects live in a namespace and can be listed and deleted."""
-        groups = await self._api.get("/apis")
-        versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups.get("groups", ()))]
+        """Every kind whose objects live in a namespace and can be listed and deleted, each in one version.
+
+        Not every version of a group has all of its kinds.
+        """
+        groups = (await self._api.get("/apis")).get("groups", ())
+        kinds = await self._kinds(["v1"])
+        for group in groups:
+            kinds += await self._kinds(_versions(group))
+        return [kind for kind in kinds if kind.is_namespaced and {"list", "delete"} <= set(kind.verbs)]
+
+    async def _kinds(self, versions: list[str]) -> list[Resource]:
+        """The kinds of a group, by its versions."""
+        kinds: dict[str, Resource] = {}
         for version in versions:
             await self.find(version, "")
-        return [
-            resource
-            for version in versions
-            for resource in self._served[version].values()
-            if resource.is_namespaced and {"list", "delete"} <= set(resource.verbs)
-        ]
+            kinds = self._served[version] | kinds
+        return list(kinds.values())
 
     def forget(self, api_version: str) -> None:
         """Ask again for a group and version, since a definition of it has just been applied."""
@@ -86,3 +95,10 @@ class Discovery:
             for entry in found.get("resources", ())
             if "/" not in entry["name"]
         }
+
+
+def _versions(group: Object) -> list[str]:
+    """The versions of a group, the preferred one first."""
+    preferred = group.get("preferredVersion", {}).get("groupVersion")
+    versions = [version["groupVersion"] for version in group.get("versions", ())]
+    return sorted(versions, key=lambda version: version != preferred)

@@ -488,6 +488,38 @@ async def test_a_namespace_with_foreign_content_stays(api: ClusterApi) -> None:
     assert "_webapp__Namespace" in synced.inventory.ids
 
 
+def alpha(kind: str, plural: str) -> Object:
+    """Define a kind that its group has in an old version alone, as Istio has EnvoyFilters."""
+    body = definition(kind, plural, "networking.istio.io")
+    body["spec"]["versions"][0]["name"] = "v1alpha3"
+    return body
+
+
+FILTER = obj("networking.istio.io/v1alpha3", "EnvoyFilter", "f", spec={})
+FILTERS = "/apis/networking.istio.io/v1alpha3/namespaces/webapp/envoyfilters"
+
+
+async def test_a_kind_that_only_an_old_version_has_is_pruned(api: ClusterApi) -> None:
+    definitions = (namespace(), VIRTUAL_SERVICE, alpha("EnvoyFilter", "envoyfilters"))
+    await sync(api, *definitions, FILTER)
+    assert await api.find(f"{FILTERS}/f")
+
+    await sync(api, *definitions)
+
+    assert await api.find(f"{FILTERS}/f") is None
+
+
+async def test_a_namespace_stays_for_a_kind_that_only_an_old_version_has(api: ClusterApi) -> None:
+    definitions = (VIRTUAL_SERVICE, alpha("EnvoyFilter", "envoyfilters"))
+    await sync(api, namespace(), *definitions)
+    await api.create(FILTERS, FILTER, manager="kubectl")
+
+    synced = await sync(api, *definitions)
+
+    assert synced.notes == ["Namespace webapp stays: it holds EnvoyFilter f."]
+    assert await api.find(f"{FILTERS}/f")
+
+
 async def test_an_empty_namespace_is_pruned(api: ClusterApi) -> None:
     await sync(api, namespace(), config("a"))
 
