@@ -2,13 +2,14 @@
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+from activities.source.built import read_all
 from activities.source.errors import SourceError
 
 TREE = "tree"
@@ -142,7 +143,7 @@ def _check(folder: Path, root: Path, seen: set[Path]) -> None:
     shown = found.relative_to(root)
     if found.stat().st_size > LARGEST_FILE:
         raise SourceError(f"{shown} is larger than {LARGEST_FILE // 2**20} MiB.")
-    for content in _parse(found.read_bytes(), str(shown)):
+    for content in _parse(found.read_bytes(), str(shown), _read_kustomization):
         if not isinstance(content, dict):
             raise SourceError(f"{shown} is not a kustomization.")
         if plugin := next((field for field in _PLUGINS if field in content), None):
@@ -179,15 +180,20 @@ def _local(entry: str, folder: Path, root: Path, shown: str) -> Path:
     return target
 
 
-def _parse(text: bytes, where: str) -> list[Any]:
+def _parse(text: bytes, where: str, read: Callable[[bytes], list[Any]]) -> list[Any]:
     try:
-        return [found for found in YAML(typ="safe", pure=True).load_all(text) if found is not None]
+        return read(text)
     except (YAMLError, ValueError, RecursionError) as error:
         raise SourceError(f"{where} is not YAML.") from error
 
 
+def _read_kustomization(text: bytes) -> list[Any]:
+    # Unlike what is built it may have merge keys.
+    return [found for found in YAML(typ="safe", pure=True).load_all(text) if found is not None]
+
+
 def _objects(output: bytes) -> list[dict[str, Any]]:
-    found = _parse(output, "What kustomize built")
+    found = _parse(output, "What kustomize built", read_all)
     for item in found:
         if not isinstance(item, dict) or not {"apiVersion", "kind", "metadata"} <= item.keys():
             raise SourceError("The build holds something that is not a Kubernetes object.")

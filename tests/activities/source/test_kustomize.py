@@ -52,6 +52,69 @@ async def test_a_folder_without_kustomization_is_built_from_all_its_manifests(
     assert sorted(await names(kubectl, tree, "app")) == ["/a", "/b", "/own-d"]
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "=",
+        "<<",
+        "~x",
+        "2024-01-01",
+        "2024-01-01 12:00:00 +00:00",
+        "2024-01-01T12:00:00Z",
+        "yes",
+        "null",
+        "0o8",
+        "0x_",
+        "-_",
+        "1_000",
+        "0644",
+        "1e3",
+        "1.",
+        "true",
+        "",
+    ],
+)
+async def test_strings_stay_strings_however_they_look(kubectl: Path, tree: Path, text: str) -> None:
+    body = CONFIG.format("a") + f'data:\n  value: "{text}"\n  "={text}": key\nenum: ["{text}"]\n'
+    write(tree, {"app/a.yaml": body})
+
+    (built,) = await Kustomize(kubectl).build(tree.parent, "app", None)
+
+    assert built["data"] == {"value": text, f"={text}": "key"}
+    assert built["enum"] == [text]
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("true", True),
+        ("False", False),
+        ("~", None),
+        ("", None),
+        ("12", 12),
+        ("-3", -3),
+        ("0644", 0o644),
+        ("0x1F", 31),
+        ("123456789012345678", 123456789012345678),
+        ("1.5", 1.5),
+        ("-1e-7", -1e-7),
+        ("1e21", 1e21),
+        ("=", "="),
+        ("yes", "yes"),
+        ("2024-01-01 12:00:00 +00:00", "2024-01-01 12:00:00 +00:00"),
+    ],
+)
+async def test_what_is_no_string_is_read_as_kubectl_reads_it(
+    kubectl: Path, tree: Path, text: str, value: object
+) -> None:
+    write(tree, {"app/a.yaml": CONFIG.format("a") + f"value: {text}\n"})
+
+    (built,) = await Kustomize(kubectl).build(tree.parent, "app", None)
+
+    assert built.get("value") == value
+    assert type(built.get("value")) is type(value)
+
+
 async def test_a_target_namespace_overrides_what_manifests_say(kubectl: Path, tree: Path) -> None:
     other = CONFIG.format("b") + "  namespace: other\n"
     write(tree, {"app/a.yaml": CONFIG.format("a"), "app/b.yaml": other})
