@@ -3,6 +3,7 @@
 import asyncio
 import os
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -146,21 +147,35 @@ def _check(folder: Path, root: Path, seen: set[Path]) -> None:
     for content in _parse(found.read_bytes(), str(shown), _read_kustomization):
         if not isinstance(content, dict):
             raise SourceError(f"{shown} is not a kustomization.")
-        if plugin := next((field for field in _PLUGINS if field in content), None):
+        if plugin := next((field for field in _PLUGINS if _values(content, field)), None):
             raise SourceError(f"{shown} uses {plugin}, which is not allowed here.")
-        for entry in _named_paths(content):
+        for entry in _named_paths(content, str(shown)):
             target = _local(entry, folder, root, str(shown))
             if target.is_dir():
                 _check(target, root, seen)
 
 
-def _named_paths(content: dict[str, Any]) -> Iterator[str]:
+def _named_paths(content: dict[str, Any], shown: str) -> Iterator[str]:
     for field, key in _PATHS:
-        for entry in _listed(content.get(field)):
-            for value in _listed(entry.get(key) if key and isinstance(entry, dict) else entry):
-                is_inline = field == "patchesStrategicMerge" and "\n" in str(value)
-                if isinstance(value, str) and not is_inline:
-                    yield value.partition("=")[2] or value if key == "files" else value
+        for value in _named_by(content, field, key):
+            if not isinstance(value, str):
+                raise SourceError(f"{shown} names {value} in {field}, which has to be text in quotes.")
+            if not (field == "patchesStrategicMerge" and "\n" in value):  # else it is the patch itself
+                yield value.partition("=")[2] or value if key == "files" else value
+
+
+def _named_by(content: dict[str, Any], field: str, key: str) -> Iterator[Any]:
+    for entry in chain.from_iterable(map(_listed, _values(content, field))):
+        is_holder = key and isinstance(entry, dict)
+        for value in _values(entry, key) if is_holder else [entry]:
+            yield from _listed(value)
+
+
+def _values(mapping: dict[Any, Any], field: str) -> list[Any]:
+    """What a mapping has under a name, in whatever case, for kustomize decodes as Go does."""
+    if odd := [name for name in mapping if not isinstance(name, str)]:
+        raise SourceError(f"The key {odd[0]!r} of a kustomization is no text.")
+    return [value for name, value in mapping.items() if name.casefold() == field.casefold()]
 
 
 def _listed(value: Any) -> list[Any]:

@@ -1,3 +1,4 @@
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -179,6 +180,11 @@ async def test_a_base_beside_the_folder_is_built(kubectl: Path, tree: Path) -> N
             "uses helmCharts, which is not allowed",
             id="helm",
         ),
+        pytest.param(
+            {"app/kustomization.yaml": "resources: [2024-01-01]\n"},
+            "names 2024-01-01 in resources, which has to be text in quotes",
+            id="a date",
+        ),
         pytest.param({"app/kustomization.yaml": "- a\n"}, "is not a kustomization", id="list"),
         pytest.param({"app/kustomization.yaml": "a: [\n"}, "app/kustomization.yaml is not YAML", id="broken"),
     ],
@@ -190,6 +196,47 @@ async def test_what_cannot_be_built_is_named(
 
     with pytest.raises(SourceError, match=sentence):
         await names(kubectl, tree, "app")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        pytest.param("Resources: ['{url}']\n", id="capital"),
+        pytest.param("resources: []\nRESOURCES: ['{url}']\n", id="both"),
+        pytest.param("re\u017fources: ['{url}']\n", id="long s"),
+        pytest.param("configMapGenerator: [{{name: a, Files: ['k={url}']}}]\n", id="files"),
+        pytest.param("ConfigMapGenerator: [{{name: a, files: ['k={url}']}}]\n", id="generator"),
+        pytest.param("secretGenerator: [{{name: a, ENVs: ['{url}']}}]\n", id="envs"),
+        pytest.param("patches: [{{Path: '{url}'}}]\nresources: [a.yaml]\n", id="patch"),
+        pytest.param("openapi: {{Path: '{url}'}}\nresources: [a.yaml]\n", id="openapi"),
+        pytest.param("resources: [2024-01-01]\n", id="folder that reads as a date"),
+        pytest.param("!!binary cmVzb3VyY2Vz: ['{url}']\n", id="key in base64"),
+        pytest.param("<<: {{Resources: ['{url}']}}\n", id="merged"),
+        pytest.param(
+            "HelmCharts: [{{name: x, repo: '{url}'}}]\nresources: [a.yaml]\n", id="plugin with a capital"
+        ),
+    ],
+)
+async def test_no_request_leaves_however_it_is_written(kubectl: Path, tree: Path, text: str) -> None:
+    asked: list[None] = []
+
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append(None)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/x"
+    nested = {
+        "app/2024-01-01/kustomization.yaml": f"resources: ['{url}']\n",
+        "app/a.yaml": CONFIG.format("a"),
+    }
+    write(tree, {"app/kustomization.yaml": text.format(url=url), **nested})
+
+    async with server:
+        with pytest.raises(SourceError, match=r"not allowed|in quotes|is no text"):
+            await Kustomize(kubectl).build(tree.parent, "app", None)
+
+    assert not asked
 
 
 @pytest.mark.parametrize("path", ["../..", "a/../../..", "/../x"])
