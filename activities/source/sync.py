@@ -85,6 +85,8 @@ class ClusterSync:
         await self._try([manifest for manifest in placed if manifest.key not in deferred_keys])
 
         before = await self._store.load()
+        if prune and not placed and before.keys:
+            raise SourceError(_emptied(len(before.keys)))
         after = Inventory(revision, tuple(manifest.key for manifest in placed))
         await self._save(before, Inventory(before.revision, _union(before.keys, after.keys)))
         notes = await self._begin(early, deferred)
@@ -230,6 +232,11 @@ def _stand_in(manifest: Manifest) -> Manifest:
     body = copy.deepcopy(manifest.body)
     body["metadata"] |= {"name": name, "namespace": DEFAULT_NAMESPACE}
     return Manifest(Key(DEFAULT_NAMESPACE, name, key.group, key.kind), manifest.version, body)
+
+
+def _emptied(number: int) -> str:
+    objects = f"all {number} objects" if number > 1 else "its one object"
+    return f"The build is empty and would prune {objects}: take the policy out instead."
 
 
 def _defined_by(manifest: Manifest) -> tuple[str, str]:

@@ -376,6 +376,29 @@ async def test_prune_removes_what_a_revision_lacks(api: ClusterApi) -> None:
     assert synced.inventory.ids == ("_webapp__Namespace", "webapp_a__ConfigMap")
 
 
+@pytest.mark.parametrize(
+    ("brought", "what"),
+    [((namespace(), config("a")), "all 2 objects"), ((namespace(),), "its one object")],
+    ids=["two", "one"],
+)
+async def test_an_empty_build_prunes_nothing(api: ClusterApi, brought: tuple[Object, ...], what: str) -> None:
+    await sync(api, *brought)
+
+    with pytest.raises(SourceError) as refused:
+        await sync(api, revision="r2")
+
+    assert str(refused.value) == f"The build is empty and would prune {what}: take the policy out instead."
+    assert len(await inventory(api)) == len(brought)
+    assert await api.find(WEBAPP)
+
+
+async def test_an_empty_build_may_be_the_first_or_prune_nothing(api: ClusterApi) -> None:
+    await sync(api)
+    await sync(api, namespace())
+
+    assert (await sync(api, prune=False)).inventory.ids == ()
+
+
 async def test_without_prune_everything_stays(api: ClusterApi) -> None:
     await sync(api, namespace(), config("a"), config("b"), prune=False)
 
