@@ -177,6 +177,8 @@ class ClusterSync:
         """Apply what is the source's of an object, and return it as it was before and as it is."""
         path = await self._path(manifest)
         live = await self._api.find(path)
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            raise SourceError(f"{manifest.key.shown} is being deleted: it is brought again once it is gone.")
         own: Manifest | None = manifest
         if live is not None and is_shared(manifest.key, live, self._canaries):
             own = left_to_source(manifest, live)

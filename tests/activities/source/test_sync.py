@@ -177,6 +177,21 @@ async def test_a_namespace_that_nobody_brings_is_named(api: ClusterApi) -> None:
         await sync(api, config("a"))
 
 
+async def test_what_is_being_deleted_is_not_taken_for_applied(api: ClusterApi) -> None:
+    await sync(api, namespace(), config("a", x="1"))
+    path = f"{CONFIGS}/a"
+    await api.patch(path, {"metadata": {"finalizers": ["example.com/wait"]}})
+    await api.delete(path)
+
+    with pytest.raises(SourceError) as told:
+        await sync(api, namespace(), config("a", x="1"), revision="r2")
+    assert str(told.value) == "ConfigMap webapp/a is being deleted: it is brought again once it is gone."
+
+    await api.patch(path, {"metadata": {"finalizers": None}})
+    await sync(api, namespace(), config("a", x="1"), revision="r2")
+    assert "deletionTimestamp" not in (await api.get(path))["metadata"]
+
+
 async def test_what_is_said_of_a_secret_does_not_quote_it(api: ClusterApi) -> None:
     secret = obj("v1", "Secret", "s", stringData={"bad key!": "hunter2"})
 
