@@ -33,6 +33,8 @@ WHOLE_PAST = 2**31 - 1
 COMMIT_LENGTH = 40
 # Each fetch brings a pack; a clone of that many is slow and mostly past, and quicker made anew.
 MOST_PACKS = 100
+# Without one of them it is no clone.
+PARTS = ("HEAD", "objects", "refs")
 
 T = TypeVar("T")
 
@@ -142,20 +144,39 @@ class Repository:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        self._clone.parent.mkdir(parents=True, exist_ok=True)
-        with self._clone.with_suffix(".lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
+        try:
+            self._clone.parent.mkdir(parents=True, exist_ok=True)
+            with self._clone.with_suffix(".lock").open("w") as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+                yield
+        except OSError as error:
+            why = error.strerror or type(error).__name__
+            raise SourceError(f"Git repository {self._shown} cannot be kept by the worker: {why}.") from error
 
     def _open(self) -> Repo:
-        if (self._clone / "HEAD").exists():
+        if all((self._clone / part).exists() for part in PARTS):
             return Repo(str(self._clone))
-        self._clone.mkdir(exist_ok=True)
-        return Repo.init_bare(str(self._clone))
+        # Made and cleared beside its place: a worker that is killed meanwhile leaves no half a clone there.
+        beside = self._clone.with_suffix(".new")
+        _clear(beside)
+        _clear(self._clone)
+        beside.mkdir()
+        Repo.init_bare(str(beside)).close()
+        beside.rename(self._clone)
+        return Repo(str(self._clone))
 
     def _make_room(self) -> None:
         if len(list(self._clone.glob("objects/pack/*.pack"))) >= MOST_PACKS:
-            shutil.rmtree(self._clone)
+            _clear(self._clone)
+
+
+def _clear(clone: Path) -> None:
+    gone = clone.with_suffix(".old")
+    if gone.exists():
+        shutil.rmtree(gone)
+    if clone.exists():
+        clone.rename(gone)
+        shutil.rmtree(gone)
 
 
 def commit_of(revision: str) -> str:

@@ -1,4 +1,5 @@
 import asyncio
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,63 @@ async def test_a_clone_does_not_grow_for_ever(
 
     assert await asyncio.to_thread(lambda: len(list(cache.glob("*.git/objects/pack/*.pack")))) == 2
     assert (tmp_path / "3" / "a").read_text() == "3"
+
+
+@pytest.mark.parametrize("part", ["HEAD", "objects"])
+async def test_half_a_clone_is_made_anew(origin: Any, cache: Path, tmp_path: Path, part: str) -> None:
+    """A worker may be killed while it makes one, or clears one away."""
+    source = origin.source(branch="master")
+    origin.commit({"a": "1"})
+    revision = await resolve(source, cache)
+    await export(source, cache, revision, tmp_path / "first")
+
+    def halve() -> None:
+        (clone,) = cache.glob("*.git")
+        shutil.copytree(clone / "refs", clone.with_suffix(".new") / "refs")
+        shutil.copytree(clone / "refs", clone.with_suffix(".old") / "refs")
+        (clone / part).rename(tmp_path / part)
+
+    await asyncio.to_thread(halve)
+
+    await export(source, cache, revision, tmp_path / "second")
+
+    assert (tmp_path / "second" / "a").read_text() == "1"
+    left = await asyncio.to_thread(lambda: sorted(path.suffix for path in cache.iterdir()))
+    assert left == [".git", ".lock"]
+
+
+async def test_a_worker_killed_while_it_makes_a_clone_leaves_no_half_of_one(
+    origin: Any, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = origin.source(branch="master")
+    origin.commit({"a": "1"})
+    revision = await resolve(source, cache)
+    seen: list[Path] = []
+
+    class Killed(BaseException):
+        """What ends the process."""
+
+    def die(path: str) -> None:
+        seen.append(Path(path))
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr("activities.source.repository.Repo.init_bare", die)
+        with pytest.raises(Killed):
+            await export(source, cache, revision, tmp_path / "first")
+
+    assert [path.suffix for path in seen] == [".new"]
+    await export(source, cache, revision, tmp_path / "second")
+
+
+async def test_a_cache_that_cannot_be_written_is_told(origin: Any, cache: Path, tmp_path: Path) -> None:
+    source = origin.source(branch="master")
+    origin.commit({"a": "1"})
+    revision = await resolve(source, cache)
+    await asyncio.to_thread(cache.write_text, "no folder")
+
+    with pytest.raises(SourceError, match=r"app\.git cannot be kept by the worker: File exists\.$"):
+        await export(source, cache, revision, tmp_path / "tree")
 
 
 async def test_several_workers_share_a_cache(origin: Any, cache: Path, tmp_path: Path) -> None:
