@@ -34,6 +34,11 @@ class Origin(NamedTuple):
     revision: str = ""
     """Empty where it has yet to be found."""
 
+    @property
+    def secret(self) -> str:
+        """The Secret that it is read with, `<namespace>/<name>`; empty for a public repository."""
+        return f"{self.namespace}/{self.source.secret_ref}" if self.source.secret_ref else ""
+
 
 class Builds:
     """Reads repositories, and builds their folders.
@@ -59,7 +64,9 @@ class Builds:
 
     async def build(self, origin: Origin, policy: SyncPolicy) -> list[Manifest]:
         """Build once for all clusters of a fleet; whoever comes meanwhile waits for the same build."""
-        key = "\n".join((origin.source.url, origin.revision, policy.path, policy.target_namespace or ""))
+        # The Secret as well: a build that one of them has opened is not for whoever knows the address.
+        known = (origin.source.url, origin.secret, origin.revision)
+        key = "\n".join((*known, policy.path, policy.target_namespace or ""))
         if key not in self._builds:
             self._builds[key] = asyncio.create_task(self._build_anew(origin, policy))
             while len(self._builds) > KEPT_BUILDS:
@@ -95,4 +102,6 @@ class Builds:
         data = found.get("data") or {}
         if not {"username", "password"} <= data.keys():
             raise SourceError(f"Secret {namespace}/{name} needs the keys username and password.")
-        return Login(*(base64.b64decode(data[key]).decode() for key in ("username", "password")))
+        return Login(
+            f"{namespace}/{name}", *(base64.b64decode(data[key]).decode() for key in ("username", "password"))
+        )

@@ -1,7 +1,8 @@
 """Git repositories: what a branch, tag or commit points at, and the files of a commit.
 
-Every repository has one bare clone in the cache, shared by all workers of a machine behind a file lock. A
-clone is shallow: it holds the commits that were asked for, and nothing of their past.
+Every repository has one bare clone in the cache, or one for each Secret that it is read with, shared by all
+workers of a machine behind a file lock. A clone is shallow: it holds the commits that were asked for, and
+nothing of their past.
 """
 
 import fcntl
@@ -43,6 +44,8 @@ T = TypeVar("T")
 class Login:
     """The user name and password or token for a repository."""
 
+    secret: str
+    """`<namespace>/<name>` of the Secret that holds them."""
     username: str
     password: str
 
@@ -64,7 +67,9 @@ class Repository:
             raise SourceError(
                 f"Git repository {self._shown} is not supported: the URL must be http or https."
             )
-        self._clone = cache / f"{hashlib.sha256(source.url.encode()).hexdigest()[:24]}.git"
+        # Whoever comes with another Secret, or none, must not be served what this one has opened.
+        known = f"{source.url}\n{login.secret}" if login else source.url
+        self._clone = cache / f"{hashlib.sha256(known.encode()).hexdigest()[:24]}.git"
 
     def resolve(self) -> str:
         """Name the revision that is to be delivered now, as Flux does: `<branch>@sha1:<commit>`."""

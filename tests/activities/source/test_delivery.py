@@ -234,6 +234,41 @@ async def test_a_file_moved_from_one_policy_to_another_is_never_gone(
     assert result.is_waiting
 
 
+async def keep_login(api: ClusterApi, namespace: str) -> None:
+    """Keep a login to a repository in a namespace of the host cluster."""
+    meta = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}}
+    await api.apply(paths.namespace_path(namespace), meta)
+    secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "login", "namespace": namespace}}
+    body = secret | {"stringData": {"username": "me", "password": "hunter2"}}
+    await api.apply(paths.one("Secret", namespace, "login"), body)
+
+
+@pytest.mark.parametrize("is_built", [True, False], ids=["built before", "fetched before"])
+async def test_what_one_secret_has_opened_is_not_for_others(
+    source: SourceActivities,
+    origin: Any,
+    members: Any,
+    is_built: bool,  # noqa: FBT001 — a column of the table
+) -> None:
+    environment = ActivityEnvironment()
+    members.apis["host"] = members.apis["one"]
+    await keep_login(members.apis["host"], "team")
+    await keep_login(members.apis["host"], "strangers")
+    commit = origin.commit({"app/a.yaml": CONFIG.format("x"), "b/a.yaml": CONFIG.format("x")})
+    mine = sync_of(origin.source(secret_ref="login"), commit)
+    assert (await environment.run(source.sync_policy, mine)).is_done
+    await origin.stop()  # which stands for a server that refuses them
+
+    policy = POLICY if is_built else POLICY.model_copy(update={"path": "./b"})
+    again = mine.model_copy(update={"policy": policy})
+    theirs = again.model_copy(update={"namespace": "strangers"})
+    without = again.model_copy(update={"source": origin.source()})
+    results = [await environment.run(source.sync_policy, wanted) for wanted in (again, theirs, without)]
+
+    assert [result.is_done for result in results] == [True, False, False]
+    assert results[2].message.endswith("does not answer.")
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
