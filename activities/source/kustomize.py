@@ -1,6 +1,7 @@
 """What kustomize makes of a folder: the manifests to be applied."""
 
 import asyncio
+import json
 import os
 from collections.abc import Callable, Iterator
 from itertools import chain
@@ -132,8 +133,7 @@ def _wrap(work: Path, folder: Path, namespace: str) -> Path:
 
 
 def _write(path: Path, content: dict[str, Any]) -> None:
-    with path.open("w") as file:
-        YAML(typ="safe", pure=True).dump(content, file)
+    path.write_text(json.dumps(content))  # which is YAML, and leaves no name without quotes
 
 
 def _check(folder: Path, root: Path, seen: set[Path]) -> None:

@@ -123,6 +123,14 @@ async def test_a_target_namespace_overrides_what_manifests_say(kubectl: Path, tr
     assert sorted(await names(kubectl, tree, "app", "target")) == ["target/a", "target/b"]
 
 
+@pytest.mark.parametrize("name", ["on", "1e3", "0x1"])
+async def test_a_name_stays_a_name_however_it_looks(kubectl: Path, tree: Path, name: str) -> None:
+    write(tree, {"app/a.yaml": CONFIG.format("a"), f"app/{name}/kustomization.yaml": "resources: [b.yaml]\n"})
+    write(tree, {f"app/{name}/b.yaml": CONFIG.format("b")})
+
+    assert sorted(await names(kubectl, tree, "app", name)) == [f"{name}/a", f"{name}/b"]
+
+
 async def test_a_base_beside_the_folder_is_built(kubectl: Path, tree: Path) -> None:
     write(
         tree,
