@@ -57,11 +57,16 @@ class InitialisingCanary(CanaryEntity):
         text = f"New {self.spec.target.kind} detected, starting initialization."
         if self._status.message != text:
             self._become(phase=Phase.INITIALIZING, outcome=None, message=text, needs_person=False)
+        return await self._give_users_to_primary(seen, seen.target.revision)
+
+    async def _give_users_to_primary(self, seen: Observation, wanted: Revision) -> None:
+        """Make the primary, and once it is ready lead everybody there."""
         await self._deploy_load_tester(self.spec)
         promoted, *_ = await at_once(self._create_primary(), self._check_providers(), self._register(seen))
-        if (ready := await self._primary_gets_ready(seen.target.revision)) is not None:
+        if seen.primary is None:  # none of its pods is ready yet: whoever registers is greeted
+            await self._rest(STARTING, "until the primary is ready")
+        if (ready := await self._primary_gets_ready(wanted)) is not None:
             await self._route_to_primary(promoted, ready)
-        return None
 
     async def _check_providers(self) -> None:
         """Tell whether metrics can be had; without analysis nobody asks for them."""
@@ -149,7 +154,7 @@ class InitialisingCanary(CanaryEntity):
                 timeout_summary="the mesh learns the routes",
             )
             return
-        request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), needs_primary=True)
+        request = ScaleRequest(spec=self.spec, replicas=0, decided_at=workflow.now(), is_first=True)
         self._is_being_emptied = True
         try:
             written: Written = await workflow.execute_activity_method(
@@ -157,7 +162,6 @@ class InitialisingCanary(CanaryEntity):
             )
             if written is Written.NOT_SERVING:
                 return  # the next turn begins again; the target still serves
-            await self._do(PrimaryActivities.count_as_promoted, self.spec, "the primary counts as promoted")
         finally:
             self._is_being_emptied = False
         self._is_initialised = True

@@ -63,13 +63,6 @@ class PrimaryActivities:
 
     @activity.defn
     @guarded
-    async def count_as_promoted(self, spec: CanarySpec) -> None:
-        """Let what the first primary was made from be its first promotion: its canary is initialised."""
-        api = await self._clusters.get(spec.cluster)
-        await until_settled(lambda: _count(api, spec), spec.primary)
-
-    @activity.defn
-    @guarded
     async def promote(self, request: PromoteRequest) -> Written:
         """Copy the target's template and configs into the primary, if they are still what was judged."""
         api = await self._clusters.get(request.spec.cluster)
@@ -135,13 +128,13 @@ def _is_emptied(target: Object) -> bool:
     return target["spec"].get("replicas") == 0 or SCALE_TO_ZERO in selector
 
 
-async def _count(api: ClusterApi, spec: CanarySpec) -> None:
-    if await records.last_promoted(api, spec) is not None:
-        return
+async def count_as_promoted(api: ClusterApi, spec: CanarySpec) -> None:
+    """Let what the first primary was made from be its first promotion: the users are with it."""
     primary = await api.get(_path(spec))
     known = _remembered(primary)
-    if known is not None and not await records.mark_promoted(api, spec, known, _size(primary)):
-        _warn_unrecorded(spec, known)
+    if known is None or await records.mark_first(api, spec, known, _size(primary)):
+        return
+    _warn_unrecorded(spec, known)
 
 
 def _refuse_forgetful(spec: CanarySpec, primary: Object, origin: Origin) -> None:

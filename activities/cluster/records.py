@@ -57,13 +57,26 @@ async def last_promoted(api: ClusterApi, spec: CanarySpec) -> Record | None:
     return _read(spec, max(items, key=_number)) if items else None
 
 
+async def mark_first(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int) -> bool:
+    """Let the record of *revision* count unless another one does already; whether one does."""
+    known = await _known(api, spec)
+    if any(marks.PROMOTED in item["metadata"]["labels"] for item in known):
+        return True
+    return await _mark(api, spec, known, revision, size)
+
+
 async def mark_promoted(api: ClusterApi, spec: CanarySpec, revision: Revision, size: int | None) -> bool:
     """Let the record of *revision* be the one that counts, then drop the others; whether there is one.
 
     Without a *size* the primary is not there: it comes back as large as it was last.
     """
+    return await _mark(api, spec, await _known(api, spec), revision, size)
+
+
+async def _mark(
+    api: ClusterApi, spec: CanarySpec, known: list[Object], revision: Revision, size: int | None
+) -> bool:
     collection = paths.collection(KIND, spec.namespace)
-    known = await _known(api, spec)
     name = _name(spec, revision)
     own = next((item for item in known if item["metadata"]["name"] == name), None)
     if own is None:

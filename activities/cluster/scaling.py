@@ -12,6 +12,7 @@ from activities.cluster.api import ClusterApi, Clusters, Object, Patch
 from activities.cluster.autoscaling import find_autoscaler
 from activities.cluster.guard import guarded, until_settled
 from activities.cluster.observation import read_workload
+from activities.cluster.primary import count_as_promoted
 from activities.cluster.replicasets import runs_its_template
 from activities.cluster.traffic import Written
 from canary.revision import SCALE_TO_ZERO, STARTED_WITH
@@ -39,8 +40,9 @@ class ScaleRequest(Stored):
     configs: str = ""
     """The checksum of the configs that its pods are to be started with, where they run with others; empty: as
     they are."""
-    needs_primary: bool = False
-    """Whether nothing is to be done unless the primary serves: the users are with it by now."""
+    is_first: bool = False
+    """Whether the users are with their first primary by now: nothing is done unless that serves, and what it
+    was made from counts as promoted from then on."""
 
 
 class ScalingActivities:
@@ -53,11 +55,15 @@ class ScalingActivities:
     @guarded
     async def scale_target(self, request: ScaleRequest) -> Written:
         """Bring the target to a size; zero takes its pods away. One that is gone is fine at zero."""
-        api = await self._clusters.get(request.spec.cluster)
-        if request.spec.target.kind is WorkloadKind.SERVICE:
-            return await until_settled(lambda: _lead(api, request), request.spec.service.canary)
-        name = f"{request.spec.target.kind} {request.spec.target.name}"
-        return await until_settled(lambda: _scale(api, request), name)
+        spec = request.spec
+        api = await self._clusters.get(spec.cluster)
+        is_service = spec.target.kind is WorkloadKind.SERVICE
+        act = _lead if is_service else _scale
+        name = spec.service.canary if is_service else f"{spec.target.kind} {spec.target.name}"
+        written = await until_settled(lambda: act(api, request), name)
+        if request.is_first and written is Written.DONE:
+            await until_settled(lambda: count_as_promoted(api, spec), spec.primary)
+        return written
 
 
 async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
@@ -71,7 +77,7 @@ async def _scale(api: ClusterApi, request: ScaleRequest) -> Written:
         raise ApplicationError(text, type="NotFound", non_retryable=True)
     if marks.is_superseded(found["metadata"], request.decided_at):
         return Written.SUPERSEDED
-    if request.needs_primary and not await _does_primary_serve(api, spec):
+    if request.is_first and not await _does_primary_serve(api, spec):
         return Written.NOT_SERVING
     is_daemon_set = spec.target.kind is WorkloadKind.DAEMON_SET
     notes: dict[str, Any] = {marks.DECIDED_AT: marks.stamp(request.decided_at)}

@@ -244,6 +244,7 @@ class Cluster:
             anew = f" with {request.configs}" if request.configs else ""
             self.log.append(f"target {self.target_replicas}{anew}")
             done, self.scaled = self.scaled, Written.DONE
+            self.is_initialising = self.is_initialising and not request.is_first
             return done
 
         @activity.defn
@@ -273,11 +274,6 @@ class Cluster:
             if self.primary is None or self.is_initialising:
                 self.primary, self.is_initialising = self.target, True
             return self.primary
-
-        @activity.defn
-        async def count_as_promoted(_: CanarySpec) -> None:
-            await self._enter("count_as_promoted")
-            self.is_initialising = False
 
         @activity.defn
         async def deploy_load_tester(_: CanarySpec) -> None:

@@ -163,7 +163,7 @@ async def test_looks_no_oftener_than_it_must(serve: Serve) -> None:
     _, handle, _ = await initialised(serve, cluster)
 
     assert (await asked(handle))[:2] == ["preflight", "create_primary"]
-    assert await looked_at_after(handle, "count_as_promoted") >= RESYNC
+    assert await looked_at_after(handle, "scale_target") >= RESYNC
     await leave(handle)
 
 
@@ -200,7 +200,7 @@ async def test_what_comes_during_an_initialisation_is_looked_at_in_the_end(
     go.set()
     await in_phase(handle, Phase.INITIALIZED)
 
-    assert await looked_at_after(handle, "count_as_promoted") < RESYNC
+    assert await looked_at_after(handle, "scale_target") < RESYNC
     await leave(handle)
 
 

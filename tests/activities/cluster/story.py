@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from activities.cluster.observation import ObservationActivities
-from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
+from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest, count_as_promoted
 from activities.cluster.traffic import Written
 from canary.spec import CanarySpec
 from canary.status import Outcome, Revision
@@ -35,7 +35,7 @@ class Story:
 
     async def count(self) -> None:
         """The end of an initialisation."""
-        await self.member.run(self.activities.count_as_promoted, self.spec)
+        await count_as_promoted(self.member.api, self.spec)
 
     def later(self) -> datetime:
         self.moments += 1

@@ -7,7 +7,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
-from activities.cluster.primary import PrimaryActivities
+from activities.cluster.primary import PrimaryActivities, count_as_promoted
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.traffic import ShiftRequest, TrafficActivities, Written
@@ -52,7 +52,7 @@ async def initialise(cluster: Member, document: CanarySpec) -> None:
     await cluster.run(InitialisationActivities(cluster).establish_routes, EstablishRequest(spec=document))
     scale = ScaleRequest(spec=document, replicas=0, decided_at=at(0))
     await cluster.run(ScalingActivities(cluster).scale_target, scale)
-    await cluster.run(PrimaryActivities(cluster).count_as_promoted, document)
+    await count_as_promoted(cluster.api, document)
     shift = ShiftRequest(spec=document, routing=Routing(weight=20), decided_at=at(1))
     await cluster.run(TrafficActivities(cluster).shift_traffic, shift)
 

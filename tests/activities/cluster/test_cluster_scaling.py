@@ -15,7 +15,7 @@ from activities.cluster.traffic import Written
 from canary.revision import SCALE_TO_ZERO, STARTED_WITH, template_hash
 from canary.spec import CanarySpec, WorkloadKind
 from sandbox.controllers import manager
-from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
+from tests.activities.cluster.member import NAMESPACE, WORKLOADS, Member, Object, given, spec
 from tests.activities.cluster.story import Story
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -101,8 +101,28 @@ async def test_the_target_goes_only_where_the_primary_serves(
         path = "/apis/apps/v1/namespaces/default/deployments/podinfo-primary/status"
         await member.kube.patch(path, {"status": {"replicas": ready, "readyReplicas": ready}})
 
-    assert await scale(member, 0, needs_primary=True) is written
+    assert await scale(member, 0, is_first=True) is written
     assert await size(member) == replicas
+
+
+async def promoted(member: Member) -> list[str]:
+    """The records that count."""
+    found = await member.all("ControllerRevision")
+    return [one["metadata"]["name"] for one in found if marks.PROMOTED in one["metadata"]["labels"]]
+
+
+async def test_what_the_first_primary_was_made_from_counts_once_the_users_are_with_it(member: Member) -> None:
+    story = Story(member, spec())
+    await member.add(*given("canary", *WORKLOADS))
+    await story.create()
+    before = await promoted(member)
+    path = "/apis/apps/v1/namespaces/default/deployments/podinfo-primary/status"
+    await member.kube.patch(path, {"status": {"replicas": 1, "readyReplicas": 1}})
+    await scale(member, 0, is_first=True)
+
+    (record,) = await promoted(member)
+    assert before == []
+    assert record.startswith("podinfo-primary-")
 
 
 async def test_an_earlier_decision_changes_nothing(deployed: Member) -> None:
