@@ -40,7 +40,7 @@ def refuse_podless(spec: CanarySpec, apex: Object | None) -> None:
     """
     if apex is None or apex["spec"].get("selector"):
         return
-    if marks.is_ours(spec, apex["metadata"]) or marks.ORIGINAL in _notes(apex):
+    if marks.is_ours(spec, apex["metadata"]) or marks.ORIGINAL in marks.notes(apex):
         return  # somebody took the selector off since
     name = f"Service {apex['metadata']['name']} in namespace {spec.namespace}"
     raise _foreign(f"{name} has no selector, so it has no pods to route to: give it one")
@@ -89,7 +89,7 @@ def taken_over(spec: CanarySpec, found: Object, spec_before: Object | None, own:
         "labels": dict(own.get("labels") or {}),
         "annotations": dict(own.get("annotations") or {}),
     }
-    is_known = marks.is_ours(spec, metadata) or marks.ORIGINAL in _notes(found)
+    is_known = marks.is_ours(spec, metadata) or marks.ORIGINAL in marks.notes(found)
     if spec_before is not None and not is_known:
         before = {
             part: {key: (metadata.get(part) or {}).get(key) for key in patch[part]}
@@ -106,7 +106,7 @@ def original(found: Object) -> Object | None:
     A note that somebody made unreadable is none: the object is then given back as one without a note.
     """
     try:
-        kept = json.loads(_notes(found).get(marks.ORIGINAL) or "null")
+        kept = json.loads(marks.notes(found).get(marks.ORIGINAL) or "null")
     except ValueError:
         return None
     return kept if isinstance(kept, dict) and isinstance(kept.get("spec"), dict) else None
@@ -120,8 +120,3 @@ def given_back(found: Object, kept: Object) -> Object:
         "labels": {**(kept.get("labels") or {}), marks.CANARY: None},
         "annotations": {**(kept.get("annotations") or {}), **ours},
     }
-
-
-def _notes(found: Object) -> dict[str, str]:
-    notes: dict[str, str] = found["metadata"].get("annotations") or {}
-    return notes

@@ -5,7 +5,7 @@ import copy
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from activities.cluster import paths
+from activities.cluster import marks, paths
 from activities.cluster.api import ClusterApi, Object
 from canary.revision import config_hash
 
@@ -89,7 +89,7 @@ def hash_of(config: Object) -> str:
 
 
 def _is_tracked(config: Object) -> bool:
-    annotations = config["metadata"].get("annotations") or {}
+    annotations = marks.notes(config)
     if annotations.get(TRACKING, "").startswith("disable"):
         return False
     return "type" not in config or config["type"] in TRACKED_SECRETS

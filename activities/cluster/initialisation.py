@@ -99,7 +99,7 @@ class _Scene:
     def has_routes(self) -> bool:
         """Whether routes that we have written lead users already, be they made by us or adopted."""
         found = self.virtual_service
-        return found is not None and marks.GENERATED in (found["metadata"].get("annotations") or {})
+        return found is not None and marks.GENERATED in marks.notes(found)
 
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
@@ -235,12 +235,13 @@ async def _apex(api: ClusterApi, scene: _Scene) -> None:
     live = found["spec"]
     is_new = live.get("selector") != front.selector
     before = {"selector": live.get("selector"), "ports": live.get("ports")} if is_new else None
-    own = {"annotations": marks.TOOLKIT}
-    await api.patch(path, {"metadata": adoption.taken_over(spec, found, before, own)})
+    # What is applied without the note would take it off again.
+    noted = {key: note for key, note in marks.notes(found).items() if key == marks.ORIGINAL}
+    taken = adoption.taken_over(spec, found, before, {"annotations": marks.TOOLKIT | noted})
     wanted = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": spec.service.name, "namespace": spec.namespace},
+        "metadata": {**taken, "name": spec.service.name, "namespace": spec.namespace},
         "spec": {
             "selector": front.selector,
             "ports": services.adopted_ports(spec, scene.target, found),

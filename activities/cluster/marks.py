@@ -56,6 +56,11 @@ class ForeignError(Exception):
         )
 
 
+def notes(found: dict[str, Any]) -> dict[str, str]:
+    """The annotations of an object."""
+    return found["metadata"].get("annotations") or {}
+
+
 def canary_of(found: dict[str, Any]) -> str:
     """The target of the canary that an object was made for; empty for one that is not ours."""
     return str((found["metadata"].get("labels") or {}).get(CANARY, ""))

@@ -163,7 +163,7 @@ def read_workload(kind: WorkloadKind, found: Object) -> Workload:
         available=status.get("availableReplicas", 0),
         ready=status.get("readyReplicas", 0),
         has_exceeded_deadline=_exceeded(status),
-        is_paused=bool(spec.get("paused")) and marks.PAUSED not in _notes(found),
+        is_paused=bool(spec.get("paused")) and marks.PAUSED not in marks.notes(found),
     )
 
 
@@ -173,17 +173,13 @@ def read_primary(kind: WorkloadKind, found: Object) -> Workload:
 
 
 def _remembered(primary: Object) -> dict[str, Any]:
-    notes = _notes(primary)
+    notes = marks.notes(primary)
     return {
         "revision": marks.read_promoted(primary["metadata"]) or Revision(template=""),
         "promoting": notes.get(marks.PROMOTING, ""),
         "outcome": notes.get(marks.OUTCOME, ""),
         "last_applied": notes.get(marks.LAST_APPLIED, ""),
     }
-
-
-def _notes(found: Object) -> dict[str, str]:
-    return found["metadata"].get("annotations") or {}
 
 
 def _exceeded(status: dict[str, Any]) -> bool:

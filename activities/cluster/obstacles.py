@@ -82,7 +82,7 @@ def _about_updates(spec: CanarySpec, target: Object) -> Iterator[tuple[str, bool
         yield "has the strategy Recreate: its primary stands still while it is promoted", True
     if (workload.get("updateStrategy") or {}).get("type") == "OnDelete":
         yield "has the updateStrategy OnDelete: its primary would never be promoted; use RollingUpdate", False
-    is_ours = marks.PAUSED in (target["metadata"].get("annotations") or {})
+    is_ours = marks.PAUSED in marks.notes(target)
     if workload.get("paused") and not is_ours:
         remedy = f"kubectl rollout resume deployment/{spec.target.name} -n {spec.namespace}"
         yield f"is paused: what is written into it is not run ({remedy})", True
@@ -132,7 +132,7 @@ def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:
     if spec.service.port not in ports and not marks.is_ours(spec, service["metadata"]):
         known = ", ".join(map(str, ports)) or "none"
         text = f"Service {spec.service.name} has no port {spec.service.port}; it has {known}"
-        if marks.ORIGINAL in (service["metadata"].get("annotations") or {}):
+        if marks.ORIGINAL in marks.notes(service):
             text += _how_to_add_port(spec.service.name, spec.namespace, spec.service.port)
         return [Problem(path="spec.service.port", message=text)]
     return []

@@ -229,7 +229,7 @@ def _warn_unrecorded(spec: CanarySpec, revision: Revision) -> None:
 
 async def _forget_kept(api: ClusterApi, spec: CanarySpec, primary: Object, request: ConcludeRequest) -> None:
     """Delete the configs that a promotion kept: those it changed."""
-    notes = primary["metadata"].get("annotations") or {}
+    notes = marks.notes(primary)
     before = _remembered(primary)
     if before is None or not notes.get(marks.PROMOTING) or request.outcome is Outcome.HALTED:
         return

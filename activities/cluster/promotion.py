@@ -23,6 +23,6 @@ async def is_promoted(api: ClusterApi, spec: CanarySpec) -> bool:
     else:
         template = (target.get("spec") or {}).get("template") or {}
         tracked = await configs.read_configs(api, spec.namespace, template)
-    notes = primary["metadata"].get("annotations") or {}
+    notes = marks.notes(primary)
     revision = revision_of(target, configs.hashes(tracked))
     return not notes.get(marks.PROMOTING) and marks.read_promoted(primary["metadata"]) == revision

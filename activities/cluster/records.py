@@ -121,7 +121,7 @@ def _name(spec: CanarySpec, revision: Revision) -> str:
 
 
 def _size(item: Object) -> int:
-    text = (item["metadata"].get("annotations") or {}).get(marks.SIZE, "")
+    text = marks.notes(item).get(marks.SIZE, "")
     return int(text) if text.isdigit() else 1
 
 

@@ -115,7 +115,7 @@ class RemovalActivities:
         target = await api.find(path)
         if target is not None:
             body: Object = {"metadata": {"annotations": {marks.DECIDED_AT: None, marks.PAUSED: None}}}
-            if marks.PAUSED in (target["metadata"].get("annotations") or {}):
+            if marks.PAUSED in marks.notes(target):
                 body["spec"] = {"paused": None}
             await api.patch(path, body)
 
@@ -172,7 +172,7 @@ def _as_promoted(
     changes: list[Object] = [{"op": "replace", "path": "/metadata/resourceVersion", "value": version}]
     if record is not None and record.revision.template != template_hash(target["spec"]["template"]):
         changes.append({"op": "replace", "path": "/spec/template", "value": record.template})
-    if marks.PAUSED in (target["metadata"].get("annotations") or {}):
+    if marks.PAUSED in marks.notes(target):
         changes.append({"op": "add", "path": "/spec/paused", "value": False})
     if spec.target.kind is WorkloadKind.DEPLOYMENT:
         last = record.size if record else 1

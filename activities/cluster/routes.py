@@ -131,7 +131,7 @@ def _is_generated(spec: CanarySpec, found: Object, ours: list[Object], routing: 
     """
     if _bare(spec, ours) == _bare(spec, virtualservice.routes(spec, routing)):
         return True
-    written = (found["metadata"].get("annotations") or {}).get(marks.GENERATED)
+    written = marks.notes(found).get(marks.GENERATED)
     return written == fingerprint(spec) and not _foreign_manager(found["metadata"])
 
 

@@ -133,7 +133,7 @@ async def _sized(api: ClusterApi, request: ScaleRequest, found: Object, notes: d
         replicas = present or await _size_from_zero(api, request)
     is_growing_from_zero = replicas > 0 and present == 0
     wanted: Object = {"replicas": replicas}
-    is_paused, is_ours = bool(found["spec"].get("paused")), marks.PAUSED in _notes(found)
+    is_paused, is_ours = bool(found["spec"].get("paused")), marks.PAUSED in marks.notes(found)
     if is_paused and is_growing_from_zero and not await runs_its_template(api, found):
         raise _paused(request.spec)
     if replicas == 0 or request.is_paused is False:
@@ -166,10 +166,6 @@ def _paused(spec: CanarySpec) -> ApplicationError:
     remedy = f"kubectl rollout resume deployment/{spec.target.name} -n {spec.namespace}"
     text = f"{target} is paused and would not run its present template; let it: {remedy}."
     return ApplicationError(text, type="Paused", non_retryable=True)
-
-
-def _notes(found: Object) -> dict[str, str]:
-    return found["metadata"].get("annotations") or {}
 
 
 async def _size_from_zero(api: ClusterApi, request: ScaleRequest) -> int:
