@@ -18,6 +18,10 @@ _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
 _LONGEST_LABEL = 63
 _LONGEST_SUBDOMAIN = 253
+_HOST = re.compile(
+    r"(?P<scheme>[a-z][a-z0-9+.-]*://)?(?P<user>[^/?#@]*@)?"
+    r"(?P<host>(\[[0-9a-f:.]*\]|[a-z0-9_.-]+)(:\d{1,5})?(?=$|[:/?#]))?"
+)
 _SECRET_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
 
 
@@ -71,7 +75,7 @@ def address_mistakes(path: Path, address: str) -> Iterator[Mistake]:
         is_usable = False
     if not is_usable:
         yield Mistake(
-            path, f"must be a URL that begins with http:// or https://, is {show(_without_user(address))}"
+            path, f"must be a URL that begins with http:// or https://, is {show(_host_of(address))}"
         )
     elif parts.username or parts.password:
         yield Mistake(path, "must not carry a user or password: name a Secret in secretRef")
@@ -113,5 +117,12 @@ def seconds_text(duration: timedelta) -> str:
     return f"{duration.total_seconds():g}s"
 
 
-def _without_user(address: str) -> str:
-    return re.sub(r"//[^/@]*@", "//…@", address)
+def _host_of(address: str) -> str:
+    """Write an address without what may be a secret in it: its scheme, host and port alone."""
+    found = _HOST.match(address)
+    assert found is not None  # noqa: S101 — each of its parts may be empty
+    rest = address[found.end() :]
+    if "@" in rest:  # what looks like the host may be the beginning of a password
+        return "…"
+    user = "…@" if found["user"] else ""
+    return f"{found['scheme'] or ''}{user}{found['host'] or ''}{'…' if rest else ''}"

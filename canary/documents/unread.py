@@ -11,7 +11,7 @@ from typing import Any
 from canary.alert import AlertSpec
 from canary.documents.alerts import AlertProvider
 from canary.documents.flagger import MetricTemplate
-from canary.documents.mistake import SENTENCE, show
+from canary.documents.mistake import SENTENCE, Mistake, show
 from canary.documents.reading import Key, read
 from canary.documents.resolve import resolve
 from canary.errors import TemplateError
@@ -43,7 +43,7 @@ def unread(spec: CanarySpec) -> Iterator[Unread]:
 
 
 def read_in(spec: CanarySpec, found: Objects) -> CanarySpec:
-    """Return *spec* with what was *found*, where that can be read; what was not stays as it was."""
+    """Return *spec* with what was *found* and has no mistake; all else stays as it was."""
     metrics = map(partial(_with_template, found=found), spec.analysis.metrics)
     alerts = map(partial(_with_provider, found=found), spec.analysis.alerts)
     changes = {"metrics": tuple(metrics), "alerts": tuple(alerts)}
@@ -53,14 +53,12 @@ def read_in(spec: CanarySpec, found: Objects) -> CanarySpec:
 def mistakes_of_read(spec: CanarySpec, found: Objects) -> Iterator[Problem]:
     """Yield what is wrong with what was *found* for *spec*, each with the object's name."""
     for each in unread(spec):
-        if each.key in found:
-            for mistake in resolve([found[each.key]]).mistakes:
-                text = f"{each.key} in {spec.cluster}: {mistake.where}: {mistake.message}"
-                yield Problem(path=each.path, message=text, is_warning=mistake.is_warning)
-    complete = read_in(spec, found)
-    for before, metric in zip(spec.analysis.metrics, complete.analysis.metrics, strict=True):
-        if before.template_ref is not None and metric.template is not None:
-            yield from _query_mistakes(complete, metric, before.template_ref)
+        for mistake in _mistakes(found.get(each.key)):
+            text = f"{each.key} in {spec.cluster}: {mistake.where}: {mistake.message}"
+            yield Problem(path=each.path, message=text, is_warning=mistake.is_warning)
+    for metric in read_in(spec, found).analysis.metrics:
+        if metric.template_ref is not None and _model(found, "MetricTemplate", metric.template_ref):
+            yield from _query_mistakes(spec, metric, metric.template_ref)
 
 
 def _query_mistakes(spec: CanarySpec, metric: MetricSpec, reference: ObjectRef) -> Iterator[Problem]:
@@ -89,9 +87,18 @@ def _with_provider(alert: AlertSpec, found: Objects) -> AlertSpec:
 
 
 def _model(found: Objects, kind: str, reference: ObjectRef | None) -> object:
-    if reference is None or (data := found.get(_key(kind, reference))) is None:
+    """What was found, if it may be taken.
+
+    What its own rules refuse may hold a secret, which would go with the spec into histories and reports.
+    """
+    data = found.get(_key(kind, reference)) if reference is not None else None
+    if data is None or any(not mistake.is_warning for mistake in _mistakes(data)):
         return None
     return read(data).model
+
+
+def _mistakes(data: Mapping[str, Any] | None) -> tuple[Mistake, ...]:
+    return () if data is None else resolve([data]).mistakes
 
 
 def _key(kind: str, reference: ObjectRef) -> Key:

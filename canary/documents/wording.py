@@ -30,6 +30,7 @@ _WANTED = {
     "string_too_short": "must not be empty",
     "too_short": "must not be empty",
 }
+_COMPOUND = frozenset({"list_type", "dict_type", "model_type"})
 
 
 def mistakes_of(root: type[BaseModel], error: ValidationError) -> Iterator[Mistake]:
@@ -55,7 +56,21 @@ def _message(kind: str, path: Path, root: type[BaseModel], error: Mapping[str, A
     wanted = _WANTED.get(kind)
     if wanted is None:
         return str(error["msg"])
-    return wanted.format(value=show(error["input"]), **{**context, "expected": _expected(context)})
+    value = _shape(error["input"]) if kind in _COMPOUND else show(error["input"])
+    return wanted.format(value=value, **{**context, "expected": _expected(context)})
+
+
+def _shape(value: object) -> str:
+    """Say what stands where a list or a mapping belongs; a text there may well be the secret itself."""
+    match value:
+        case bool() | None:
+            return show(value)
+        case str():
+            return "text"
+        case int() | float():
+            return "a number"
+        case _:
+            return show(value)
 
 
 def _expected(context: Mapping[str, Any]) -> str:

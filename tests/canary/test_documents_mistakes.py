@@ -52,7 +52,7 @@ KURATOR = [
         "git@example.com:shop.git",
         (
             "spec.source.gitRepository.url: must be a URL that begins with http:// or https://, "
-            "is git@example.com:shop.git"
+            "is …@example.com…"
         ),
     ),
     (
@@ -730,7 +730,7 @@ TEMPLATE = [
     (
         "spec.provider.address",
         "http://[prometheus",
-        "spec.provider.address: must be a URL that begins with http:// or https://, is http://[prometheus",
+        "spec.provider.address: must be a URL that begins with http:// or https://, is http://…",
     ),
     (
         "spec.provider.secretRef",

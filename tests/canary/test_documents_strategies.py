@@ -342,7 +342,7 @@ AFFINITY = [
     (
         "spec.service.unmanagedMetadata",
         {"labels": "x"},
-        ["spec.service.unmanagedMetadata.labels: must be a list, is x"],
+        ["spec.service.unmanagedMetadata.labels: must be a list, is text"],
     ),
     (
         "spec.service.match",

@@ -144,3 +144,79 @@ def test_a_token_in_the_cluster_s_provider_is_refused() -> None:
         "AlertProvider shop/chat in member: spec.address: must not carry a token in its path: put it as "
         "`address` into a Secret, name that in secretRef"
     )
+
+
+MARKER = "MARKER"
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param({"address": f"https://hooks.slack.com/services/T0/B0/{MARKER}"}, id="token in a path"),
+        pytest.param({"address": f"https://chat.example.com/?token={MARKER}"}, id="token as a parameter"),
+        pytest.param({"address": f"hooks.slack.com/services/T0/B0/{MARKER}"}, id="no scheme"),
+        pytest.param({"address": f"{MARKER}:{MARKER}@chat.example.com"}, id="no scheme before a password"),
+        pytest.param(
+            {"address": f"https://user:{MARKER}/{MARKER}@chat.example.com"}, id="slash in a password"
+        ),
+        pytest.param({"address": MARKER}, id="nothing but a token"),
+        pytest.param({"address": f"https://:{MARKER}"}, id="nothing but a token, as a port"),
+        pytest.param({"proxy": f"http://user:{MARKER}@proxy:3128"}, id="password of a proxy"),
+        pytest.param(
+            {"address": "https://x.example.com", "secretRef": MARKER}, id="token for a Secret's name"
+        ),
+        pytest.param(
+            {"address": f"https://x.example.com/{MARKER}", "channels": "y"}, id="beside an unknown field"
+        ),
+    ],
+)
+def test_what_may_be_secret_in_a_refused_provider_is_neither_read_in_nor_told(spec: Object) -> None:
+    canary, chat, pager = read("gates-and-alerts.yaml")
+    alone, found = spec_of(canary, pager), {Key("AlertProvider", "shop", "chat"): chat}
+    chat["spec"] = {"type": "slack", **spec}
+
+    problems = list(mistakes_of_read(alone, found))
+
+    assert any(not problem.is_warning for problem in problems)
+    assert not [problem.message for problem in problems if MARKER in problem.message]
+    assert read_in(alone, found) == alone
+
+
+@pytest.mark.parametrize(
+    "provider",
+    [
+        pytest.param({"address": f"https://user:{MARKER}@prometheus"}, id="password"),
+        pytest.param({"headers": {"Authorization": [f"Bearer {MARKER}"]}}, id="header"),
+        pytest.param({"headers": {"Authorization": f"Bearer {MARKER}"}}, id="header that is no list"),
+        pytest.param({"headers": f"Authorization: {MARKER}"}, id="headers as text"),
+    ],
+)
+def test_what_may_be_secret_in_a_refused_template_is_neither_read_in_nor_told(
+    metered: CanarySpec, template: Object, provider: Object
+) -> None:
+    template["spec"]["provider"] = {"type": "prometheus", **provider}
+    found = {TEMPLATE: template}
+
+    [problem] = mistakes_of_read(metered, found)
+
+    assert MARKER not in problem.message
+    assert read_in(metered, found) == metered
+
+
+def test_a_template_that_went_wrong_meanwhile_stays_as_it_was_read_before(
+    metered: CanarySpec, template: Object
+) -> None:
+    before = read_in(metered, {TEMPLATE: template})
+    wrong = template | {"spec": {"query": "{{ nope }}", "provider": {"type": "datadog"}}}
+
+    assert read_in(before, {TEMPLATE: wrong}) == before
+    assert len(list(mistakes_of_read(before, {TEMPLATE: wrong}))) == 1
+
+
+def test_a_number_for_headers_is_told_as_one(metered: CanarySpec, template: Object) -> None:
+    template["spec"]["provider"] = {"type": "prometheus", "headers": {"x-scope": 7, "x-debug": True}}
+
+    assert [problem.message for problem in mistakes_of_read(metered, {TEMPLATE: template})] == [
+        f"{NAMED}spec.provider.headers.x-scope: must be a list, is a number",
+        f"{NAMED}spec.provider.headers.x-debug: must be a list, is true",
+    ]

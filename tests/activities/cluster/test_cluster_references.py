@@ -163,3 +163,42 @@ async def test_what_may_not_be_read_is_refused_with_the_missing_right(equipped: 
         "The worker may not get AlertProvider default/chat in member1: allow it (deploy/rbac.yaml) or pass "
         "it with -f"
     )
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "fields", "wanted"),
+    [
+        pytest.param(
+            "AlertProvider",
+            "chat",
+            {"type": "slack", "address": "https://hooks.slack.com/services/T0/B0/MARKER"},
+            alerting(),
+            id="a provider's address",
+        ),
+        pytest.param(
+            "MetricTemplate",
+            "errors",
+            {"query": QUERY, "provider": {"type": "prometheus", "address": "https://u:MARKER@prom"}},
+            metered(),
+            id="a template's address",
+        ),
+        pytest.param(
+            "MetricTemplate",
+            "errors",
+            {"query": QUERY, "provider": {"type": "prometheus", "headers": {"Authorization": ["MARKER"]}}},
+            metered(),
+            id="a template's headers",
+        ),
+    ],
+)
+async def test_what_is_refused_for_a_secret_in_it_does_not_go_into_histories(
+    equipped: Member, kind: str, name: str, fields: Object, wanted: CanarySpec
+) -> None:
+    await equipped.add(found_in(kind, name, **fields))
+    found = await look(equipped, wanted)
+    again: Referenced = await equipped.run(PreflightActivities(equipped).read_references, wanted)
+
+    assert found.problems
+    assert again.problems
+    assert "MARKER" not in found.model_dump_json()
+    assert "MARKER" not in again.model_dump_json()
