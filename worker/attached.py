@@ -1,7 +1,7 @@
 """Clusters that are reached by a kubeconfig Secret of the host cluster, as Kurator's AttachedClusters."""
 
 import base64
-from typing import Any
+from typing import Any, NamedTuple
 
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
@@ -9,11 +9,19 @@ from ruamel.yaml.error import YAMLError
 from activities.cluster.api import ClusterApi, UnknownClusterError
 from activities.cluster.paths import collection, one
 from canary.application import ClusterRef
+from worker.kubeconfigs import loading
 
 LABEL = "durable-canary.dev/cluster"
 """On a ConfigMap of the host cluster that notes by which Secret a cluster is reached."""
 _FILES = ("certificate-authority", "client-certificate", "client-key", "tokenFile")
 _REMEDY = "set CANARY_ALLOW_EXEC_KUBECONFIG=true for the worker, or put the data itself into the kubeconfig"
+
+
+class Kubeconfig(NamedTuple):
+    """What a Secret holds, and which Secret that is."""
+
+    where: str
+    content: dict[str, Any]
 
 
 async def note(host: ClusterApi, cluster: ClusterRef) -> None:
@@ -31,7 +39,7 @@ async def note(host: ClusterApi, cluster: ClusterRef) -> None:
     await host.apply(one("ConfigMap", secret.namespace, name), body, force=True)
 
 
-async def read_kubeconfig(host: ClusterApi, name: str, *, allow_exec: bool) -> dict[str, Any]:
+async def read_kubeconfig(host: ClusterApi, name: str, *, allow_exec: bool) -> Kubeconfig:
     """Read the kubeconfig of a noted cluster.
 
     Raises:
@@ -48,7 +56,9 @@ async def read_kubeconfig(host: ClusterApi, name: str, *, allow_exec: bool) -> d
     encoded = (secret.get("data") or {}).get(data["key"])
     if encoded is None:
         raise UnknownClusterError(name, f"{where} has no key {data['key']}")
-    return _checked(name, where, base64.b64decode(encoded).decode(errors="replace"), allow_exec=allow_exec)
+    text = base64.b64decode(encoded).decode(errors="replace")
+    with loading(name, where):
+        return Kubeconfig(where, _checked(name, where, text, allow_exec=allow_exec))
 
 
 def _checked(name: str, where: str, text: str, *, allow_exec: bool) -> dict[str, Any]:

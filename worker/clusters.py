@@ -17,6 +17,7 @@ from ruamel.yaml.error import YAMLError
 from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
 from canary.application import ClusterRef
 from worker.attached import note, read_kubeconfig
+from worker.kubeconfigs import check_texts, loading
 from worker.settings import checked_image, checked_task_queue
 
 CONNECTIONS = 200
@@ -192,36 +193,39 @@ class ConfiguredClusters:
             return await self._connect_attached(name, configuration)
         if entry.kubeconfig is None and self._settings[name].task_queue:
             raise ServedElsewhereError(name, entry.task_queue)
-        try:
-            await self._configure(entry, configuration)
-        except config.ConfigException as error:
-            raise UnknownClusterError(name, f"its way in cannot be read: {error}") from error
-        return ClusterApi(self._settings[name], _client(configuration))
+        return ClusterApi(self._settings[name], await self._client_of(name, entry, configuration))
 
-    async def _configure(self, entry: ClusterEntry, configuration: Configuration) -> None:
+    async def _client_of(self, name: str, entry: ClusterEntry, configuration: Configuration) -> ApiClient:
         """Read how a cluster of the file is reached: its kubeconfig, else the service account here.
 
         That of another cluster's workers is theirs: here it would lead to the wrong cluster.
         """
         if entry.kubeconfig is None:
-            config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
-            return
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(self._folder / entry.kubeconfig),
-            context=entry.context,
-            client_configuration=configuration,
-            persist_config=False,
-        )
+            with loading(name, "the service account here"):
+                config.load_incluster_config(client_configuration=configuration)  # type: ignore[no-untyped-call]
+                return _client(configuration)
+        path = self._folder / entry.kubeconfig
+        with loading(name, str(path)):
+            path.open("rb").close()  # the library takes a file that it does not find for an empty one
+            await config.load_kube_config(  # type: ignore[no-untyped-call]
+                str(path),
+                context=entry.context,
+                client_configuration=configuration,
+                persist_config=False,
+            )
+            return _client(configuration)
 
     async def _connect_attached(self, name: str, configuration: Configuration) -> ClusterApi:
         if HOST not in self._entries:
             raise UnknownClusterError(name)
-        kubeconfig = await read_kubeconfig(await self.get(HOST), name, allow_exec=self._allow_exec)
-        await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
-            kubeconfig, client_configuration=configuration
-        )
+        found = await read_kubeconfig(await self.get(HOST), name, allow_exec=self._allow_exec)
+        with loading(name, found.where):
+            await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
+                found.content, client_configuration=configuration
+            )
+            client = _client(configuration)
         settings = ClusterSettings(name=name, guarded_load_tester=self._guarded_load_tester)
-        return ClusterApi(settings, _client(configuration))
+        return ClusterApi(settings, client)
 
 
 def _client(configuration: Configuration) -> ApiClient:
@@ -230,6 +234,7 @@ def _client(configuration: Configuration) -> ApiClient:
     Left alone it would look for both a proxy and a .netrc before each request, and fail at a .netrc with a
     password for the host that a token is sent to.
     """
+    check_texts(configuration)
     parts = urlsplit(configuration.host)
     if configuration.proxy is None and not proxy_bypass(parts.netloc):
         configuration.proxy = getproxies().get(parts.scheme)

@@ -70,12 +70,22 @@ class ExaminationActivities:
         listed = self._clusters.names if examination.has_file else ()
         names = sorted({*listed, *examination.clusters})
         async with heartbeating():
-            looks = [self._examine(name, is_member=name in examination.clusters) for name in names]
+            looks = [self._look(name, is_member=name in examination.clusters) for name in names]
             found = dict(zip(names, await asyncio.gather(*looks), strict=True))
         return Findings(
             findings=tuple(one for seen in found.values() if isinstance(seen, list) for one in seen),
             task_queues={name: seen for name, seen in found.items() if isinstance(seen, str)},
         )
+
+    async def _look(self, name: str, *, is_member: bool) -> list[Finding] | str:
+        """Look at one cluster; what fails there by a mistake of ours takes nothing from the others."""
+        try:
+            return await self._examine(name, is_member=is_member)
+        except Exception as error:  # noqa: BLE001 — it is told, with its type and in the log
+            activity.logger.exception("examination failed", extra={"cluster": name})
+            seen = f"could not be looked at: {type(error).__name__}"
+            remedy = "a mistake of the engine's: see `examination failed` in the worker's log"
+            return [Finding(cluster=name, what="examination", seen=seen, remedy=remedy)]
 
     async def _examine(self, name: str, *, is_member: bool) -> list[Finding] | str:
         """Look at one cluster, one that is away no further; or name the task queue whose workers have to."""

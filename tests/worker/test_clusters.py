@@ -1,6 +1,8 @@
 """The clusters of a worker: from its file, and from kubeconfig Secrets of the host."""
 
 import base64
+import errno
+import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -13,6 +15,7 @@ from activities.cluster.api import ClusterUnreachableError, UnknownClusterError
 from canary.application import ClusterRef, SecretKey
 from sandbox.apiserver.server import ApiServer
 from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file
+from worker.kubeconfigs import loading
 
 CERTIFICATE = Path(__file__).parents[1] / "activities/self-signed.pem"
 MEMBER = ClusterRef(name="member", kubeconfig=SecretKey(namespace="default", name="member", key="config"))
@@ -119,6 +122,18 @@ async def test_refuses_a_kubeconfig_that_runs_code_or_reads_files(
         pytest.param("{}", "config", "holds no kubeconfig", id="no kubeconfig"),
         pytest.param("a: [", "config", "holds no kubeconfig", id="not YAML"),
         pytest.param("{}", "other", "has no key config", id="another key"),
+        pytest.param(
+            "{clusters: [x], users: [y], contexts: [z]}",
+            "config",
+            "Secret member in namespace default of the host cluster: it is no kubeconfig",
+            id="texts for entries",
+        ),
+        pytest.param(
+            "{clusters: [], users: [], contexts: []}",
+            "config",
+            "Secret member in namespace default of the host cluster: Invalid kube-config file",
+            id="no context",
+        ),
     ],
 )
 async def test_names_what_a_secret_lacks(
@@ -280,6 +295,67 @@ async def test_a_way_in_that_cannot_be_read_is_named(server: ApiServer, tmp_path
 
     with pytest.raises(UnknownClusterError, match="Cluster a is not known here: its way in cannot be read: "):
         await ConfiguredClusters(tmp_path / "clusters.yaml").get("a")
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        pytest.param(b"", "it is no kubeconfig (TypeError)", id="empty"),
+        pytest.param(b"a: [", "line 1 is not YAML", id="not YAML"),
+        pytest.param(b"token: MARKER\n\tx", "line 2 is not YAML", id="a tab"),
+        pytest.param(b"- MARKER", "it is no kubeconfig (TypeError)", id="a list"),
+        pytest.param(b"\xff\xfe\x00", "it is no kubeconfig (UnicodeDecodeError)", id="not text"),
+        pytest.param(
+            b"{clusters: [{name: here, cluster: {server: 7}}], users: [{name: here, user: {token: MARKER}}], "
+            b"contexts: [{name: here, context: {cluster: here, user: here}}], current-context: here}",
+            "it is no kubeconfig (AttributeError)",
+            id="a number for an address",
+        ),
+        pytest.param(
+            b"{clusters: [{name: here, cluster: {server: 'https://x', proxy-url: 7}}], users: [{name: here, "
+            b"user: {}}], contexts: [{name: here, context: {cluster: here, user: here}}], "
+            b"current-context: here}",
+            "it is no kubeconfig (TypeError)",
+            id="a number for a proxy",
+        ),
+        pytest.param(
+            b"{clusters: [{name: here, cluster: {server: 'https://x', certificate-authority-data: TUFSS0VS}}]"
+            b", users: [{name: here, user: {}}], contexts: [{name: here, context: {cluster: here, "
+            b"user: here}}], current-context: here}",
+            "its certificates or keys are no PEM",
+            id="no certificate",
+        ),
+        pytest.param(
+            b"{clusters: [{name: here, server: 'https://x', token: MARKER}], users: [{name: here, user: {}}]"
+            b", contexts: [{name: here, context: {cluster: here, user: here}}], current-context: here}",
+            "Expected key cluster in",
+            id="a token where no token belongs",
+        ),
+    ],
+)
+async def test_a_kubeconfig_that_cannot_be_used_is_named_without_what_it_holds(
+    tmp_path: Path, content: bytes, why: str
+) -> None:
+    (tmp_path / "kubeconfig").write_bytes(content)
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  a: {kubeconfig: ./kubeconfig}\n")
+
+    with pytest.raises(UnknownClusterError) as refused:
+        await ConfiguredClusters(tmp_path / "clusters.yaml").get("a")
+
+    told = str(refused.value)
+    assert told.startswith(f"Cluster a is not known here: its way in cannot be read: {tmp_path}/kubeconfig: ")
+    assert why in told
+    assert "\n" not in told
+    assert "MARKER" not in told
+    assert refused.value.__cause__ is None  # it would go into histories with the error
+
+
+def test_a_file_that_may_not_be_read_is_told_with_whom_it_is_to_be_readable_for() -> None:
+    with (
+        pytest.raises(UnknownClusterError, match=rf"/k: Permission denied; let user {os.geteuid()}, as whom"),
+        loading("a", "/k"),
+    ):
+        raise PermissionError(errno.EACCES, "Permission denied", "/k")
 
 
 async def test_a_password_in_a_netrc_is_not_for_an_api_server(

@@ -92,8 +92,12 @@ class Clusters:
 class Metrics:
     def __init__(self) -> None:
         self.is_away = False
+        self.broken = ""
+        """The cluster over which our own code stumbles."""
 
-    async def ask(self, _cluster: str, query: str) -> float | None:
+    async def ask(self, cluster: str, query: str) -> float | None:
+        if cluster == self.broken:
+            raise KeyError("MARKER")
         if self.is_away:
             raise NoAnswerError("Prometheus http://p:9090", "ConnectTimeout")
         assert query
@@ -229,6 +233,18 @@ async def test_a_cluster_that_is_away_is_not_asked_any_further(scene: Scene) -> 
 
     assert found["API server of one"].seen.startswith("Cluster one does not answer: ")
     assert list(found) == ["API server of one"]
+
+
+async def test_a_mistake_of_ours_over_one_cluster_is_named_and_takes_nothing_from_the_others(
+    scene: Scene,
+) -> None:
+    scene.metrics.broken = "two"
+    found = await scene.look(ONE, ClusterSettings("two", reach="direct"))
+
+    assert found["Prometheus of one"].seen == "answers"
+    assert [name for name in found if name.endswith(" two")] == ["examination of two"]
+    assert found["examination of two"].seen == "could not be looked at: KeyError"
+    assert found["examination of two"].remedy
 
 
 async def test_a_cluster_that_only_canaries_name_is_looked_at_too(scene: Scene) -> None:
