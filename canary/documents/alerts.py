@@ -12,7 +12,9 @@ from canary.documents.mistake import Mistake
 from canary.documents.rules import address_mistakes, object_name_mistakes
 from canary.documents.schema import Document, Metadata, Structure, Text
 
-_TOKEN_PATH = re.compile(r"/(services|api/webhooks|webhookb2|workflows|hooks)/.+")
+_TOKEN_PATH = re.compile(
+    r"(/powerautomate/automations/direct)?/(services|api/webhooks|webhookb2|workflows|hooks)/.+"
+)
 """How the services' own addresses begin; what follows lets anyone who knows it post."""
 
 

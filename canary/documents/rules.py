@@ -22,7 +22,23 @@ _HOST = re.compile(
     r"(?P<scheme>[a-z][a-z0-9+.-]*://)?(?P<user>[^/?#@]*@)?"
     r"(?P<host>(\[[0-9a-f:.]*\]|[a-z0-9_.-]+)(:\d{1,5})?(?=$|[:/?#]))?"
 )
-_SECRET_PARAMETERS = frozenset({"token", "access_token", "api_key", "apikey", "key", "password", "secret"})
+_SECRET_PARAMETERS = frozenset(
+    (
+        "token",
+        "access_token",
+        "api_key",
+        "apikey",
+        "key",
+        "password",
+        "secret",
+        "client_secret",
+        "sig",
+        "signature",
+        "x-amz-credential",
+        "x-amz-signature",
+    )
+)
+"""What lets in whoever knows it; with a signature in it an address is a key as a whole."""
 
 
 def object_name_mistakes(path: Path, name: str, suffix: str = "") -> Iterator[Mistake]:

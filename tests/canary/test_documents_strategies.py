@@ -477,6 +477,27 @@ PROVIDER = [
         "https://chat.googleapis.com/v1/spaces/x/messages?key=a&token=b",
         ["spec.address: must not carry a token: name a Secret in secretRef"],
     ),
+    *(
+        (
+            "spec.address",
+            f"https://chat.example.com/alerts?api-version=1&{parameter}=a",
+            ["spec.address: must not carry a token: name a Secret in secretRef"],
+        )
+        for parameter in ("sig", "Signature", "X-Amz-Signature", "X-Amz-Credential", "client_secret")
+    ),
+    (
+        "spec.address",
+        (
+            "https://default0a.1b.environment.api.powerplatform.com/powerautomate/automations/direct/"
+            "workflows/0123/triggers/manual/paths/invoke?api-version=1"
+        ),
+        [
+            (
+                "spec.address: must not carry a token in its path: put it as `address` into a Secret, "
+                "name that in secretRef"
+            )
+        ],
+    ),
     (
         "spec.address",
         "chat.example.com",
