@@ -10,6 +10,8 @@ from canary.spec import CanarySpec, WebhookSpec
 from canary.status import Phase, Revision
 
 _LONGEST_PAUSE = 30
+_DOUBLINGS = 5
+"""After so many a pause is the longest; the power itself would grow without end."""
 
 
 def payload(spec: CanarySpec, hook: WebhookSpec, phase: Phase, revision: Revision) -> dict[str, Any]:
@@ -39,7 +41,10 @@ def event_payload(hook: WebhookSpec, announcement: Announcement) -> dict[str, An
 
 def pauses(hook: WebhookSpec) -> list[timedelta]:
     """Return how long to wait before each retry of a hook: one second, doubled each time, thirty at most."""
-    return [timedelta(seconds=min(2**attempt, _LONGEST_PAUSE)) for attempt in range(hook.retries)]
+    return [
+        timedelta(seconds=min(2 ** min(attempt, _DOUBLINGS), _LONGEST_PAUSE))
+        for attempt in range(hook.retries)
+    ]
 
 
 def longest_calls(hooks: Iterable[WebhookSpec]) -> timedelta:

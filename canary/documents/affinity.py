@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from canary.documents.mistake import Mistake, show, warning
-from canary.documents.schema import Document, Remedy, Text
+from canary.documents.schema import MOST, Document, Remedy, Text
 from canary.spec import SessionAffinity as Affinity
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -19,7 +19,7 @@ class Cookie(Document):
     """The canary's cookie, which is all that Kurator lets one say."""
 
     cookie_name: Annotated[Text, Remedy("name the cookie")]
-    max_age: Annotated[int, Field(ge=1)] = _DAY
+    max_age: Annotated[int, Field(ge=1, le=MOST)] = _DAY
 
 
 class SessionAffinity(Cookie):

@@ -12,6 +12,8 @@ from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.rules import (
     address_mistakes,
     interval_mistakes,
+    lasting,
+    length_mistakes,
     object_name_mistakes,
     policy_mistakes,
     service_name_mistakes,
@@ -109,6 +111,7 @@ def _exposure_mistakes(analysis: Analysis, service: Service) -> Iterator[Mistake
 
 def _analysis_mistakes(analysis: Analysis) -> Iterator[Mistake]:
     yield from interval_mistakes(("interval",), analysis.interval)
+    yield from length_mistakes(("iterations",), analysis.iterations, analysis.interval)
     yield from threshold_mistakes(("threshold",), analysis.threshold)
     for index, metric in enumerate(analysis.metrics):
         yield from under(("metrics", index), _metric_mistakes(metric, analysis))
@@ -132,7 +135,7 @@ def _metric_mistakes(metric: Metric, analysis: Analysis) -> Iterator[Mistake]:
     if "interval" in metric.model_fields_set:
         yield from window_mistakes(("interval",), metric.interval, analysis.interval)
     steps = analysis.iterations or analysis.count()
-    yield from warm_up_mistakes(("warmUp",), metric.warm_up, steps * analysis.interval)
+    yield from warm_up_mistakes(("warmUp",), metric.warm_up, lasting(steps, analysis.interval))
 
 
 def _threshold_warnings(metric: Metric) -> Iterator[Mistake]:

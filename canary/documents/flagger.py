@@ -13,6 +13,7 @@ from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry, Ht
 from canary.documents.metadata import ForeignMetadata, OwnMetadata
 from canary.documents.metrics import Judging, TemplateBody
 from canary.documents.schema import (
+    Count,
     Document,
     Duration,
     Interval,
@@ -32,6 +33,8 @@ from canary.documents.steps import Bounds, WeightSteps
 _GATEWAY_API = NotDone("not supported: Gateway API only")
 _APP_MESH = NotDone("not supported: App Mesh only")
 _KEDA = NotDone("not supported: KEDA only")
+_MOST_RETRIES = 100
+"""Nearly an hour of pauses alone; the check waits for the last of them."""
 
 
 class TargetRef(Document):
@@ -158,7 +161,7 @@ class Webhook(Document):
         "event",
     ] = ""
     timeout: Interval = timedelta(seconds=10)
-    retries: Annotated[int, Field(ge=0)] = 0
+    retries: Annotated[int, Field(ge=0, le=_MOST_RETRIES)] = 0
     metadata: dict[str, str] = Field(default_factory=dict)
     disable_tls: Annotated[bool, Field(alias="disableTLS")] = False
     mute_alert: bool = False
@@ -169,12 +172,12 @@ class Analysis(WeightSteps):
     """How the canary is judged and how its weight grows."""
 
     interval: Interval = timedelta(minutes=1)
-    threshold: Annotated[int, Field(ge=0)]
+    threshold: Count
     primary_ready_threshold: Percent = 100
     canary_ready_threshold: Percent = 100
     metrics: list[Metric] = Field(default_factory=list)
     webhooks: list[Webhook] = Field(default_factory=list)
-    iterations: Annotated[int, Field(ge=0)] = 0
+    iterations: Count = 0
     mirror: bool = False
     mirror_weight: Percent = 0
     match: list[HttpMatch] = Field(default_factory=list)

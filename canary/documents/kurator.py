@@ -11,6 +11,7 @@ from canary.documents.metadata import OwnMetadata
 from canary.documents.metrics import Judging, TemplateBody
 from canary.documents.schema import (
     NOT_YET,
+    Count,
     Document,
     Metadata,
     NotDone,
@@ -59,14 +60,14 @@ class Workload(Document):
 class TrafficRouting(Document):
     """Where the traffic comes in and how it is shifted."""
 
-    timeout_seconds: Annotated[int, Field(ge=0)] = 0
+    timeout_seconds: SomeSeconds = 0
     gateways: list[Text] = Field(default_factory=list)
     hosts: list[Text] = Field(default_factory=list)
     retries: HttpRetry | None = None
     headers: Headers | None = None
     cors_policy: CorsPolicy | None = None
     canary_strategy: WeightSteps | None = None
-    analysis_times: Annotated[int, Field(ge=0)] = 0
+    analysis_times: Count = 0
     match: list[HttpMatch] = Field(default_factory=list)
     host: Annotated[str | None, _OTHER_MESH] = None
     protocol: Annotated[str | None, _OTHER_MESH] = None
@@ -100,7 +101,7 @@ class TrafficAnalysis(Document):
     """How often and by what the canary is judged."""
 
     check_interval_seconds: Seconds = 60
-    check_failed_times: Annotated[int, Field(ge=0)]
+    check_failed_times: Count
     metrics: list[Metric] = Field(default_factory=list)
     webhooks: Webhooks = Webhooks()
     session_affinity: Cookie | None = None

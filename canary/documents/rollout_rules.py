@@ -11,6 +11,8 @@ from canary.documents.metrics import judging_mistakes, provider_mistakes, warm_u
 from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.rules import (
     interval_mistakes,
+    lasting,
+    length_mistakes,
     namespace_mistakes,
     object_name_mistakes,
     policy_mistakes,
@@ -37,6 +39,8 @@ def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     yield from policy_mistakes(("rolloutPolicy", "acceptedPolicies"), policy.accepted_policies)
     if not policy.skip_traffic_analysis:
         yield from under(_ROUTING, _strategy_mistakes(policy.traffic_routing))
+        times = policy.traffic_routing.analysis_times
+        yield from length_mistakes((*_ROUTING, "analysisTimes"), times, _interval(policy))
         if "traffic_analysis" not in policy.model_fields_set:
             yield Mistake(
                 _ANALYSIS, "is required: write checkFailedTimes, or skipTrafficAnalysis: true beside it"
@@ -66,8 +70,7 @@ def _strategy_mistakes(routing: TrafficRouting) -> Iterator[Mistake]:
 
 def _analysis_mistakes(policy: RolloutPolicy) -> Iterator[Mistake]:
     analysis = policy.traffic_analysis
-    interval = timedelta(seconds=analysis.check_interval_seconds)
-    yield from interval_mistakes(("checkIntervalSeconds",), interval)
+    yield from interval_mistakes(("checkIntervalSeconds",), _interval(policy))
     yield from threshold_mistakes(("checkFailedTimes",), analysis.check_failed_times)
     for index, metric in enumerate(analysis.metrics):
         yield from under(("metrics", index), _metric_mistakes(metric, policy))
@@ -83,7 +86,7 @@ def _analysis_mistakes(policy: RolloutPolicy) -> Iterator[Mistake]:
 
 
 def _metric_mistakes(metric: Metric, policy: RolloutPolicy) -> Iterator[Mistake]:
-    interval = timedelta(seconds=policy.traffic_analysis.check_interval_seconds)
+    interval = _interval(policy)
     is_built_in = metric.name in BUILT_IN
     if not is_built_in:
         yield from object_name_mistakes(("name",), metric.name)
@@ -97,7 +100,12 @@ def _metric_mistakes(metric: Metric, policy: RolloutPolicy) -> Iterator[Mistake]
         window = timedelta(seconds=metric.interval_seconds)
         yield from window_mistakes(("intervalSeconds",), window, interval)
     warm_up = timedelta(seconds=metric.warm_up_seconds)
-    yield from warm_up_mistakes(("warmUpSeconds",), warm_up, _step_count(policy.traffic_routing) * interval)
+    whole = lasting(_step_count(policy.traffic_routing), interval)
+    yield from warm_up_mistakes(("warmUpSeconds",), warm_up, whole)
+
+
+def _interval(policy: RolloutPolicy) -> timedelta:
+    return timedelta(seconds=policy.traffic_analysis.check_interval_seconds)
 
 
 def _step_count(routing: TrafficRouting) -> int:

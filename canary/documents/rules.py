@@ -6,6 +6,7 @@ from datetime import timedelta
 from urllib.parse import parse_qsl, urlsplit
 
 from canary.documents.mistake import Mistake, Path, show, warning
+from canary.documents.schema import YEAR
 
 TOO_SHORT = timedelta(seconds=10)
 """Below this a check hardly finds new samples: Prometheus scrapes every 15 s by default."""
@@ -118,6 +119,21 @@ def policy_mistakes(path: Path, accepted: Sequence[str]) -> Iterator[Mistake]:
             yield Mistake((*path, index), text)
 
 
+def lasting(count: int, interval: timedelta) -> timedelta:
+    """Return how long so many intervals take, or what is just too long where they take longer."""
+    return min(count, YEAR // interval + 1) * interval
+
+
+def length_mistakes(path: Path, count: int, interval: timedelta) -> Iterator[Mistake]:
+    """Yield why nobody can wait for so many checks."""
+    if lasting(count, interval) > YEAR:
+        yield Mistake(
+            path,
+            f"{count} checks with {seconds_text(interval)} between them last longer than the "
+            f"{YEAR // timedelta(hours=1)}h that a rollout may take",
+        )
+
+
 def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Iterator[Mistake]:
     """Warn of a metric that looks further back than the step it judges."""
     if window > interval:
@@ -130,7 +146,7 @@ def window_mistakes(path: Path, window: timedelta, interval: timedelta) -> Itera
 
 def seconds_text(duration: timedelta) -> str:
     """Write a duration in seconds."""
-    return f"{duration.total_seconds():g}s"
+    return f"{duration.total_seconds():.15g}s"
 
 
 def _host_of(address: str) -> str:

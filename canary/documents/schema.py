@@ -143,7 +143,11 @@ Port = Annotated[int, Field(ge=1, le=65535)]
 """The number of a port."""
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 """The number of a port, or the name of a container's."""
-Replicas = Annotated[int, Field(ge=1, le=2**31 - 1)]
+MOST = 2**31 - 1
+"""The largest number that Kubernetes' own counts can be."""
+Count = Annotated[int, Field(ge=0, le=MOST)]
+"""How often something is done or may fail."""
+Replicas = Annotated[int, Field(ge=1, le=MOST)]
 """A number of pods, at least one."""
 Percent = Annotated[int, Field(ge=0, le=100)]
 """A share of a hundred."""

@@ -225,6 +225,34 @@ KURATOR = [
         f"{ROUTING}.analysisTimes: canaryStrategy is given as well: choose one of the two",
     ),
     (
+        f"{ROLLOUT}.rolloutPolicy.trafficRouting",
+        {"analysisTimes": 351_361},  # of 90 s each
+        (
+            f"{ROUTING}.analysisTimes: 351361 checks with 90s between them last longer than the 8784h that a "
+            "rollout may take"
+        ),
+    ),
+    (
+        f"{ROLLOUT}.rolloutPolicy.trafficRouting",
+        {"analysisTimes": 2**31},
+        f"{ROUTING}.analysisTimes: must be at most {2**31 - 1}, is {2**31}",
+    ),
+    (
+        f"{ROUTING}.timeoutSeconds",
+        31_622_401,
+        f"{ROUTING}.timeoutSeconds: must be at most 31622400, is 31622401",
+    ),
+    (
+        f"{ANALYSIS}.checkFailedTimes",
+        2**31,
+        f"{ANALYSIS}.checkFailedTimes: must be at most {2**31 - 1}, is {2**31}",
+    ),
+    (
+        f"{ANALYSIS}.sessionAffinity",
+        {"cookieName": "x", "maxAge": 2**31},
+        f"{ANALYSIS}.sessionAffinity.maxAge: must be at most {2**31 - 1}, is {2**31}",
+    ),
+    (
         f"{ROUTING}.match",
         [{"headers": {}}],
         f"{ROUTING}.match[0]: matches every request: give headers, queryParams or sourceLabels",

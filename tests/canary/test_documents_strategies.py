@@ -45,6 +45,31 @@ BLUE_GREEN = [
         ],
     ),
     ({"iterations": -1}, ["spec.analysis.iterations: must be at least 0, is -1"]),
+    ({"iterations": 2**31}, [f"spec.analysis.iterations: must be at most {2**31 - 1}, is {2**31}"]),
+    ({"threshold": 2**31}, [f"spec.analysis.threshold: must be at most {2**31 - 1}, is {2**31}"]),
+    ({"iterations": 8784, "interval": "1h"}, []),
+    (
+        {
+            "iterations": 2**31 - 1,
+            "interval": "8784h",
+            "metrics": [{"name": "request-success-rate", "thresholdRange": {"min": 99}, "warmUp": "1h"}],
+        },
+        [
+            (
+                "spec.analysis.iterations: 2147483647 checks with 31622400s between them last longer than "
+                "the 8784h that a rollout may take"
+            )
+        ],
+    ),
+    (
+        {"iterations": 8785, "interval": "1h"},
+        [
+            (
+                "spec.analysis.iterations: 8785 checks with 3600s between them last longer than the 8784h "
+                "that a rollout may take"
+            )
+        ],
+    ),
     (
         {"maxWeight": 50},
         ["spec.analysis.maxWeight: warning: has no effect: iterations have no steps of the weight"],
@@ -383,6 +408,12 @@ GATES = [
         "spec.analysis.webhooks[0].retries",
         -1,
         ["spec.analysis.webhooks[0].retries: must be at least 0, is -1"],
+    ),
+    ("spec.analysis.webhooks[0].retries", 100, []),
+    (
+        "spec.analysis.webhooks[0].retries",
+        101,
+        ["spec.analysis.webhooks[0].retries: must be at most 100, is 101"],
     ),
     (
         "spec.analysis.webhooks[0].timeout",

@@ -86,6 +86,12 @@ def test_pauses_double_up_to_half_a_minute(retries: int, seconds: list[int]) -> 
     assert [pause.total_seconds() for pause in pauses(hook(retries=retries))] == seconds
 
 
+@pytest.mark.timeout(15)  # the power itself would take a minute
+def test_a_pause_is_no_power_that_grows_without_end() -> None:
+    """Inside a workflow: what a document of before asked for must not hold it up."""
+    assert pauses(hook(retries=1_000_000))[-1] == timedelta(seconds=30)
+
+
 def test_the_longest_calls_are_all_attempts_and_pauses_of_all_hooks() -> None:
     quick, slow = hook(timeout=timedelta(seconds=10)), hook(timeout=timedelta(seconds=60), retries=2)
 
