@@ -16,6 +16,8 @@ from starter.errors import RefusedError, StarterError, UnreachableError, UsageEr
 from starter.options import Globals
 
 DEFAULT_ADDRESS = "localhost:7233"
+ENDPOINTS = "endpoints.json"
+"""The file in which a sandbox says where its parts are."""
 CONNECT_TIMEOUT = 10.0
 """Seconds; a port that swallows packets is then an error of ours."""
 
@@ -46,6 +48,12 @@ async def connect(settings: Globals) -> Client:
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT):
             return await Client.connect(**options, data_converter=pydantic_data_converter)
+    except ValueError as error:
+        where = "TEMPORAL_ADDRESS, such as localhost:7233, and TEMPORAL_TLS_*"
+        if settings.sandbox is not None:
+            where = str(settings.sandbox / ENDPOINTS)
+        text = f"Cannot connect to Temporal at {address}: {_worded(error)}; see {where}."
+        raise UsageError(text) from error
     except (RuntimeError, TimeoutError) as error:
         text = f"Cannot reach Temporal at {address}; start it, or set TEMPORAL_ADDRESS or --sandbox."
         raise UnreachableError(text) from error
@@ -54,23 +62,41 @@ async def connect(settings: Globals) -> Client:
 def connect_options(settings: Globals) -> dict[str, Any]:
     """Give the arguments of `Client.connect`."""
     if settings.sandbox is not None:
-        return {"target_host": endpoints(settings.sandbox)["temporal"]}
+        return {"target_host": address_of(settings.sandbox)}
     options: dict[str, Any] = {"target_host": DEFAULT_ADDRESS}
-    options.update(ClientConfig.load_client_connect_config())
+    try:
+        options.update(ClientConfig.load_client_connect_config())
+    except (RuntimeError, ValueError, OSError) as error:
+        names = "TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and TEMPORAL_TLS_*"
+        raise UsageError(f"Temporal's settings cannot be read: {_worded(error)}; see {names}.") from error
     return options
 
 
-def endpoints(sandbox: Path) -> dict[str, Any]:
-    """Read where the parts of a running sandbox are."""
-    path = sandbox / "endpoints.json"
+def address_of(sandbox: Path) -> str:
+    """Read where the Temporal of a running sandbox is."""
+    path = sandbox / ENDPOINTS
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError as error:
+        match json.loads(path.read_text()):
+            case {"temporal": str(address)}:
+                return address
+            case _:
+                why = "it does not say where Temporal is"
+    except (FileNotFoundError, NotADirectoryError) as error:
         text = (
             f"No sandbox runs in {sandbox}: {path} is not there. Start one: canary sandbox up --dir {sandbox}"
         )
         raise UsageError(text) from error
-    return found
+    except (OSError, ValueError) as error:
+        why = _worded(error)
+    anew = f"canary sandbox down --dir {sandbox}, then canary sandbox up --dir {sandbox}"
+    raise UsageError(f"{path} cannot be used: {why}; start that sandbox anew: {anew}")
+
+
+def _worded(error: Exception) -> str:
+    """Say in one line what another's error says in several."""
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error).splitlines()[0]
 
 
 def worded(error: RPCError) -> StarterError:

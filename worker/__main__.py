@@ -37,11 +37,25 @@ Leaving loses nothing: whatever was going on is durable.
 """
 
 
+class NoTemporalError(Exception):
+    """There is no connection to Temporal as its environment says."""
+
+
 async def connect(runtime: Runtime | None) -> Client:
-    """Connect to Temporal as its environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …)."""
-    options = ClientConfig.load_client_connect_config()
-    options.setdefault("target_host", "localhost:7233")
-    return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=runtime)
+    """Connect to Temporal as its environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …).
+
+    Raises:
+        NoTemporalError: it does not answer, or the environment says what cannot be.
+    """
+    try:
+        options = ClientConfig.load_client_connect_config()
+        options.setdefault("target_host", "localhost:7233")
+        return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=runtime)
+    except (RuntimeError, ValueError, OSError) as error:
+        where = "TEMPORAL_ADDRESS, TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and TEMPORAL_TLS_*"
+        raise NoTemporalError(
+            f"no connection to Temporal: {str(error).splitlines()[0]}; see {where}"
+        ) from error
 
 
 async def serve(settings: WorkerSettings) -> None:
@@ -94,7 +108,7 @@ def main() -> None:
     code = 0
     try:
         asyncio.run(serve(settings))
-    except (ClustersFileError, EndpointError, RuntimeError) as error:
+    except (ClustersFileError, EndpointError, NoTemporalError, RuntimeError) as error:
         logger.error("cannot start: %s", error)  # noqa: TRY400 — the sentence is all there is to know
         code = 1
     _leave(code)

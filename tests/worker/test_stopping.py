@@ -55,6 +55,32 @@ def listener(port: str) -> int:
     raise LookupError(f"Nobody serves {port}.")
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "seen"),
+    [
+        pytest.param("TEMPORAL_ADDRESS", "bad address", "invalid target URL", id="no address"),
+        pytest.param("TEMPORAL_PROFILE", "nope", "Profile 'nope' not found", id="no such profile"),
+        pytest.param("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nope", "/nope", id="no such file"),
+    ],
+)
+async def test_says_in_one_line_what_keeps_it_from_temporal(
+    tmp_path: Path, name: str, value: str, seen: str
+) -> None:
+    (tmp_path / "clusters.yaml").write_text("clusters: {}\n")
+    worker = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "worker"),
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, name: value, "CANARY_CLUSTERS": str(tmp_path / "clusters.yaml")},
+    )
+    _, told = await worker.communicate()
+    [line] = told.decode().splitlines()
+
+    assert worker.returncode == 1
+    assert "cannot start: no connection to Temporal: " in line
+    assert seen in line
+    assert "TEMPORAL_CONFIG_FILE" in line
+
+
 async def test_ends_at_once_when_nothing_runs(tmp_path: Path) -> None:
     async with serving(tmp_path) as (worker, _):
         worker.send_signal(signal.SIGTERM)
