@@ -88,11 +88,12 @@ def apply_documents(  # noqa: PLR0913 — the command's own options
     """Check documents and hand them to the engine."""
     from starter import apply, commands, connection, documents, durations
 
+    limit = durations.patience(timeout, "--wait", is_waiting=is_waiting)
     loaded = documents.load(files, cluster)
     apply.report(loaded.findings)
     if not apply.is_valid(loaded) or not apply.is_something(loaded):
         raise typer.Exit(Exit.USAGE)
-    patience = apply.Patience(is_waiting=is_waiting, limit=durations.parse(timeout))
+    patience = apply.Patience(is_waiting=is_waiting, limit=limit)
     command = commands.command(who, "apply")
     color = context.ensure_object(Globals).color
     connection.run(context, lambda client: apply.apply(client, loaded, command, patience, color=color))
@@ -134,7 +135,7 @@ def show_status(  # noqa: PLR0913 — the command's own options
     from starter import connection, durations, names, status
 
     reference = names.Reference(name, namespace, cluster)
-    limit = durations.parse(timeout)
+    limit = durations.patience(timeout, "--watch", is_waiting=is_watching)
     color = context.ensure_object(Globals).color
     if not is_watching:
         connection.run(context, lambda client: status.print_status(client, reference, output, color=color))

@@ -16,6 +16,7 @@ from temporalio.service import RPCError, RPCStatusCode
 
 from starter.commands import command
 from starter.documents import Documents
+from starter.durations import within
 from starter.errors import Exit, RefusedError, TimedOutError, UnreachableError, UsageError
 from starter.failures import sentence
 from starter.get import Wanted
@@ -83,10 +84,10 @@ async def remove(client: Client, removal: Removal) -> None:
     try:
         update = await _ask(client, removal)
         print(f"{removal.id} is being deleted", flush=True)
-        async with asyncio.timeout(removal.limit.total_seconds() if removal.limit else None):
+        async with within(removal.limit):
             answer = await update.result()
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:  # the latter also on Ctrl-C
-        waited = f" after {removal.limit}" if removal.limit else ""
+        waited = "" if removal.limit is None else f" after {removal.limit}"
         raise TimedOutError(f"{removal.id} is not deleted yet{waited}; it goes on.") from error
     except WorkflowUpdateFailedError as error:
         raise RefusedError(f"Cannot delete {removal.id}: {sentence(error)}") from error

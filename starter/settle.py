@@ -9,6 +9,7 @@ from temporalio.client import Client
 from canary.application import ApplicationSpec
 from starter import status
 from starter.answers import ask
+from starter.durations import within
 from starter.errors import TimedOutError
 from starter.offer import Offer
 from workflows.contract import ApplicationStatus, ApplyApplication
@@ -20,7 +21,7 @@ REFRESH = 0.5
 async def settle(client: Client, offers: Sequence[Offer], limit: timedelta | None, *, color: bool) -> int:
     """Wait for all that was applied, then follow its canaries to their rest."""
     try:
-        async with asyncio.timeout(limit.total_seconds() if limit else None):
+        async with within(limit):
             tails = [tail for each in offers for tail in await _canaries(client, each)]
             return await status.follow(client, tails, None, color=color)
     except TimeoutError as error:

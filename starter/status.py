@@ -6,6 +6,7 @@ from datetime import timedelta
 from temporalio.client import Client
 
 from starter import words
+from starter.durations import within
 from starter.errors import Exit, TimedOutError
 from starter.flagger import canary_of_row
 from starter.follow import State, changes, state
@@ -42,7 +43,7 @@ async def follow(client: Client, tails: list[str], limit: timedelta | None, *, c
     table = Table(COLUMNS, color=color, widths=WIDTHS)
     table.print([])
     try:
-        async with asyncio.timeout(limit.total_seconds() if limit else None):
+        async with within(limit):
             ends = await asyncio.gather(*(_until_rest(client, tail, table) for tail in tails))
     except TimeoutError as error:
         raise TimedOutError(f"Not at rest within {limit}.") from error

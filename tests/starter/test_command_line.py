@@ -188,6 +188,37 @@ async def test_timeouts_have_their_own_code(engine: Any) -> None:
     assert ended.code == Exit.TIMED_OUT
 
 
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        pytest.param(
+            ("apply", "-f", "-", "--timeout", "5m"),
+            "--timeout says how long --wait may take: give --wait as well, or neither.",
+            id="apply that does not wait",
+        ),
+        pytest.param(
+            ("status", "backend", "--timeout", "5m"),
+            "--timeout says how long --watch may take: give --watch as well, or neither.",
+            id="status that does not wait",
+        ),
+        pytest.param(
+            ("status", "backend", "--watch", "--timeout", "999999999999h"),
+            "--timeout 999999999999h: longer than 366 days; leave it out to wait without end.",
+            id="too long",
+        ),
+        pytest.param(
+            ("delete", "backend", "--timeout", "8785h"),
+            "--timeout 8785h: longer than 366 days; leave it out to wait without end.",
+            id="just too long",
+        ),
+    ],
+)
+async def test_a_timeout_that_cannot_be_is_a_usage_error(words: tuple[str, ...], told: str) -> None:
+    ended = await canary("127.0.0.1:1", *words)
+
+    assert (ended.code, ended.err) == (Exit.USAGE, f"error: {told}\n")
+
+
 async def test_watching_prints_no_json(engine: Any) -> None:
     ended = await canary(engine.address, "status", "backend", "--watch", "-o", "json")
 

@@ -26,12 +26,13 @@ async def test_waits_for_the_way_out_and_tells_its_end(engine: Any, capsys: Any)
     assert capsys.readouterr().out.splitlines() == [f"{canary.id} is being deleted", "deleted for ada"]
 
 
-async def test_goes_on_when_nobody_waits_any_longer(engine: Any) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.3])
+async def test_goes_on_when_nobody_waits_any_longer(engine: Any, seconds: float) -> None:
     spec = engine.spec(namespace=engine.namespace(), name="slow")
     await engine.canary(spec)
 
     with pytest.raises(TimedOutError, match="it goes on"):
-        await delete(engine.client, [wanted(spec, "slow")], Request(limit=engine.seconds(0.3)))
+        await delete(engine.client, [wanted(spec, "slow")], Request(limit=engine.seconds(seconds)))
 
 
 async def test_a_refusal_is_told(engine: Any) -> None:

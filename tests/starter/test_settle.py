@@ -46,8 +46,9 @@ async def test_follows_the_canaries_once_the_source_is_synced(engine: Any, capsy
     assert "Failed" in capsys.readouterr().out
 
 
-async def test_the_time_limit_covers_the_source_too(engine: Any) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.3])
+async def test_the_time_limit_covers_the_source_too(engine: Any, seconds: float) -> None:
     made = await applied(engine, engine.namespace())
 
     with pytest.raises(TimedOutError, match="it goes on"):
-        await settle(engine.client, [made], engine.seconds(0.3), color=False)
+        await settle(engine.client, [made], engine.seconds(seconds), color=False)

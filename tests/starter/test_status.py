@@ -78,11 +78,12 @@ async def test_a_rollouts_last_word_counts_until_the_canary_took_it_over(engine:
         )
 
 
-async def test_a_timeout_ends_the_wait(engine: Any) -> None:
+@pytest.mark.parametrize("seconds", [0, 0.2])
+async def test_a_timeout_ends_the_wait(engine: Any, seconds: float) -> None:
     spec = engine.spec(namespace=engine.namespace())
     await engine.canary(spec, engine.row(spec, Phase.INITIALIZING))
 
     with pytest.raises(TimedOutError, match="Not at rest within"):
         await watch_status(
-            engine.client, Reference("backend", spec.namespace), timedelta(seconds=0.2), color=False
+            engine.client, Reference("backend", spec.namespace), timedelta(seconds=seconds), color=False
         )
