@@ -15,6 +15,7 @@ from starter.options import (
     AnywhereGroup,
     As,
     Cluster,
+    DocumentsCluster,
     Files,
     Form,
     Globals,
@@ -59,9 +60,7 @@ def options(
 @app.command()
 def lint(
     files: Files,
-    cluster: Annotated[
-        str | None, typer.Option("--cluster", help="The cluster of Flagger's Canaries.")
-    ] = None,
+    cluster: DocumentsCluster = None,
 ) -> None:
     """Name every mistake in documents, without asking anyone."""
     from starter import documents
@@ -78,9 +77,7 @@ def apply_documents(  # noqa: PLR0913 — the command's own options
     context: typer.Context,
     files: Files,
     *,
-    cluster: Annotated[
-        str | None, typer.Option("--cluster", help="The cluster of Flagger's Canaries.")
-    ] = None,
+    cluster: DocumentsCluster = None,
     is_waiting: Annotated[bool, typer.Option("--wait", help="Until nothing runs any more.")] = False,
     timeout: Timeout = None,
     who: As = None,

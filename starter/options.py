@@ -8,6 +8,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
+from starter.errors import UsageError
+
 
 @dataclass(frozen=True)
 class Globals:
@@ -67,11 +69,29 @@ Name = Annotated[
     str, typer.Argument(help="The canary's or its target's name, or kind/name.", show_default=False)
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace it is in.")]
+
+
+def checked_cluster(value: str | None) -> str | None:
+    """Give the name of a cluster back, if it can be one: it becomes part of workflows' ids."""
+    from canary.documents.rules import object_name_mistakes
+
+    if value is not None and (mistakes := list(object_name_mistakes((), value))):
+        raise UsageError(f"--cluster: {mistakes[0].message}.")
+    return value
+
+
 Cluster = Annotated[
     str | None,
     typer.Option(
-        "--cluster", help="The cluster; may be left out where only one matches.", show_default=False
+        "--cluster",
+        help="The cluster; may be left out where only one matches.",
+        show_default=False,
+        callback=checked_cluster,
     ),
+]
+DocumentsCluster = Annotated[
+    str | None,
+    typer.Option("--cluster", help="The cluster of Flagger's Canaries.", callback=checked_cluster),
 ]
 Timeout = Annotated[
     str | None,

@@ -16,6 +16,7 @@ from ruamel.yaml.error import YAMLError
 
 from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
 from canary.application import ClusterRef
+from canary.documents.rules import object_name_mistakes
 from worker.attached import note, read_kubeconfig
 from worker.kubeconfigs import check_texts, loading
 from worker.settings import checked_image, checked_task_queue
@@ -100,6 +101,14 @@ class ClustersFile(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     clusters: dict[str, ClusterEntry]
+
+    @field_validator("clusters")
+    @classmethod
+    def _check_names(cls, value: dict[str, ClusterEntry]) -> dict[str, ClusterEntry]:
+        mistakes = [mistake.message for name in value for mistake in object_name_mistakes((), name)]
+        if mistakes:
+            raise ValueError(mistakes[0])
+        return value
 
 
 def read_clusters_file(path: Path) -> ClustersFile:

@@ -66,9 +66,15 @@ def kind_and_name(key: str) -> tuple[str, str]:
 async def read_configs(api: ClusterApi, namespace: str, template: Object) -> dict[str, Object | None]:
     """Read what *template* references, by key; None for what is not there; untracked ones are left out."""
     refs = {ref.key: ref for ref in references(template)}
-    found = await asyncio.gather(*(api.find(paths.one(r.kind, namespace, r.name)) for r in refs.values()))
+    found = await asyncio.gather(*(_find(api, namespace, ref) for ref in refs.values()))
     configs = dict(zip(refs, found, strict=True))
     return {key: config for key, config in configs.items() if config is None or _is_tracked(config)}
+
+
+async def _find(api: ClusterApi, namespace: str, ref: ConfigRef) -> Object | None:
+    if not paths.is_part(ref.name):  # a template may say anything; no such object can be there
+        return None
+    return await api.find(paths.one(ref.kind, namespace, ref.name))
 
 
 def lacking(template: Object, configs: Mapping[str, Object | None]) -> list[str]:

@@ -1,4 +1,12 @@
-"""Where objects live on an API server."""
+"""Where objects live on an API server.
+
+Names are put into addresses as they stand, and clients fold `..` away: what is no part of an address would
+lead to another object, read and written by the worker's rights.
+"""
+
+import re
+
+from temporalio.exceptions import ApplicationError
 
 APPS = "/apis/apps/v1"
 CORE = "/api/v1"
@@ -33,19 +41,39 @@ _PLURALS = {
     "MetricTemplate": (FLAGGER, "metrictemplates"),
     "AlertProvider": (FLAGGER, "alertproviders"),
 }
+_PART = re.compile(r"[^/%?#\\\s]+")
+_SHOWN = 60
 
 
 def collection(kind: str, namespace: str | None = None) -> str:
     """The path of a kind's collection, in one namespace or in all."""
     group, plural = _PLURALS[kind]
-    return f"{group}/namespaces/{namespace}/{plural}" if namespace else f"{group}/{plural}"
+    return f"{group}/namespaces/{part(namespace)}/{plural}" if namespace else f"{group}/{plural}"
 
 
 def one(kind: str, namespace: str, name: str) -> str:
     """The path of one object."""
-    return f"{collection(kind, namespace)}/{name}"
+    group, plural = _PLURALS[kind]
+    return f"{group}/namespaces/{part(namespace)}/{plural}/{part(name)}"
 
 
 def namespace_path(name: str) -> str:
     """The path of a Namespace."""
-    return f"{CORE}/namespaces/{name}"
+    return f"{CORE}/namespaces/{part(name)}"
+
+
+def is_part(name: str) -> bool:
+    """Whether an address can hold a name, between two slashes."""
+    return bool(_PART.fullmatch(name)) and name not in (".", "..")
+
+
+def part(name: str) -> str:
+    """Give a name back, if an address can hold it.
+
+    Raises:
+        ApplicationError: it would lead elsewhere, for good.
+    """
+    if not is_part(name):
+        text = f"No object of a cluster can be called {name[:_SHOWN]!r}: it would lead to another's address."
+        raise ApplicationError(text, type="NoName", non_retryable=True)
+    return name

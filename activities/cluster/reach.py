@@ -8,10 +8,10 @@ import ipaddress
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from activities.cluster.api import ApiError, ClusterApi, Clusters, ClusterUnreachableError
-from activities.cluster.paths import one
+from activities.cluster.paths import is_part, one
 from canary.errors import NoAnswerError
 
 DEFAULT_PROMETHEUS = "http://prometheus.istio-system:9090"
@@ -132,12 +132,14 @@ def _read(url: str) -> SplitResult:
         _ = parts.port  # read here, since it is this that raises
     except ValueError:
         raise NoAnswerError("An address that is no URL", "its host or port cannot be read") from None
+    if not {".", ".."}.isdisjoint(unquote(parts.path).split("/")):  # clients fold it away, out of the proxy
+        raise NoAnswerError("An address with . or .. in its path", "it is not called")
     return parts
 
 
 def _is_outside(host: str) -> bool:
     """Whether *host* cannot be the name of a Service."""
-    if host in ("", "localhost") or host.count(".") > 1:
+    if host in ("", "localhost") or host.count(".") > 1 or not is_part(host):
         return True
     try:
         ipaddress.ip_address(host)

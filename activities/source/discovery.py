@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from activities.cluster.api import ApiError, ClusterApi, Object
+from activities.cluster.paths import part
 from activities.source.manifest import Key
 
 
@@ -21,14 +22,14 @@ class Resource:
     def collection(self, namespace: str) -> str:
         """The path of the objects of a namespace, or of all if the kind has none."""
         return (
-            f"{self.prefix}/namespaces/{namespace}/{self.plural}"
+            f"{self.prefix}/namespaces/{part(namespace)}/{self.plural}"
             if namespace
             else f"{self.prefix}/{self.plural}"
         )
 
     def path(self, namespace: str, name: str) -> str:
         """The path of one object."""
-        return f"{self.collection(namespace)}/{name}"
+        return f"{self.collection(namespace)}/{part(name)}"
 
 
 class Discovery:

@@ -5,6 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+from activities.cluster.paths import is_part
 from activities.source.errors import SourceError
 
 Object = dict[str, Any]
@@ -74,7 +75,10 @@ class Manifest:
         name = meta.get("name") if isinstance(meta, dict) else None
         if not isinstance(name, str) or not name:
             raise SourceError(f"A {body['kind']} of the build has no name.")
-        return cls(Key(str(meta.get("namespace") or ""), name, group, str(body["kind"])), version, body)
+        key = Key(str(meta.get("namespace") or ""), name, group, str(body["kind"]))
+        if not is_part(name) or not is_part(key.namespace or "default"):
+            raise SourceError(f"{key.shown} of the build can have no such name.")
+        return cls(key, version, body)
 
     @property
     def api_version(self) -> str:

@@ -124,6 +124,9 @@ def _source_mistakes(source: kurator.Source) -> Iterator[Mistake]:
             yield Mistake((), "gitRepository is required")
         return
     yield from address_mistakes(("gitRepository", "url"), source.git_repository.url)
+    if source.git_repository.secret_ref is not None:
+        name = source.git_repository.secret_ref.name
+        yield from object_name_mistakes(("gitRepository", "secretRef", "name"), name)
 
 
 def _policy_mistakes(policy: kurator.SyncPolicy) -> Iterator[Mistake]:

@@ -16,6 +16,7 @@ from canary.documents.rules import (
     length_mistakes,
     object_name_mistakes,
     policy_mistakes,
+    reference_mistakes,
     service_name_mistakes,
     window_mistakes,
 )
@@ -117,6 +118,9 @@ def _analysis_mistakes(analysis: Analysis) -> Iterator[Mistake]:
         yield from under(("metrics", index), _metric_mistakes(metric, analysis))
     for index, webhook in enumerate(analysis.webhooks):
         yield from under(("webhooks", index), _webhook_mistakes(webhook))
+    for index, alert in enumerate(analysis.alerts):
+        named = alert.provider_ref
+        yield from reference_mistakes(("alerts", index, "providerRef"), named.name, named.namespace)
 
 
 def _metric_mistakes(metric: Metric, analysis: Analysis) -> Iterator[Mistake]:
@@ -130,6 +134,9 @@ def _metric_mistakes(metric: Metric, analysis: Analysis) -> Iterator[Mistake]:
     if metric.template_variables and metric.is_built_in:
         yield warning(("templateVariables",), "has no effect: a built-in query has no variables of one's own")
     yield from bound_mistakes(metric.name, metric.bounds)
+    if metric.template_ref is not None:
+        named = metric.template_ref
+        yield from reference_mistakes(("templateRef",), named.name, named.namespace)
     yield from _threshold_warnings(metric)
     yield from judging_mistakes(metric, is_built_in=metric.is_built_in)
     if "interval" in metric.model_fields_set:

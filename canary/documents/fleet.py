@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from canary.documents.mistake import Mistake, show
+from canary.documents.rules import object_name_mistakes
 from canary.documents.schema import Document, Metadata, NotDone, Structure, Text
 from canary.loadtester import public
 
@@ -101,6 +102,7 @@ def fleet_mistakes(fleet: Fleet) -> Iterator[Mistake]:
     """Yield what is wrong with a Fleet in itself."""
     names = [member.name for member in fleet.spec.clusters]
     for index, name in enumerate(names):
+        yield from object_name_mistakes(("spec", "clusters", index, "name"), name)
         if name in names[:index]:
             yield Mistake(("spec", "clusters", index, "name"), f"{show(name)} is in this fleet already")
         tester = public(name).name

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from canary.documents.mistake import Mistake, Path, show, warning
 from canary.documents.schema import YEAR
@@ -68,6 +68,13 @@ def namespace_mistakes(path: Path, name: str) -> Iterator[Mistake]:
         yield Mistake(path, f"must have at most {_LONGEST_LABEL} characters, has {len(name)}")
 
 
+def reference_mistakes(path: Path, name: str, namespace: str | None) -> Iterator[Mistake]:
+    """Yield why no object can be called what a reference at *path* says: names become parts of addresses."""
+    yield from object_name_mistakes((*path, "name"), name)
+    if namespace is not None:
+        yield from namespace_mistakes((*path, "namespace"), namespace)
+
+
 def service_name_mistakes(path: Path, name: str, suffix: str = "-primary") -> Iterator[Mistake]:
     """Yield why there can be no Service of this *name* with *suffix*."""
     longest = _LONGEST_LABEL - len(suffix)
@@ -98,6 +105,8 @@ def address_mistakes(path: Path, address: str) -> Iterator[Mistake]:
         yield Mistake(path, "must not carry a user or password: name a Secret in secretRef")
     elif any(name.lower() in _SECRET_PARAMETERS for name, _ in parse_qsl(parts.query)):
         yield Mistake(path, "must not carry a token: name a Secret in secretRef")
+    elif not {".", ".."}.isdisjoint(unquote(parts.path).split("/")):
+        yield Mistake(path, "must not hold . or .. in its path: write the path that is meant")
 
 
 def interval_mistakes(path: Path, interval: timedelta) -> Iterator[Mistake]:

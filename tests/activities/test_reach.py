@@ -69,6 +69,7 @@ async def client(cluster: ApiServer) -> AsyncIterator[ApiClient]:
         pytest.param("https://any.other.svc.cluster.local/x", "https:any:443", id="svc of a domain over TLS"),
         pytest.param("http://example.com/", None, id="two labels that are no Service"),
         pytest.param("http://localhost:9090", None, id="localhost"),
+        pytest.param("http://a%2fb/", None, id="what no Service can be called"),
         pytest.param("http://127.0.0.1:9090", None, id="an address"),
         pytest.param("http://[::1]:9090", None, id="an address of IPv6"),
         pytest.param("https://gate.tools.example.com/", None, id="a public name"),
@@ -81,6 +82,17 @@ async def test_a_host_is_in_cluster_by_its_name_or_by_a_service(
 
     assert route.url == url
     assert (route.proxy.service if route.proxy else None) == service
+
+
+@pytest.mark.parametrize(
+    "path", ["/../../secrets/creds", "/run/..", "/./run", "/%2e%2e/%2e%2e/secrets/creds", "/run/%2E."]
+)
+async def test_no_address_leads_out_of_a_proxy(cluster: ApiServer, client: ApiClient, path: str) -> None:
+    """Clients fold such a path, and would ask the API server for something else by the worker's rights."""
+    with pytest.raises(NoAnswerError, match=r"An address with \. or \.\. in its path"):
+        await Reach(Clusters(client)).webhook("member1", "webapp", f"http://tester.webapp{path}")
+
+    assert cluster.asked == []
 
 
 async def test_public_addresses_cost_no_request(cluster: ApiServer, client: ApiClient) -> None:

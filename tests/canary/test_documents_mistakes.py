@@ -66,6 +66,16 @@ KURATOR = [
         "spec.source.gitRepository.url: must not carry a token: name a Secret in secretRef",
     ),
     (
+        "spec.source.gitRepository.url",
+        "https://example.com/a/../shop.git",
+        "spec.source.gitRepository.url: must not hold . or .. in its path: write the path that is meant",
+    ),
+    (
+        "spec.source.gitRepository.secretRef",
+        {"name": "../../other-ns/secrets/creds"},
+        f"spec.source.gitRepository.secretRef.name: ../../other-ns/secrets/creds {NO_OBJECT_NAME}",
+    ),
+    (
         "spec.source.gitRepository.interval",
         "3 minutes",
         "spec.source.gitRepository.interval: must be a duration such as 90s, 3m0s or 1h, is 3 minutes",
@@ -519,6 +529,7 @@ FLEET = [
         "kurator-member1",
         "spec.clusters[1].name: kurator-member1 is in this fleet already",
     ),
+    ("spec.clusters[1].name", "a/b", f"spec.clusters[1].name: a/b {NO_OBJECT_NAME}"),
     *(
         (
             "spec.clusters[1].name",
@@ -736,6 +747,14 @@ FLAGGER = [
         "spec.analysis.webhooks[0].muteAlert",
         True,
         "spec.analysis.webhooks[0].muteAlert: warning: has no effect: only a closed gate is alerted of",
+    ),
+    *(
+        (
+            "spec.analysis.webhooks[0].url",
+            f"http://gate.ops/{path}",
+            "spec.analysis.webhooks[0].url: must not hold . or .. in its path: write the path that is meant",
+        )
+        for path in ("../../secrets/creds", "%2e%2e/x", "x/.")
     ),
     (
         "spec.progressDeadlineSeconds",

@@ -472,6 +472,33 @@ GATES = [
         [f"spec.analysis.alerts[0].providerRef: warning: AlertProvider shop/chart {NOT_GIVEN}"],
     ),
     (
+        "spec.analysis.alerts[0].providerRef.name",
+        "../../../x",
+        [
+            f"spec.analysis.alerts[0].providerRef: warning: AlertProvider shop/../../../x {NOT_GIVEN}",
+            f"spec.analysis.alerts[0].providerRef.name: ../../../x {NO_OBJECT_NAME}",
+        ],
+    ),
+    (
+        "spec.analysis.alerts[1].providerRef.namespace",
+        "ops/..",
+        [
+            f"spec.analysis.alerts[1].providerRef: warning: AlertProvider ops/../pager {NOT_GIVEN}",
+            (
+                "spec.analysis.alerts[1].providerRef.namespace: ops/.. is no name of a namespace: allowed "
+                "are lower-case letters, digits and '-', with a letter or digit first and last"
+            ),
+        ],
+    ),
+    (
+        "spec.analysis.metrics",
+        [{"name": "errors", "templateRef": {"name": "../../../x"}, "thresholdRange": {"max": 1}}],
+        [
+            f"spec.analysis.metrics[0].templateRef: warning: MetricTemplate shop/../../../x {NOT_GIVEN}",
+            f"spec.analysis.metrics[0].templateRef.name: ../../../x {NO_OBJECT_NAME}",
+        ],
+    ),
+    (
         "spec.analysis.alerts[1].providerRef.namespace",
         GONE,
         [f"spec.analysis.alerts[1].providerRef: warning: AlertProvider shop/pager {NOT_GIVEN}"],

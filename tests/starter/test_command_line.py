@@ -219,6 +219,15 @@ async def test_a_timeout_that_cannot_be_is_a_usage_error(words: tuple[str, ...],
     assert (ended.code, ended.err) == (Exit.USAGE, f"error: {told}\n")
 
 
+@pytest.mark.parametrize("words", [("lint", "-f", "-"), ("status", "backend"), ("apply", "-f", "-")])
+async def test_what_no_cluster_can_be_called_is_a_usage_error(words: tuple[str, ...]) -> None:
+    ended = await canary("127.0.0.1:1", *words, "--cluster", "a/../b")
+
+    assert ended.code == Exit.USAGE
+    assert ended.err.startswith("error: --cluster: a/../b is no name of a Kubernetes object: allowed are ")
+    assert ended.err.endswith("first and last.\n")
+
+
 async def test_watching_prints_no_json(engine: Any) -> None:
     ended = await canary(engine.address, "status", "backend", "--watch", "-o", "json")
 

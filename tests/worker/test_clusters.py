@@ -168,6 +168,9 @@ async def test_names_a_cluster_that_nobody_knows(clusters: ConfiguredClusters) -
     [
         pytest.param("clusters:\n  a: {colour: red}\n", "clusters.a.colour", id="unknown field"),
         pytest.param("clusters: [", "not YAML", id="not YAML"),
+        pytest.param(
+            "clusters:\n  a/b: {}\n", "clusters: a/b is no name of a Kubernetes object", id="no name"
+        ),
         pytest.param("clusters:\n  a: {reach: telepathy}\n", "clusters.a.reach", id="unknown way"),
         pytest.param(
             "clusters:\n  a: {scaleDownDelay: soon}\n", "clusters.a.scaleDownDelay", id="no duration"

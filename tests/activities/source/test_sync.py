@@ -85,6 +85,14 @@ def canary(kind: WorkloadKind = WorkloadKind.DEPLOYMENT) -> CanarySpec:
     )
 
 
+@pytest.mark.parametrize(
+    "metadata", [{"name": "../../kube-system/x"}, {"name": "x", "namespace": "a/.."}, {"name": ".."}]
+)
+def test_an_object_that_would_be_written_elsewhere_is_refused(metadata: Object) -> None:
+    with pytest.raises(SourceError, match="of the build can have no such name"):
+        Manifest.of({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+
+
 async def sync(  # noqa: PLR0913 — what a test says of a sync, by name
     api: ClusterApi,
     *bodies: Object,
