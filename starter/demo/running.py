@@ -8,10 +8,12 @@ from starter.demo.documents import QUICK, SEED
 from starter.demo.folder import Place
 from starter.demo.story import Play, perform
 from starter.errors import Exit
+from starter.sandbox import require_extra
 
 
 def run(folder: Path, *, is_kept: bool, has_seed_timing: bool, color: bool) -> int:
     """Play the demo and give its exit code."""
+    require_extra()
     play = Play(Place(folder, is_kept=is_kept), SEED if has_seed_timing else QUICK, color)
     try:
         return asyncio.run(_perform(play))
