@@ -1,6 +1,7 @@
 """The PromQL of a metric: Flagger's Istio queries, and templates with their variables filled in."""
 
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 
 from canary.analysis import DURATION, SUCCESS_RATE
@@ -21,6 +22,9 @@ _CONSTANT = re.compile(r'/\*.*\*/|"([^"\\]*)"|`([^`]*)`', re.DOTALL)
 """A comment, or a text as it stands."""
 _INDEX = re.compile(r'index\s+variables\s+"([^"\\]*)"')
 """How a variable is named that `variables.<name>` cannot be written of, as one with a dash."""
+
+_KNOWN = ("name", "namespace", "target", "service", "ingress", "route", "interval")
+_OWN = "variables."
 
 
 def render_query(spec: CanarySpec, metric: MetricSpec, look_back: timedelta) -> str:
@@ -54,33 +58,45 @@ def duration_text(duration: timedelta) -> str:
     return f"{seconds // 60}m" if seconds and seconds % 60 == 0 else f"{seconds}s"
 
 
+def check_template(name: str, query: str) -> None:
+    """See that a template can be rendered for some canary, with whatever variables of its own.
+
+    Raises:
+        TemplateError: the template holds what is not known.
+    """
+    _filled(name, query, dict.fromkeys(_KNOWN, ""), None)
+
+
 def _fill(spec: CanarySpec, metric: MetricSpec, query: str, look_back: timedelta) -> str:
-    known = {
-        "name": spec.name,
-        "namespace": spec.namespace,
-        "target": spec.target.name,
-        "service": spec.service.name,
-        "ingress": spec.target.name,
-        "route": spec.target.name,
-        "interval": duration_text(look_back),
-    }
-    own = {f"variables.{key}": value for key, value in metric.variables.items()}
+    values = (
+        spec.name,
+        spec.namespace,
+        spec.target.name,
+        spec.service.name,
+        spec.target.name,
+        spec.target.name,
+        duration_text(look_back),
+    )
+    return _filled(metric.name, query, dict(zip(_KNOWN, values, strict=True)), metric.variables)
+
+
+def _filled(name: str, query: str, known: Mapping[str, str], own: Mapping[str, str] | None) -> str:
+    """Fill in the variables that are known, and one's own, of which None gives any."""
 
     def value(match: re.Match[str]) -> str:
         said = _INDEX.sub(r"variables.\1", match[1].strip())
         if constant := _CONSTANT.fullmatch(said):
             return constant[1] or constant[2] or ""
-        try:
-            return (known | own)[said]
-        except KeyError:
-            is_own = said.startswith("variables.")
-            allowed = (
-                "not given in templateVariables"
-                if is_own
-                else f"none of {', '.join(known)}, variables.<name>"
-            )
-            raise TemplateError(metric.name, f"{{{{ {said} }}}} is {allowed}") from None
+        if said in known:
+            return known[said]
+        if not said.startswith(_OWN):
+            allowed = f"none of {', '.join(known)}, variables.<name>"
+            raise TemplateError(name, f"{{{{ {said} }}}} is {allowed}")
+        found = "" if own is None else own.get(said.removeprefix(_OWN))
+        if found is None:
+            raise TemplateError(name, f"{{{{ {said} }}}} is not given in templateVariables")
+        return found
 
     if "{{" in _ACTION.sub("", query):
-        raise TemplateError(metric.name, "a {{ has no }}")
+        raise TemplateError(name, "a {{ has no }}")
     return _ACTION.sub(value, query)

@@ -1,5 +1,6 @@
 """From Kurator's Application to the engine's specs, and what is wrong with one."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -17,6 +18,7 @@ from canary.spec import CanarySpec
 HOST = ClusterRef(name="host")
 """The cluster Kurator itself runs in: where an Application without a fleet goes."""
 
+_COMMIT = re.compile(r"[0-9a-fA-F]{40}")
 _POLICIES: Path = ("spec", "syncPolicies")
 
 
@@ -124,6 +126,10 @@ def _source_mistakes(source: kurator.Source) -> Iterator[Mistake]:
             yield Mistake((), "gitRepository is required")
         return
     yield from address_mistakes(("gitRepository", "url"), source.git_repository.url)
+    commit = source.git_repository.ref.commit
+    if commit and not _COMMIT.fullmatch(commit):
+        text = f"must be a commit's whole SHA-1, 40 hexadecimal digits, is {show(commit)}"
+        yield Mistake(("gitRepository", "ref", "commit"), text)
     if source.git_repository.secret_ref is not None:
         name = source.git_repository.secret_ref.name
         yield from object_name_mistakes(("gitRepository", "secretRef", "name"), name)

@@ -1,5 +1,6 @@
 """What is wrong with a Canary of Flagger's in itself."""
 
+import re
 from collections.abc import Iterator
 
 from canary.analysis import BUILT_IN
@@ -11,11 +12,13 @@ from canary.documents.metrics import judging_mistakes, warm_up_mistakes
 from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.rules import (
     address_mistakes,
+    host_mistakes,
     interval_mistakes,
     lasting,
     length_mistakes,
     object_name_mistakes,
     policy_mistakes,
+    port_name_mistakes,
     reference_mistakes,
     service_name_mistakes,
     window_mistakes,
@@ -25,6 +28,8 @@ from canary.documents.strategy import affinity_warnings, match_mistakes, weight_
 from canary.documents.tcp import tcp_mistakes
 from canary.spec import HookType, WorkloadKind
 
+_AUTOSCALING = re.compile(r"autoscaling/v[12](beta[12])?")
+"""Whatever version names it, it is one object."""
 _ANALYSIS: Path = ("spec", "analysis")
 _SERVICE: Path = ("spec", "service")
 
@@ -66,6 +71,8 @@ def _autoscaler_mistakes(scaler: AutoscalerRef, target: TargetRef) -> Iterator[M
         )
     elif scaler.kind != "HorizontalPodAutoscaler":
         yield Mistake(("kind",), f"must be HorizontalPodAutoscaler, is {show(scaler.kind)}")
+    elif scaler.api_version is not None and not _AUTOSCALING.fullmatch(scaler.api_version):
+        yield Mistake(("apiVersion",), f"must be autoscaling/v2, is {show(scaler.api_version)}")
     if target.kind != "Deployment":
         yield Mistake((), f"a {target.kind} is not scaled: allowed for a Deployment only")
     yield from object_name_mistakes(("name",), scaler.name, "-primary")
@@ -80,6 +87,8 @@ def _autoscaler_mistakes(scaler: AutoscalerRef, target: TargetRef) -> Iterator[M
 def _service_mistakes(service: Service, target: TargetRef) -> Iterator[Mistake]:
     if service.name is not None:
         yield from service_name_mistakes(("name",), service.name)
+    yield from port_name_mistakes(("portName",), service.port_name)
+    yield from host_mistakes(("hosts",), service.hosts)
     for field in ("hosts", "gateways"):
         if service.delegation and getattr(service, field):
             yield Mistake((field,), "must be empty with delegation: the delegating VirtualService has them")

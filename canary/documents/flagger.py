@@ -9,7 +9,15 @@ from canary.analysis import BUILT_IN, SUCCESS_RATE
 from canary.documents.affinity import SessionAffinity
 from canary.documents.alerts import Alert
 from canary.documents.flux import SecretRef
-from canary.documents.istio import CorsPolicy, Headers, HttpMatch, HttpRetry, HttpRewrite, TrafficPolicy
+from canary.documents.istio import (
+    CorsPolicy,
+    Headers,
+    HttpMatch,
+    HttpRetry,
+    HttpRewrite,
+    MeshDuration,
+    TrafficPolicy,
+)
 from canary.documents.metadata import ForeignMetadata, OwnMetadata
 from canary.documents.metrics import Judging, TemplateBody
 from canary.documents.schema import (
@@ -73,7 +81,7 @@ class Service(Document):
     port_discovery: bool = False
     gateways: list[Text] = Field(default_factory=list)
     hosts: list[Text] = Field(default_factory=list)
-    timeout: Text | None = None
+    timeout: MeshDuration | None = None
     match: list[HttpMatch] = Field(default_factory=list)
     rewrite: HttpRewrite | None = None
     retries: HttpRetry | None = None

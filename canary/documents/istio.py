@@ -1,11 +1,24 @@
 """Istio's own structures inside a document: checked for their fields' names, then passed on as written."""
 
+from datetime import timedelta
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from canary.documents.schema import Document, NotDone, Structure
+from canary.documents.schema import LARGEST_PORT, MOST, YEAR, Document, NotDone, Structure, parse_duration
+
+_SHORTEST = timedelta(milliseconds=1)
+
+
+def _as_istio_takes_it(value: str) -> str:
+    if not _SHORTEST <= parse_duration(value) <= YEAR:
+        raise PydanticCustomError("duration", "must be between 1ms and 8784h")
+    return value
+
+
+MeshDuration = Annotated[str, AfterValidator(_as_istio_takes_it)]
+"""A duration that goes into Istio's objects as it stands; none of them takes one below a millisecond."""
 
 
 class IstioPart(Document):
@@ -19,8 +32,8 @@ class IstioPart(Document):
 class HttpRetry(IstioPart):
     """How often a failed request is tried again."""
 
-    attempts: int | None = None
-    per_try_timeout: str | None = None
+    attempts: Annotated[int | None, Field(ge=0, le=MOST)] = None
+    per_try_timeout: MeshDuration | None = None
     retry_on: str | None = None
     retry_remote_localities: bool | None = None
 
@@ -64,7 +77,7 @@ class CorsPolicy(IstioPart):
     allow_methods: list[str] | None = None
     allow_headers: list[str] | None = None
     expose_headers: list[str] | None = None
-    max_age: str | None = None
+    max_age: MeshDuration | None = None
     allow_credentials: bool | None = None
 
 
@@ -86,7 +99,7 @@ class HttpMatch(IstioPart):
     headers: dict[str, StringMatch] | None = None
     without_headers: dict[str, StringMatch] | None = None
     query_params: dict[str, StringMatch] | None = None
-    port: int | None = None
+    port: Annotated[int | None, Field(ge=0, le=LARGEST_PORT)] = None
     source_labels: dict[str, str] | None = None
     source_namespace: str | None = None
     gateways: list[str] | None = None
@@ -101,8 +114,8 @@ class OutlierDetection(IstioPart):
     consecutive_5xx_errors: Annotated[int | None, Field(alias="consecutive5xxErrors")] = None
     consecutive_local_origin_failures: int | None = None
     split_external_local_origin_errors: bool | None = None
-    interval: str | None = None
-    base_ejection_time: str | None = None
+    interval: MeshDuration | None = None
+    base_ejection_time: MeshDuration | None = None
     max_ejection_percent: int | None = None
     min_health_percent: int | None = None
 
@@ -133,7 +146,7 @@ class LoadBalancer(IstioPart):
     simple: str | None = None
     consistent_hash: Structure | None = None
     locality_lb_setting: Structure | None = None
-    warmup_duration_secs: str | None = None
+    warmup_duration_secs: MeshDuration | None = None
 
 
 class TrafficPolicy(IstioPart):

@@ -15,11 +15,11 @@ from canary.documents.fleet import AttachedCluster, Fleet, fleet_mistakes
 from canary.documents.kurator import Application
 from canary.documents.metrics import provider_mistakes
 from canary.documents.mistake import SENTENCE, Mistake, Path, of_document, show, under
-from canary.documents.reading import AnyDocument
+from canary.documents.reading import AnyDocument, Key
 from canary.documents.rules import namespace_mistakes, object_name_mistakes
 from canary.documents.schema import refused
 from canary.errors import TemplateError
-from canary.queries import render_query
+from canary.queries import check_template, render_query
 from canary.spec import CanarySpec
 
 
@@ -71,7 +71,7 @@ def resolve(documents: Sequence[object], cluster: str | None = None) -> Resoluti
     sound = [entry for entry in given.entries.values() if entry.index not in wrong]
     applications = tuple(_applications(sound, given))
     canaries = tuple(_canaries(sound, given, cluster))
-    mistakes += _spec_mistakes(applications, canaries)
+    mistakes += _spec_mistakes(applications, canaries, _unrenderable(given))
     is_valid = all(mistake.is_warning for mistake in mistakes)
     return Resolution(
         applications=applications if is_valid else (),
@@ -105,6 +105,7 @@ def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iter
                 yield Mistake((), "does not say which cluster it is in: name it with --cluster")
         case MetricTemplate():
             yield from under(("spec", "provider"), provider_mistakes(model.spec.provider))
+            yield from _template_mistakes(model)
         case AlertProvider():
             yield from under(("spec",), alert_provider_mistakes(model.spec))
         case AttachedCluster():
@@ -113,6 +114,13 @@ def _mistakes(model: AnyDocument, given: Catalogue, cluster: str | None) -> Iter
             yield from fleet_mistakes(model)
         case _:
             assert_never(model)
+
+
+def _template_mistakes(model: MetricTemplate) -> Iterator[Mistake]:
+    try:
+        check_template(model.metadata.name, model.spec.query)
+    except TemplateError as error:
+        yield Mistake(("spec", "query"), show(error, SENTENCE))
 
 
 def _applications(entries: Iterable[Entry], given: Catalogue) -> Iterator[ResolvedApplication]:
@@ -159,25 +167,39 @@ def _uses(applications: Iterable[ResolvedApplication], canaries: Iterable[Resolv
         yield _Use(canary.document, owner, ("spec", "targetRef"), metrics, canary.spec)
 
 
+def _unrenderable(given: Catalogue) -> frozenset[Key]:
+    """The templates that render for nobody, which is said of themselves already."""
+    return frozenset(
+        key
+        for key, entry in given.entries.items()
+        if isinstance(entry.model, MetricTemplate) and any(_template_mistakes(entry.model))
+    )
+
+
 def _spec_mistakes(
-    applications: Iterable[ResolvedApplication], canaries: Iterable[ResolvedCanary]
+    applications: Iterable[ResolvedApplication],
+    canaries: Iterable[ResolvedCanary],
+    unrenderable: frozenset[Key],
 ) -> Iterator[Mistake]:
     """Yield the mistakes that only show once references are looked up."""
     owners: dict[str, str] = {}
     found: dict[tuple[int, Path], Mistake] = {}  # one for all the clusters of a policy
     for use in _uses(applications, canaries):
-        for mistake in _use_mistakes(use, owners.get(use.spec.tail)):
+        for mistake in _use_mistakes(use, owners.get(use.spec.tail), unrenderable):
             found.setdefault((mistake.document, mistake.path), mistake)
         owners.setdefault(use.spec.tail, use.owner)
     yield from found.values()
 
 
-def _use_mistakes(use: _Use, owner: str | None) -> Iterator[Mistake]:
+def _use_mistakes(use: _Use, owner: str | None, unrenderable: frozenset[Key]) -> Iterator[Mistake]:
     if owner is not None:
         message = f"{use.what} is the target of {owner} already: a target has one canary"
         yield Mistake(use.target, message, document=use.document)
     for index, metric in enumerate(use.spec.analysis.metrics):
-        if metric.template is None:  # built in, or its document cannot be read
+        template = metric.template
+        if template is None:  # built in, or its document cannot be read
+            continue
+        if Key("MetricTemplate", template.namespace, template.name) in unrenderable:
             continue
         try:
             render_query(use.spec, metric, metric.interval)

@@ -10,6 +10,7 @@ from canary.documents.metadata import metadata_mistakes
 from canary.documents.metrics import judging_mistakes, provider_mistakes, warm_up_mistakes
 from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.rules import (
+    host_mistakes,
     interval_mistakes,
     lasting,
     length_mistakes,
@@ -40,6 +41,7 @@ def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     if not policy.skip_traffic_analysis:
         yield from under(_ROUTING, _strategy_mistakes(policy.traffic_routing))
         times = policy.traffic_routing.analysis_times
+        yield from host_mistakes((*_ROUTING, "hosts"), policy.traffic_routing.hosts)
         yield from length_mistakes((*_ROUTING, "analysisTimes"), times, _interval(policy))
         if "traffic_analysis" not in policy.model_fields_set:
             yield Mistake(

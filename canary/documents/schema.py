@@ -18,6 +18,8 @@ Structure = dict[str, Any]
 YEAR = timedelta(days=366)
 """Nothing in a rollout lasts longer; it also keeps a mistyped number from overflowing."""
 
+LARGEST_PORT = 65535
+_PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _UNITS = {
     "ns": timedelta(microseconds=0.001),
     "us": timedelta(microseconds=1),
@@ -100,7 +102,8 @@ def _refused_inside(value: object, path: Path) -> Iterator[Mistake]:
             yield from _refused_inside(item, (*path, key))
 
 
-def _parse_duration(value: object) -> object:
+def parse_duration(value: object) -> timedelta:
+    """Read a duration as Go writes it."""
     if not isinstance(value, str) or not _DURATION.fullmatch(value):
         raise PydanticCustomError(
             "duration", "must be a duration such as 90s, 3m0s or 1h, is {value}", {"value": show(value)}
@@ -128,10 +131,21 @@ def _port_or_name(value: object) -> object:
         raise PydanticCustomError(
             "port", "must be a port's number or name, is {value}", {"value": show(value)}
         )
+    if isinstance(value, int) and not 0 <= value <= LARGEST_PORT:  # 0 is as if it were left out
+        raise PydanticCustomError(
+            "port", "must be between 0 and {most}, is {value}", {"most": LARGEST_PORT, "value": value}
+        )
+    if isinstance(value, str) and value != "0" and not _PORT_NAME.fullmatch(value):
+        raise PydanticCustomError(
+            "port",
+            "{value} is no name of a container's port: allowed are up to 15 lower-case letters, digits and "
+            "single '-' between them, at least one a letter",
+            {"value": show(value)},
+        )
     return value
 
 
-Duration = Annotated[timedelta, BeforeValidator(_parse_duration), AfterValidator(_at_least_zero)]
+Duration = Annotated[timedelta, BeforeValidator(parse_duration), AfterValidator(_at_least_zero)]
 """A duration as Go writes it."""
 Interval = Annotated[Duration, AfterValidator(_more_than_zero)]
 """A duration that is not zero."""
@@ -139,7 +153,7 @@ Seconds = Annotated[int, Field(ge=1, le=int(YEAR.total_seconds()))]
 """Whole seconds, at least one."""
 SomeSeconds = Annotated[int, Field(ge=0, le=int(YEAR.total_seconds()))]
 """Whole seconds, or none."""
-Port = Annotated[int, Field(ge=1, le=65535)]
+Port = Annotated[int, Field(ge=1, le=LARGEST_PORT)]
 """The number of a port."""
 PortOrName = Annotated[int | str, BeforeValidator(_port_or_name)]
 """The number of a port, or the name of a container's."""

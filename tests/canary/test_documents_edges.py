@@ -372,12 +372,25 @@ def test_every_document_s_references_are_listed_with_its_place() -> None:
     assert {str(each.key) for each in references} == {"MetricTemplate webapp/client-errors"}
 
 
-def test_a_query_that_does_not_render_is_named_in_its_document() -> None:
-    template, canary = read("metric-template.yaml", "flagger-canary.yaml")
+@pytest.mark.parametrize(
+    "names", [("metric-template.yaml", "flagger-canary.yaml"), ("metric-template.yaml",)]
+)
+def test_a_query_that_does_not_render_is_named_in_its_document(names: tuple[str, ...]) -> None:
+    template, *canary = read(*names)
     template["spec"]["query"] = "{{ zone }}"
 
-    [mistake] = resolve([template, canary], "member").mistakes
+    [mistake] = resolve([template, *canary], "member").mistakes
 
+    assert (mistake.document, mistake.where) == (0, "spec.query")
+    assert mistake.message.startswith("The query of metric client-errors cannot be rendered: {{ zone }} is ")
+
+
+def test_what_a_metric_does_not_give_its_template_is_named_with_the_metric() -> None:
+    template, canary = read("metric-template.yaml", "flagger-canary.yaml")
+    template["spec"]["query"] = '{{ target }} {{ variables.zone }} {{ index variables "a-b" }}'
+
+    assert resolve([template], "member").mistakes == ()
+    [mistake] = resolve([template, canary], "member").mistakes
     assert (mistake.document, mistake.where) == (1, "spec.analysis.metrics[2]")
 
 

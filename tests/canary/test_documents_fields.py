@@ -36,6 +36,7 @@ VALUES = (
     "x",
     "7s",
     "http://x.example.com/",
+    "0123456789abcdef0123456789abcdef01234567",
     "2m0s",
     1000,
     {"k": "v"},

@@ -76,6 +76,19 @@ KURATOR = [
         f"spec.source.gitRepository.secretRef.name: ../../other-ns/secrets/creds {NO_OBJECT_NAME}",
     ),
     (
+        "spec.source.gitRepository.ref.commit",
+        "abc",
+        (
+            "spec.source.gitRepository.ref.commit: must be a commit's whole SHA-1, 40 hexadecimal digits, "
+            "is abc"
+        ),
+    ),
+    (
+        f"{ROUTING}.hosts",
+        ["https://shop"],
+        f"{ROUTING}.hosts[0]: https://shop is no host: allowed is a name without blanks and '/'",
+    ),
+    (
         "spec.source.gitRepository.interval",
         "3 minutes",
         "spec.source.gitRepository.interval: must be a duration such as 90s, 3m0s or 1h, is 3 minutes",
@@ -623,6 +636,82 @@ FLAGGER = [
     ),
     ("spec.service.apex", {"label": {}}, "spec.service.apex.label: unknown field, did you mean labels?"),
     (
+        "spec.service.targetPort",
+        70000,
+        "spec.service.targetPort: must be between 0 and 65535, is 70000",
+    ),
+    ("spec.service.targetPort", -1, "spec.service.targetPort: must be between 0 and 65535, is -1"),
+    *(
+        (
+            "spec.service.targetPort",
+            name,
+            (
+                f"spec.service.targetPort: {shown} is no name of a container's port: allowed are up to 15 "
+                "lower-case letters, digits and single '-' between them, at least one a letter"
+            ),
+        )
+        for name, shown in (
+            ("", "empty"),
+            ("8080", "8080"),
+            ("Http", "Http"),
+            ("a--b", "a--b"),
+            ("a" * 16, "a" * 16),
+        )
+    ),
+    *(
+        (
+            "spec.service.portName",
+            name,
+            (
+                f"spec.service.portName: {shown} is no name of a port: allowed are up to 63 lower-case "
+                "letters, digits and '-', with a letter or digit first and last"
+            ),
+        )
+        for name, shown in (("Http_1", "Http_1"), ("a" * 64, f"{'a' * 60}..."))
+    ),
+    (
+        "spec.service.timeout",
+        "15 seconds",
+        "spec.service.timeout: must be a duration such as 90s, 3m0s or 1h, is 15 seconds",
+    ),
+    ("spec.service.timeout", "0s", "spec.service.timeout: must be between 1ms and 8784h"),
+    ("spec.service.timeout", "-1s", "spec.service.timeout: must be between 1ms and 8784h"),
+    (
+        "spec.service.retries.perTryTimeout",
+        "5",
+        "spec.service.retries.perTryTimeout: must be a duration such as 90s, 3m0s or 1h, is 5",
+    ),
+    (
+        "spec.service.retries.attempts",
+        -1,
+        "spec.service.retries.attempts: must be at least 0, is -1",
+    ),
+    (
+        "spec.service.corsPolicy",
+        {"maxAge": "a day"},
+        "spec.service.corsPolicy.maxAge: must be a duration such as 90s, 3m0s or 1h, is a day",
+    ),
+    (
+        "spec.service.trafficPolicy",
+        {"outlierDetection": {"baseEjectionTime": "0s"}},
+        "spec.service.trafficPolicy.outlierDetection.baseEjectionTime: must be between 1ms and 8784h",
+    ),
+    (
+        "spec.service.hosts",
+        ["shop.example.com", "two words"],
+        "spec.service.hosts[1]: two words is no host: allowed is a name without blanks and '/'",
+    ),
+    (
+        "spec.service.match",
+        [{"port": 65536}],
+        "spec.service.match[0].port: must be at most 65535, is 65536",
+    ),
+    (
+        "spec.autoscalerRef.apiVersion",
+        "apps/v1",
+        "spec.autoscalerRef.apiVersion: must be autoscaling/v2, is apps/v1",
+    ),
+    (
         "spec.service.trafficDistribution",
         "PreferFar",
         (
@@ -763,6 +852,11 @@ FLAGGER = [
     ),
 ]
 TEMPLATE = [
+    (
+        "spec.query",
+        "sum({{ target",
+        "spec.query: The query of metric client-errors cannot be rendered: a {{ has no }}.",
+    ),
     ("spec.query", "", "spec.query: must not be empty"),
     (
         "spec.provider.type",

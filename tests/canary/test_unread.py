@@ -97,8 +97,8 @@ def test_why_a_query_does_not_render_is_told_to_the_end(metered: CanarySpec, tem
     [problem] = mistakes_of_read(metered, {TEMPLATE: template})
 
     assert problem.message == (
-        f"{NAMED}The query of metric client errors cannot be rendered: {{{{ nope }}}} is none of name, "
-        "namespace, target, service, ingress, route, interval, variables.<name>."
+        f"{NAMED}spec.query: The query of metric client-errors cannot be rendered: {{{{ nope }}}} is none of "
+        "name, namespace, target, service, ingress, route, interval, variables.<name>."
     )
 
 
@@ -118,8 +118,13 @@ def test_what_was_not_found_stays_to_be_read(metered: CanarySpec) -> None:
         ),
         pytest.param(
             {"query": "{{ nope }}"},
-            "The query of metric client errors cannot be rendered: ",
+            "spec.query: The query of metric client-errors cannot be rendered: ",
             id="does not render",
+        ),
+        pytest.param(
+            {"query": "{{ variables.nope }}"},
+            "The query of metric client errors cannot be rendered: ",
+            id="does not render with what the metric gives",
         ),
     ],
 )
@@ -207,7 +212,7 @@ def test_a_template_that_went_wrong_meanwhile_stays_as_it_was_read_before(
     metered: CanarySpec, template: Object
 ) -> None:
     before = read_in(metered, {TEMPLATE: template})
-    wrong = template | {"spec": {"query": "{{ nope }}", "provider": {"type": "datadog"}}}
+    wrong = template | {"spec": {"query": "{{ variables.no }}", "provider": {"type": "datadog"}}}
 
     assert read_in(before, {TEMPLATE: wrong}) == before
     assert len(list(mistakes_of_read(before, {TEMPLATE: wrong}))) == 1
