@@ -31,6 +31,8 @@ MOST_VALUES = 20_000
 _TAG = "tag:yaml.org,2002:"
 _PLAIN = frozenset(_TAG + name for name in ("str", "int", "float", "bool", "null", "timestamp"))
 _TEXTS = (_TAG + "str", _TAG + "timestamp")  # JSON, which documents really are, has no dates
+_INT = _TAG + "int"
+_LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+")
 _MERGE = _TAG + "merge"
 _LEADING_TABS = re.compile(r"^[ \t]*\t[ \t]*", re.MULTILINE)
 
@@ -235,6 +237,9 @@ class _Builder:
             raise UnreadableError(line, f"the tag {show(tag.removeprefix(_TAG))} is not read")
         if tag in _TEXTS:
             return _text(event.value, line)
+        if tag == _INT and _LEADING_ZERO.fullmatch(event.value):
+            text = "begins with 0, which makes it octal for kubectl and decimal here: leave the 0 out"
+            raise UnreadableError(line, f"{show(event.value)} {text}, or put it in quotes if it is text")
         try:
             return self.yaml.constructor.construct_object(ScalarNode(tag, event.value))
         except (ValueError, KeyError) as error:

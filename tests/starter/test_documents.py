@@ -115,6 +115,21 @@ def test_reads_aliases(folder: Path) -> None:
         pytest.param("a: &a [*a]", "a.yaml:1: *a stands inside itself", id="alias to itself"),
         pytest.param("a: !!python/none x", "a.yaml:1: the tag python/none is not read", id="tag"),
         pytest.param("a: !mine {b: 1}", "a.yaml:1: the tag !mine is not read", id="tag of a mapping"),
+        *(
+            pytest.param(
+                f"a:\n  b: [7, {number}]",
+                f"a.yaml:2: {shown} begins with 0, which makes it octal for kubectl and decimal here: leave "
+                "the 0 out, or put it in quotes if it is text",
+                id=f"leading zero of {number}",
+            )
+            for number, shown in (
+                ("010", "010"),
+                ("-010", "-010"),
+                ("0777", "0777"),
+                ("08", "08"),
+                ("!!int 010", "010"),
+            )
+        ),
         pytest.param("a: !!int x", "a.yaml:1: x is no int", id="not what its tag says"),
         pytest.param(
             "<<: {a: 1}", "a.yaml:1: merge keys (<<) are not read: write the fields out", id="merge"
@@ -148,6 +163,11 @@ def test_names_what_cannot_be_read(folder: Path, text: str, line: str) -> None:
 
     assert [str(finding) for finding in lint(["a.yaml"])] == [line]
     assert perf_counter() - begin < AT_ONCE
+
+
+@pytest.mark.parametrize(("text", "value"), [("0", 0), ("'010'", "010"), ("0.5", 0.5), ("10", 10)])
+def test_a_zero_may_stand_where_it_says_the_same_to_everybody(text: str, value: object) -> None:
+    assert [parsed.data for parsed in parse(f"a: {text}")] == [{"a": value}]
 
 
 def test_names_a_file_that_is_no_text(folder: Path) -> None:
