@@ -73,9 +73,9 @@ def load(paths: Sequence[str], cluster: str | None = None) -> Documents:
     """
     sources: list[Source] = []
     unreadable: list[Finding] = []
-    for path in paths:
+    for index, path in enumerate(paths):
         try:
-            for file in _files(path):
+            for file in _files(path, is_again=path in paths[:index]):
                 sources += _sources(file)
         except _UnreadableFileError as error:
             unreadable.append(error.finding)
@@ -116,10 +116,15 @@ def _in_order(findings: Sequence[Finding], sources: Sequence[Source]) -> list[Fi
     return sorted(findings, key=lambda each: (place[each.file], each.line or 0))
 
 
-def _files(path: str) -> list[str]:
-    if path == STDIN or not File(path).is_dir():
-        return [path]
-    files = sorted(str(file) for file in File(path).iterdir() if file.suffix in _SUFFIXES)
+def _files(path: str, *, is_again: bool) -> list[str]:
+    if path == STDIN and is_again:
+        raise _UnreadableFileError("stdin", "is given twice, and can be read once")
+    try:
+        if path == STDIN or not File(path).is_dir():
+            return [path]
+        files = sorted(str(file) for file in File(path).iterdir() if file.suffix in _SUFFIXES)
+    except OSError as error:
+        raise _UnreadableFileError(path, f"cannot be read: {error.strerror}") from error
     if not files:
         raise _UnreadableFileError(path, f"holds no file that ends in {', '.join(_SUFFIXES)}")
     return files

@@ -1,5 +1,6 @@
 import io
 import json
+import os
 from itertools import pairwise
 from pathlib import Path
 from time import perf_counter
@@ -87,6 +88,12 @@ def test_reads_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
     assert [str(finding) for finding in lint(["-"])] == ["stdin:6: spec.query: must not be empty"]
+
+
+def test_standard_input_can_be_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEMPLATE.encode())))
+
+    assert [str(finding) for finding in lint(["-", "-"])] == ["stdin: is given twice, and can be read once"]
 
 
 def test_reads_aliases(folder: Path) -> None:
@@ -188,6 +195,19 @@ def test_names_a_file_that_is_not_there(folder: Path) -> None:
     assert [str(finding) for finding in lint([file])] == [
         f"{file}: cannot be read: No such file or directory"
     ]
+
+
+def test_names_a_path_that_cannot_be_looked_at() -> None:
+    name = "a" * 5000
+
+    assert [str(finding) for finding in lint([name])] == [f"{name}: cannot be read: File name too long"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every folder")
+def test_names_a_folder_that_may_not_be_read(folder: Path) -> None:
+    (folder / "closed").mkdir(mode=0o000)
+
+    assert [str(finding) for finding in lint(["closed"])] == ["closed: cannot be read: Permission denied"]
 
 
 def test_names_a_folder_without_documents(folder: Path) -> None:
