@@ -1,6 +1,5 @@
 """The clusters a worker can reach: from its clusters file, and from kubeconfig Secrets of the host."""
 
-import re
 import ssl
 from datetime import timedelta
 from pathlib import Path
@@ -17,16 +16,15 @@ from ruamel.yaml.error import YAMLError
 from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
 from canary.application import ClusterRef
 from canary.documents.rules import object_name_mistakes
+from canary.documents.schema import Duration
 from worker.attached import note, read_kubeconfig
 from worker.kubeconfigs import check_texts, loading
-from worker.settings import checked_image, checked_task_queue
+from worker.settings import checked_image, checked_task_queue, checked_url
 
 CONNECTIONS = 200
 """Requests to one API server at once; each watch keeps one for good."""
 HOST = "host"
 """The name of the cluster whose Secrets hold the kubeconfigs of others."""
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m)")
-_UNITS = {"ms": timedelta(milliseconds=1), "s": timedelta(seconds=1), "m": timedelta(minutes=1)}
 
 
 class ClustersFileError(Exception):
@@ -48,7 +46,7 @@ class ClusterEntry(BaseModel):
     guarded_load_tester: str | None = Field(default=None, alias="guardedLoadTester")
     """None: the worker's setting counts; empty: Flagger's load tester is deployed there."""
     reach: str = Field(default="", pattern="^(|direct|apiServer)$")
-    scale_down_delay: timedelta = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
+    scale_down_delay: Duration = Field(default=timedelta(seconds=30), alias="scaleDownDelay")
     root_namespace: str = Field(default="istio-system", alias="rootNamespace", min_length=1)
     require_sidecars: bool = Field(default=True, alias="requireSidecars")
     task_queue: str = Field(default="", alias="taskQueue")
@@ -66,10 +64,20 @@ class ClusterEntry(BaseModel):
 
     @field_validator("scale_down_delay", mode="before")
     @classmethod
-    def _read_duration(cls, value: Any) -> Any:
-        if isinstance(value, str) and (match := _DURATION.fullmatch(value)):
-            return float(match[1]) * _UNITS[match[2]]
+    def _read_seconds(cls, value: Any) -> Any:
+        return f"{value}s" if isinstance(value, int | float) and not isinstance(value, bool) else value
+
+    @field_validator("kubeconfig", "prometheus_ca", mode="before")
+    @classmethod
+    def _check_path(cls, value: Any) -> Any:
+        if value == "":
+            raise ValueError("write the path of a file, or leave the key out")
         return value
+
+    @field_validator("prometheus", "load_tester")
+    @classmethod
+    def _check_url(cls, value: str | None) -> str | None:
+        return value if value is None else checked_url(value)
 
     def settings(
         self, name: str, folder: Path, task_queue: str = "", guarded_load_tester: str = ""
@@ -127,9 +135,11 @@ def read_clusters_file(path: Path) -> ClustersFile:
         raise ClustersFileError(f"{path}: not YAML: {error}") from error
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
+        where = ".".join(str(part) for part in first["loc"]) or "a mapping with the key `clusters` is needed"
         said = first["msg"].removeprefix("Value error, ")
         raise ClustersFileError(f"{path}: {where}: {said}") from error
+    except ValueError as error:  # no text in UTF-8, or a number or date that cannot be
+        raise ClustersFileError(f"{path}: cannot be read: {error}") from error
 
 
 def _read_ca(name: str, path: Path) -> str:

@@ -3,6 +3,7 @@
 import logging
 import re
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -10,6 +11,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 _TAKEN = re.compile(r"canary|.*(-checks|-watch)")
 """Names of the shared queues, and what other queues' names are made with."""
 _IMAGE = re.compile(r"[\w.-]+(:\d+)?(/[\w.-]+)*(:[\w.-]+)?(@sha256:[0-9a-f]{64})?")
+_LARGEST_PORT = 65535
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:.]+\]|[^\s:\[\]]+):\d{1,5}")
 
 
@@ -34,6 +36,22 @@ def checked_image(value: str) -> str:
     """
     if value and not _IMAGE.fullmatch(value):
         raise ValueError("write an image, for instance `registry.example.com/durable-canary:0.1.0`")
+    return value
+
+
+def checked_url(value: str) -> str:
+    """Give a base URL back, if it can be one.
+
+    Raises:
+        ValueError: a sentence on what can.
+    """
+    try:
+        parts = urlsplit(value)
+        is_usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_usable = False
+    if not is_usable:
+        raise ValueError("write a URL that begins with http:// or https://")
     return value
 
 
@@ -77,7 +95,7 @@ class WorkerSettings(BaseSettings):
     @field_validator("metrics")
     @classmethod
     def _check_metrics(cls, value: str | None) -> str | None:
-        if value and not _ADDRESS.fullmatch(value):
+        if value and (not _ADDRESS.fullmatch(value) or int(value.rpartition(":")[2]) > _LARGEST_PORT):
             raise ValueError("write `host:port`, for instance `0.0.0.0:9464`")
         return value
 

@@ -173,8 +173,43 @@ async def test_names_a_cluster_that_nobody_knows(clusters: ConfiguredClusters) -
         ),
         pytest.param("clusters:\n  a: {reach: telepathy}\n", "clusters.a.reach", id="unknown way"),
         pytest.param(
-            "clusters:\n  a: {scaleDownDelay: soon}\n", "clusters.a.scaleDownDelay", id="no duration"
+            "clusters:\n  a: {scaleDownDelay: soon}\n",
+            "clusters.a.scaleDownDelay: must be a duration such as 90s, 3m0s or 1h, is soon",
+            id="no duration",
         ),
+        *(
+            pytest.param(
+                f"clusters:\n  a: {{scaleDownDelay: {delay}}}\n",
+                "clusters.a.scaleDownDelay: must be between 0s and 8784h",
+                id=f"delay of {delay}",
+            )
+            for delay in ("-5s", "-5", "9999h")
+        ),
+        pytest.param(
+            "clusters:\n  a: {scaleDownDelay: true}\n",
+            "clusters.a.scaleDownDelay: must be a duration such as 90s, 3m0s or 1h, is true",
+            id="delay that is no number",
+        ),
+        *(
+            pytest.param(
+                f"clusters:\n  a: {{{key}: ''}}\n",
+                f"clusters.a.{key}: write the path of a file, or leave the key out",
+                id=f"empty {key}",
+            )
+            for key in ("kubeconfig", "prometheusCA")
+        ),
+        *(
+            pytest.param(
+                f"clusters:\n  a: {{{key}: '{url}'}}\n",
+                f"clusters.a.{key}: write a URL that begins with http:// or https://",
+                id=f"{key} at {url}",
+            )
+            for key, url in (("prometheus", "foo:9090"), ("loadTester", "http://["), ("prometheus", ""))
+        ),
+        pytest.param(
+            "clusters:\n  a: {prometheus: 2001-99-99}\n", "cannot be read: month must be", id="no date"
+        ),
+        pytest.param("", "a mapping with the key `clusters` is needed", id="empty"),
     ],
 )
 def test_names_what_is_wrong_in_the_clusters_file(tmp_path: Path, content: str, named: str) -> None:
@@ -187,12 +222,32 @@ def test_names_what_is_wrong_in_the_clusters_file(tmp_path: Path, content: str, 
     assert named in str(refused.value)
 
 
+def test_names_a_clusters_file_that_is_no_text(tmp_path: Path) -> None:
+    path = tmp_path / "clusters.yaml"
+    path.write_bytes(b"clusters: {}\n# \xff\n")
+
+    with pytest.raises(ClustersFileError, match=r"clusters\.yaml: cannot be read: 'utf-8' codec"):
+        read_clusters_file(path)
+
+
 def test_names_a_clusters_file_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(ClustersFileError, match="CANARY_CLUSTERS"):
         read_clusters_file(tmp_path / "clusters.yaml")
 
 
-@pytest.mark.parametrize(("written", "expected"), [("250ms", 0.25), ("5s", 5), ("2m", 120), ("30", 30)])
+@pytest.mark.parametrize(
+    ("written", "expected"),
+    [
+        ("250ms", 0.25),
+        ("5s", 5),
+        ("2m", 120),
+        ("1h", 3600),
+        ("1m30s", 90),
+        ("30", 30),
+        ("0.5", 0.5),
+        ("0", 0),
+    ],
+)
 def test_reads_a_scale_down_delay(tmp_path: Path, written: str, expected: float) -> None:
     path = tmp_path / "clusters.yaml"
     path.write_text(f"clusters:\n  a: {{scaleDownDelay: {written}}}\n")

@@ -17,7 +17,9 @@ def test_takes_an_address(monkeypatch: pytest.MonkeyPatch, address: str) -> None
     assert WorkerSettings().metrics == address
 
 
-@pytest.mark.parametrize("address", ["9464", ":9464", "localhost", "localhost:http", "http://a:1/"])
+@pytest.mark.parametrize(
+    "address", ["9464", ":9464", "localhost", "localhost:http", "http://a:1/", "127.0.0.1:99999"]
+)
 def test_refuses_what_is_none(monkeypatch: pytest.MonkeyPatch, address: str) -> None:
     monkeypatch.setenv("CANARY_METRICS", address)
 
