@@ -4,7 +4,7 @@ FROM python:3.11-slim-bookworm
 
 RUN pip install --no-cache-dir "uv>=0.9"
 WORKDIR /app
-COPY pyproject.toml requirements.lock README.md ./
+COPY pyproject.toml requirements.lock README.md LICENSE ./
 COPY canary canary
 COPY workflows workflows
 COPY activities activities

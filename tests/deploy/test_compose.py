@@ -105,9 +105,11 @@ def test_the_image_holds_every_package_and_no_more_than_it_needs() -> None:
     lines = (ROOT / "Dockerfile").read_text().splitlines()
     copied = {name for line in lines if line.startswith("COPY") for name in line.split()[1:-1]}
     let_in = {line[1:] for line in (ROOT / ".dockerignore").read_text().splitlines() if line.startswith("!")}
-    scripts = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    scripts = project["scripts"]
 
     assert copied == let_in
+    assert {*project["license-files"], project["readme"]} <= copied
     assert {target.split(".")[0] for target in scripts.values()} <= copied
     assert {"canary", "workflows", "activities"} <= copied
     assert "canary-worker" in scripts
