@@ -62,7 +62,7 @@ async def apply(
     client: Client, documents: Documents, command: Command, patience: Patience, *, color: bool
 ) -> int:
     """Offer every document, print what became of it, and wait where that is wished."""
-    await require_worker(client)
+    await require_worker(client, "applied")
     applied: list[Applied] = []
     for index, each in offers(documents, command):
         result = await offer.make(client, each)

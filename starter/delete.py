@@ -50,7 +50,7 @@ class Removal:
 
 async def delete(client: Client, targets: Sequence[Wanted], request: Request) -> int:
     """Delete the canaries and Applications that are meant, one after the other."""
-    await require_worker(client)
+    await require_worker(client, "deleted")
     for wanted in targets:
         found = await _find(client, wanted)
         await remove(client, Removal(found.id, command(request.who, request.reason), request.limit))

@@ -32,7 +32,7 @@ async def has_workers(client: Client) -> bool:
     return all(found)
 
 
-async def require_worker(client: Client) -> None:
-    """Refuse to start anything while nobody polls for it."""
+async def require_worker(client: Client, done: str) -> None:
+    """Refuse to start anything while nobody polls for it: nothing was *done*, such as applied."""
     if not await pollers(client, QUEUE):
-        raise UnreachableError(f"No worker is running, so nothing was applied; {START_ONE}.")
+        raise UnreachableError(f"No worker is running, so nothing was {done}; {START_ONE}.")

@@ -47,7 +47,7 @@ async def test_without_a_worker_nothing_is_asked(idle: Any) -> None:
     spec = idle.spec(namespace=idle.namespace())
     await idle.canary(spec)
 
-    with pytest.raises(UnreachableError, match="No worker is running"):
+    with pytest.raises(UnreachableError, match="No worker is running, so nothing was deleted; start one"):
         await delete(idle.client, [wanted(spec)], Request())
 
 

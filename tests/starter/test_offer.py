@@ -68,11 +68,11 @@ async def test_an_application_is_found_by_its_name(engine: Any) -> None:
 
 async def test_nothing_is_offered_while_nobody_polls(idle: Any) -> None:
     with pytest.raises(UnreachableError, match="No worker is running, so nothing was applied"):
-        await require_worker(idle.client)
+        await require_worker(idle.client, "applied")
 
 
 async def test_a_worker_that_polls_is_enough(engine: Any) -> None:
-    await require_worker(engine.client)
+    await require_worker(engine.client, "applied")
 
 
 async def test_a_start_that_no_worker_takes_is_taken_back(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
