@@ -1,8 +1,8 @@
 # Everything happens in .venv and build/; nothing outside the checkout is touched.
 PYTHON ?= python3
 BIN := .venv/bin
-# Most tests wait more than they compute: three processes keep two cores busy.
-SHARED := $(BIN)/pytest --numprocesses=3 --dist=worksteal
+# Most tests wait more than they compute: four processes keep two cores busy.
+SHARED := $(BIN)/pytest --numprocesses=4 --dist=worksteal
 # What these tests reach hangs on what was drawn.
 DRAWN := tests/canary/test_properties.py
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
