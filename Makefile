@@ -43,8 +43,8 @@ rules: .venv/.installed ## the tests of canary/, which miss no branch of it
 
 unit: .venv/.installed
 	$(SHARED) --ignore=tests/conformance --ignore=tests/canary tests $(DRAWN)
-	@# Whole rollouts measure time and have the machine to themselves.
-	$(BIN)/pytest tests/conformance
+	@# Whole rollouts measure time: no more of them at once than there are cores.
+	$(BIN)/pytest --numprocesses=2 tests/conformance
 
 # A KUBECONFIG that merely stands in the environment names nobody's cluster for tests.
 SAID := $(filter command,$(origin KUBECONFIG))
