@@ -6,8 +6,10 @@ SHARED := $(BIN)/pytest --numprocesses=4 --dist=worksteal
 # What these tests reach hangs on what was drawn.
 DRAWN := tests/canary/test_properties.py
 export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
+# Tests start hundreds of processes: each would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test conformance bench mutants histories lock format lint types rules unit clean help
+.PHONY: demo test conformance bench mutants histories lock format lint types rules smoke unit clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -23,8 +25,8 @@ demo: .venv/.installed ## a canary rollout and a rollback on an embedded cluster
 	@$(BIN)/canary demo
 
 test: .venv/.installed ## everything CI checks
-	@# These compute more than they wait: two beside each other keep two cores busy.
-	$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint types rules
+	@# Two of these compute and one waits: beside each other they keep two cores busy.
+	$(MAKE) --no-print-directory --jobs=3 --output-sync=target smoke lint types rules
 	$(MAKE) --no-print-directory unit
 
 lint: .venv/.installed
@@ -41,10 +43,11 @@ types: .venv/.installed
 rules: .venv/.installed ## the tests of canary/, which miss no branch of it
 	$(BIN)/pytest tests/canary --ignore=$(DRAWN) --cov=canary --cov-report=term-missing:skip-covered --cov-fail-under=100
 
+smoke: .venv/.installed ## a choice of whole rollouts
+	$(BIN)/pytest tests/conformance
+
 unit: .venv/.installed
 	$(SHARED) --ignore=tests/conformance --ignore=tests/canary tests $(DRAWN)
-	@# Whole rollouts measure time: no more of them at once than there are cores.
-	$(BIN)/pytest --numprocesses=2 tests/conformance
 
 # A KUBECONFIG that merely stands in the environment names nobody's cluster for tests.
 SAID := $(filter command,$(origin KUBECONFIG))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 
 from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
 from activities.cluster.events import Events
@@ -16,6 +16,7 @@ from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
 from canary.status import Phase, Revision
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
+from tests.clients import api_client
 
 KUBECTL = Path(sys.executable).with_name("kubectl")
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +52,7 @@ async def kube() -> AsyncIterator[KubeClient]:
 
 @pytest.fixture
 async def events(kube: KubeClient) -> AsyncIterator[Events]:
-    client = ApiClient(Configuration(host=kube.url))
+    client = api_client(kube.url)
     yield Events(cast("Any", Clusters(client)))
     await client.close()  # type: ignore[no-untyped-call]
 

@@ -3,11 +3,12 @@ from collections.abc import AsyncIterator
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 
 from activities.cluster.api import ClusterApi, ClusterSettings, ClusterUnreachableError
 from activities.cluster.reach import Reach
 from canary.errors import NoAnswerError
+from tests.clients import api_client
 
 
 class ApiServer:
@@ -55,7 +56,7 @@ async def cluster() -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def client(cluster: ApiServer) -> AsyncIterator[ApiClient]:
-    client = ApiClient(Configuration(host=f"http://127.0.0.1:{cluster.server.port}"))
+    client = api_client(f"http://127.0.0.1:{cluster.server.port}")
     yield client
     await client.close()  # type: ignore[no-untyped-call]
 

@@ -2,13 +2,14 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 
 from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
 from activities.cluster.secrets import ClusterSecrets
 from canary.errors import MeasurementError
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
+from tests.clients import api_client
 
 
 class Clusters:
@@ -32,7 +33,7 @@ async def kube() -> AsyncIterator[KubeClient]:
 
 @pytest.fixture
 async def secrets(kube: KubeClient) -> AsyncIterator[ClusterSecrets]:
-    client = ApiClient(Configuration(host=kube.url))
+    client = api_client(kube.url)
     yield ClusterSecrets(Clusters(client))
     await client.close()  # type: ignore[no-untyped-call]
 

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
+from kubernetes.aio.client import ApiClient
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 from temporalio.service import RPCError, RPCStatusCode
@@ -18,6 +18,7 @@ from activities.cluster.watch import Interest, WatchActivities, WatchRequest
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from sandbox.installed import install
+from tests.clients import api_client
 
 DEPLOYMENTS = "/apis/apps/v1/namespaces/{}/deployments"
 CONFIG_MAPS = "/api/v1/namespaces/{}/configmaps"
@@ -124,7 +125,7 @@ class World:
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     server = await ApiServer.start()
-    client = ApiClient(Configuration(host=server.url))
+    client = api_client(server.url)
     async with KubeClient(server.url) as kube:
         yield World(server, kube, client)
     await client.close()  # type: ignore[no-untyped-call]

@@ -9,7 +9,6 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from kubernetes.aio.client import ApiClient, Configuration
 from temporalio import activity, workflow
 from temporalio.client import Client, WorkflowHandle
 from temporalio.contrib.pydantic import pydantic_data_converter
@@ -22,6 +21,7 @@ from activities.cluster.watch import WatchActivities, WatchRequest
 from activities.heartbeat import heartbeating
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
+from tests.clients import api_client
 from tests.workflows.conftest import record
 from worker.runner import build_runner
 from workflows.cluster_watch import STAND_BY, ClusterWatchWorkflow, WatchState
@@ -268,7 +268,7 @@ async def test_registrations_outlive_the_history(client: Client) -> None:
 
 async def test_a_change_in_the_cluster_reaches_its_canary_within_a_second(client: Client) -> None:
     api = await ApiServer.start()
-    kubernetes = ApiClient(Configuration(host=api.url))
+    kubernetes = api_client(api.url)
 
     class Clusters:
         async def get(self, name: str) -> ClusterApi:

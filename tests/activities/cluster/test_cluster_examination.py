@@ -7,7 +7,6 @@ import httpx
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import ApiClient, Configuration
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
@@ -17,6 +16,7 @@ from activities.cluster.rights import PROXY, RIGHTS
 from canary.errors import NoAnswerError
 from canary.examination import Examination, Finding
 from sandbox.apiserver.server import ApiServer as SandboxServer
+from tests.clients import api_client
 
 GRANTED = sum(len(right.resources) * len(right.verbs) for right in RIGHTS)
 OF_PROXY = len(PROXY.verbs)
@@ -70,7 +70,7 @@ class Clusters:
     """Those of a file, each at the same server."""
 
     def __init__(self, url: str, *settings: ClusterSettings) -> None:
-        self._known = {each.name: ClusterApi(each, ApiClient(Configuration(host=url))) for each in settings}
+        self._known = {each.name: ClusterApi(each, api_client(url)) for each in settings}
 
     @property
     def names(self) -> tuple[str, ...]:

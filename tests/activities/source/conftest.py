@@ -7,12 +7,12 @@ import pytest
 from dulwich.index import commit_tree
 from dulwich.objects import Blob, Commit, Tag
 from dulwich.repo import Repo
-from kubernetes.aio.client import ApiClient, Configuration
 
 from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
 from canary.application import ClusterRef, GitSource
 from sandbox.apiserver.server import ApiServer
 from sandbox.gitserver import GitServer
+from tests.clients import api_client
 
 LINK = 0o120000
 FILE = 0o100644
@@ -107,8 +107,8 @@ async def server() -> AsyncIterator[ApiServer]:
 
 @pytest.fixture
 async def members(server: ApiServer) -> AsyncIterator[Members]:
-    client = ApiClient(Configuration(host=server.url))
-    away = ApiClient(Configuration(host="http://127.0.0.1:1"))
+    client = api_client(server.url)
+    away = api_client("http://127.0.0.1:1")
     members = Members()
     members.apis["one"] = ClusterApi(ClusterSettings("one"), client)
     members.apis["away"] = ClusterApi(ClusterSettings("away"), away)
