@@ -235,13 +235,12 @@ async def _apex(api: ClusterApi, scene: _Scene) -> None:
     live = found["spec"]
     is_new = live.get("selector") != front.selector
     before = {"selector": live.get("selector"), "ports": live.get("ports")} if is_new else None
-    # What is applied without the note would take it off again.
-    noted = {key: note for key, note in marks.notes(found).items() if key == marks.ORIGINAL}
-    taken = adoption.taken_over(spec, found, before, {"annotations": marks.TOOLKIT | noted})
+    own = {"annotations": marks.TOOLKIT}
+    await api.patch(path, {"metadata": adoption.taken_over(spec, found, before, own)})
     wanted = {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {**taken, "name": spec.service.name, "namespace": spec.namespace},
+        "metadata": {"name": spec.service.name, "namespace": spec.namespace},
         "spec": {
             "selector": front.selector,
             "ports": services.adopted_ports(spec, scene.target, found),
