@@ -174,6 +174,7 @@ async def _are_initialised(world: World, size: int) -> bool:
     found = await world.client.count_workflows(
         "WorkflowType = 'CanaryWorkflow' AND CanaryPhase = 'Initialized'"
     )
+    await asyncio.sleep(0.5)  # Temporal has better to do than count
     return found.count >= size
 
 

@@ -8,6 +8,8 @@ from activities.cluster.api import Object
 
 PAUSE = 0.25
 """Seconds between the beginnings of two requests for the same list: of many at once, all wait for one."""
+SHARE = 5
+"""A list that takes long is asked for no more than a fifth of the time, however many wait for it."""
 
 Key = tuple[str, str]
 """A cluster and a path."""
@@ -24,7 +26,7 @@ class SharedLists:
 
     def __init__(self, pause: float = PAUSE) -> None:
         self._pause = pause
-        self._begun: dict[Key, float] = {}
+        self._due: dict[Key, float] = {}
         self._running: dict[Key, asyncio.Task[Items]] = {}
         self._waiting: dict[Key, asyncio.Task[Items]] = {}
 
@@ -41,14 +43,15 @@ class SharedLists:
         while (before := self._running.get(key)) is not None:
             await asyncio.wait({before})
         clock = asyncio.get_running_loop().time
-        if (begun := self._begun.get(key)) is not None:
-            await asyncio.sleep(max(0.0, begun + self._pause - clock()))
+        if (due := self._due.get(key)) is not None:
+            await asyncio.sleep(max(0.0, due - clock()))
         # Whoever comes from here on waits for another one.
         self._running[key] = self._waiting.pop(key)
-        self._begun[key] = clock()
+        begun = clock()
         try:
             return await read()
         finally:
+            self._due[key] = begun + max(self._pause, SHARE * (clock() - begun))
             del self._running[key]
 
 

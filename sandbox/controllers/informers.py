@@ -1,7 +1,7 @@
 """Caches of collections, each followed by one watch however many controllers look at it."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from sandbox.client import KubeClient, Object, Reflector, key_of
 from sandbox.controllers.owners import controller_of
@@ -10,11 +10,12 @@ Handler = Callable[[str, Object, Object | None], None]
 
 
 class Informer:
-    """The objects of one collection by key, and by the uid of their controller."""
+    """The objects of one collection by key, by the uid of their controller, and by namespace."""
 
     def __init__(self, client: KubeClient, path: str) -> None:
         self.objects: dict[str, Object] = {}
         self._owned: dict[str, dict[str, Object]] = {}
+        self._placed: dict[str, dict[str, Object]] = {}
         self._handlers: list[Handler] = []
         self._reflector = Reflector(client, path, self._changed)
 
@@ -37,9 +38,9 @@ class Informer:
         """Return the objects of a namespace that no controller has."""
         return self.controlled_by(_orphanage(namespace))
 
-    def in_namespace(self, namespace: str) -> Iterable[Object]:
-        """Yield the objects of a namespace."""
-        return (obj for obj in self.objects.values() if obj["metadata"].get("namespace") == namespace)
+    def in_namespace(self, namespace: str) -> list[Object]:
+        """Return the objects of a namespace."""
+        return list(self._placed.get(namespace, {}).values())
 
     async def run(self) -> None:
         """Follow the collection until cancelled."""
@@ -53,14 +54,16 @@ class Informer:
         if kind != "DELETED":
             self.objects[key] = obj
             self._owned.setdefault(_home(obj), {})[key] = obj
+            self._placed.setdefault(_place(obj), {})[key] = obj
         for handler in self._handlers:
             handler(kind, obj, old)
 
     def _leave(self, key: str, old: Object) -> None:
-        siblings = self._owned[_home(old)]
-        del siblings[key]
-        if not siblings:
-            del self._owned[_home(old)]
+        for known, where in ((self._owned, _home(old)), (self._placed, _place(old))):
+            siblings = known[where]
+            del siblings[key]
+            if not siblings:
+                del known[where]
 
 
 class Informers:
@@ -92,7 +95,11 @@ class Informers:
 
 def _home(obj: Object) -> str:
     controller = controller_of(obj)
-    return str(controller["uid"]) if controller else _orphanage(obj["metadata"].get("namespace", ""))
+    return str(controller["uid"]) if controller else _orphanage(_place(obj))
+
+
+def _place(obj: Object) -> str:
+    return str(obj["metadata"].get("namespace", ""))
 
 
 def _orphanage(namespace: str) -> str:

@@ -6,7 +6,7 @@ import contextlib
 import pytest
 
 from activities.cluster.api import Object
-from activities.cluster.lists import SharedLists
+from activities.cluster.lists import SHARE, SharedLists
 
 KEY = ("member1", "/apis/networking.istio.io/v1beta1/virtualservices")
 
@@ -61,6 +61,22 @@ async def test_many_one_after_the_other_wait_for_one_another(cluster: Cluster) -
     await asyncio.gather(*later)
 
     assert cluster.asked == 2
+
+
+async def test_a_list_that_takes_long_is_asked_for_more_rarely() -> None:
+    clock = asyncio.get_running_loop().time
+    begun: list[float] = []
+
+    async def read() -> list[Object]:
+        begun.append(clock())
+        await asyncio.sleep(0.02)
+        return []
+
+    lists = SharedLists(pause=0.0)
+    await lists.read(KEY, read)
+    await lists.read(KEY, read)
+
+    assert begun[1] - begun[0] >= SHARE * 0.02
 
 
 async def test_what_was_written_before_is_in_the_answer(cluster: Cluster) -> None:
