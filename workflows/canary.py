@@ -173,7 +173,6 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
             self._tell(told_of_a_halt(decision.message))
-        self._may_be_misled = False
         if seen.is_misled and before.outcome is not Outcome.HALTED:
             await self._lead_services()
         await self._rest(RESYNC, "until something changes")

@@ -179,8 +179,13 @@ class CanaryEntity:
     async def _observe_at_rest(self) -> Observation:
         """Look at the apex Service too: a bell may have been rung by whoever has led it elsewhere."""
         rolled = (self._status.last_promoted, self._status.last_applied)
-        resting = RestingCanary(spec=self.spec, known=tuple(one for one in rolled if one is not None))
-        return await look(ObservationActivities.observe_at_rest, resting, self.spec.task_queue)
+        known = tuple(one for one in rolled if one is not None)
+        asked, self._may_be_misled = self._may_be_misled, False
+        resting = RestingCanary(spec=self.spec, known=known, are_services_asked=asked)
+        seen = await look(ObservationActivities.observe_at_rest, resting, self.spec.task_queue)
+        if asked and (seen.target is None or seen.target.revision not in known):
+            self._may_be_misled = True  # they were not looked at: the rollout that begins has it done
+        return seen
 
     async def _do(self, act: Callable[..., Awaitable[None]], argument: Any, summary: str) -> None:
         await workflow.execute_activity_method(act, argument, summary=summary, **self._at(WRITE))

@@ -25,6 +25,8 @@ class RestingCanary(Stored):
     spec: CanarySpec
     known: tuple[Revision, ...] = ()
     """A target that runs something else is about to be rolled out, whatever its Services do."""
+    are_services_asked: bool = False
+    """Whether one of its Services has changed: else the apex alone is looked at."""
 
 
 class ObservationActivities:
@@ -42,15 +44,16 @@ class ObservationActivities:
     @activity.defn
     @guarded
     async def observe_at_rest(self, resting: RestingCanary) -> Observation:
-        """Read the same, and the Services of a canary that goes on resting."""
+        """Read the same, and the apex or all Services of a canary that goes on resting."""
         spec = resting.spec
         seen = await self._read(spec, has_routes=True)
         is_own_apex = spec.target.kind is WorkloadKind.SERVICE
         if is_own_apex or seen.target is None or seen.target.revision not in resting.known:
             return seen
         api = await self._clusters.get(spec.cluster)
+        names = spec.service.names if resting.are_services_asked else (spec.service.name,)
         found = await asyncio.gather(
-            *(api.find(paths.one("Service", spec.namespace, name)) for name in spec.service.names)
+            *(api.find(paths.one("Service", spec.namespace, name)) for name in names)
         )
         return seen.model_copy(update={"is_misled": not all(map(services.is_led_by_us, found))})
 

@@ -16,6 +16,9 @@ from activities.cluster.paths import collection
 NAMESPACED_STREAMS = 5
 """Up to so many namespaces each have streams of their own; above, one stream sees the whole cluster."""
 
+UNASKED = "Service"
+"""A kind that nobody looks at unasked: whoever is rung for it, or is new, is told to."""
+
 _PAGE = "500"
 _SHORTEST_STREAM, _STREAM_SPREAD = 300, 301
 """Seconds; each stream ends at another moment, so that they are not all opened again at once."""
@@ -94,7 +97,7 @@ class Streams:
     async def greet(self) -> None:
         """Ring the newcomers, once nothing that happens from now on can be missed."""
         await self._all_open.wait()
-        self._ring(self._newcomers, "")
+        self._ring(self._newcomers, UNASKED)
         self._newcomers = set()
 
     async def _follow(self, stream: Stream) -> None:

@@ -14,7 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.api import Clusters
 from activities.cluster.bells import Bells, Ring
-from activities.cluster.streams import Key, Memory, Streams
+from activities.cluster.streams import UNASKED, Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored
 
@@ -22,8 +22,6 @@ HANDED_ON = timedelta(milliseconds=100)
 """How long after a worker has stopped another one takes its watch over."""
 RESYNC = 600.0
 """Seconds after which each canary is rung although nothing was seen."""
-HINTED = frozenset({"Service"})
-"""Kinds that nobody looks at unasked: their rings say where to look. A lost hint costs time only."""
 RESYNC_PAUSE = 12.0
 """Seconds between two such rings at least: it never comes as a burst, and many canaries wait longer."""
 
@@ -91,7 +89,7 @@ class WatchActivities:
         bells = Bells(self._client, request.signal, known.unrung)
 
         def ring(canaries: Iterable[str], kind: str) -> None:
-            hint = kind if kind in HINTED else ""
+            hint = kind if kind == UNASKED else ""
             for canary in canaries:
                 first, *others = (f"{prefix}{canary}" for prefix in request.bells)
                 bells.ring([Ring(first, hint), *map(Ring, others)])

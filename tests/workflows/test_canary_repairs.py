@@ -98,6 +98,20 @@ async def test_services_are_put_right_while_a_rollout_runs(serve: Serve) -> None
     await leave(handle)
 
 
+async def test_services_that_were_led_elsewhere_together_with_a_change_are_put_right(serve: Serve) -> None:
+    """One `kubectl apply` brings a new image and the apex as it is written."""
+    cluster = settled()
+    _, handle, _ = await initialised(serve, cluster)
+    cluster.hangs["analyse"] = asyncio.Event()
+    cluster.target = NEW
+    await handle.signal(BELL, "Service")
+
+    await it_is(lambda: "services" in cluster.log)
+    cluster.hangs.pop("analyse").set()
+    await in_phase(handle, Phase.SUCCEEDED)
+    await leave(handle)
+
+
 async def test_services_that_cannot_be_put_right_hold_up_no_rollout(serve: Serve) -> None:
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster, **with_alerts())

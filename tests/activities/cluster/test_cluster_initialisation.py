@@ -503,12 +503,14 @@ async def serve(cluster: Member, ready: int = 2) -> None:
     await cluster.kube.patch(path, {"status": {"observedGeneration": 1, **counters}})
 
 
-async def is_misled(cluster: Member, *, is_new: bool = False) -> bool:
+async def is_misled(cluster: Member, *, is_new: bool = False, is_asked: bool = True) -> bool:
     observation = ObservationActivities(cluster)
     seen: Observation = await cluster.run(observation.observe, spec())
     assert seen.target is not None
     known = () if is_new else (seen.target.revision,)
-    seen = await cluster.run(observation.observe_at_rest, RestingCanary(spec=spec(), known=known))
+    seen = await cluster.run(
+        observation.observe_at_rest, RestingCanary(spec=spec(), known=known, are_services_asked=is_asked)
+    )
     return seen.is_misled
 
 
@@ -522,6 +524,19 @@ async def test_a_service_that_somebody_rewrites_is_seen_at_rest(cluster: Member,
     await cluster.change("Service", name, {"spec": {"selector": {"app": "other"}}})
 
     assert (before, await is_misled(cluster)) == (False, True)
+
+
+@pytest.mark.parametrize(("name", "is_seen"), [(SERVICES[0], True), (SERVICES[1], False)])
+async def test_what_rings_for_no_service_costs_a_look_at_the_apex(
+    cluster: Member, name: str, *, is_seen: bool
+) -> None:
+    await establish(cluster)
+    await cluster.delete("Service", name)
+    before = len(await cluster.asked())
+
+    assert await is_misled(cluster, is_asked=False) is is_seen
+    asked = (await cluster.asked())[before:]
+    assert sum("/services/" in one["path"] for one in asked) == 1
 
 
 @pytest.mark.parametrize("name", SERVICES)
