@@ -62,7 +62,7 @@ async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
     """Wait until something that can only be asked for is true."""
     async with asyncio.timeout(20):
         while not await condition():  # noqa: ASYNC110 — a workflow cannot set an event of the test
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
 
 async def server(*flags: str) -> WorkflowEnvironment:

@@ -79,7 +79,7 @@ async def until(handle: Handle, holds: Callable[[CanaryStatus], bool]) -> Canary
     """Wait for a status; the server tells no one of changes, so it is asked again and again."""
     async with asyncio.timeout(PATIENCE):
         while (found := await _answered(handle)) is None or not holds(found):  # noqa: ASYNC110 — the state of a server, not of this process
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     return found
 
 
@@ -150,7 +150,7 @@ async def looked_at_after(handle: Handle, name: str) -> timedelta:
     """How long after an activity something else is asked; waits for that."""
     async with asyncio.timeout(PATIENCE):
         while (await asked(handle))[-1] == name:  # noqa: ASYNC110 — the state of a server
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     found = await scheduled(handle)
     place = [one for one, _ in found].index(name)
     return found[place + 1][1] - found[place][1]
@@ -190,7 +190,7 @@ async def test_what_comes_during_an_initialisation_is_looked_at_in_the_end(
     handle, _ = await apply(client, spec)
     async with asyncio.timeout(PATIENCE):
         while not cluster.entered:  # noqa: ASYNC110 — the state of a server
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     if what == "a command":
         await handle.signal(Verb.RESTART)
     elif what == "a document":
@@ -225,7 +225,7 @@ async def test_a_document_applied_again_deploys_a_load_tester_that_is_outdated(s
 
     async with asyncio.timeout(PATIENCE):
         while cluster.log.count("load tester") < 2:  # noqa: ASYNC110 — a fake tells no event
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     await leave(handle)
 
 
@@ -391,19 +391,19 @@ async def test_a_promotion_that_is_cut_off_holds_and_asks(serve: Serve) -> None:
 async def until_weight(cluster: Cluster, weight: int) -> None:
     async with asyncio.timeout(PATIENCE):
         while cluster.weight != weight:  # noqa: ASYNC110 — as above
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
 
 async def until_refused(cluster: Cluster, activity: str) -> None:
     async with asyncio.timeout(PATIENCE):
         while activity not in cluster.refused:  # noqa: ASYNC110 — as above
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
 
 async def until_entered(cluster: Cluster, activity: str, times: int = 1) -> None:
     async with asyncio.timeout(PATIENCE):
         while cluster.entered.count(activity) < times:  # noqa: ASYNC110 — as above
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
 
 async def test_abort_while_initialising_leaves_the_target_serving(serve: Serve) -> None:
@@ -543,7 +543,7 @@ async def test_a_watch_that_was_terminated_is_told_again(serve: Serve) -> None:
 
     async with asyncio.timeout(PATIENCE):
         while len(cluster.registrations) < known + 2:  # noqa: ASYNC110 — as above
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     assert cluster.registrations[-1] == cluster.registrations[0]
     await leave(handle)

@@ -170,7 +170,7 @@ async def test_a_document_changed_in_mid_rollout_is_renewed_after_it(serve: Serv
 
     async with asyncio.timeout(PATIENCE):
         while "routes" not in cluster.log:  # noqa: ASYNC110 — a fake tells no event
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     await leave(handle)
 
 
@@ -445,7 +445,7 @@ async def test_a_watch_that_is_refused_is_tried_again(serve: Serve) -> None:
     )
     async with asyncio.timeout(PATIENCE):
         while len(tries) < 3:  # noqa: ASYNC110 — a fake tells no event
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
     assert (await handle.describe()).status is WorkflowExecutionStatus.RUNNING
     await handle.terminate()
@@ -533,7 +533,7 @@ async def test_a_first_template_that_does_not_get_ready_makes_way_for_the_next(s
     await handle.signal(BELL)
     async with asyncio.timeout(PATIENCE):
         while cluster.primary != NEW:  # noqa: ASYNC110 — a fake tells no event
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
     cluster.primary_ready = True
 
     assert (await in_phase(handle, Phase.INITIALIZED)).last_promoted == NEW

@@ -168,7 +168,7 @@ async def stands_by(handle: Handle) -> None:
     """Wait until the workflow waits before it tries again; the server tells nobody of a timer."""
     async with asyncio.timeout(20):
         while await _longest_timer(handle) < STAND_BY:  # noqa: ASYNC110 — the state of a server
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.05)
 
 
 async def _longest_timer(handle: Handle) -> timedelta:

@@ -34,7 +34,7 @@ async def status_is(handle: Handle, **wanted: object) -> RolloutStatus:
             view: RolloutView = await handle.query(STATUS, result_type=RolloutView)
             if all(getattr(view.status, name) == value for name, value in wanted.items()):
                 return view.status
-            await asyncio.sleep(0.1)
+            await asyncio.sleep(0.02)
 
 
 async def approve(handle: Handle) -> Answer:
