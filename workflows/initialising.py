@@ -146,8 +146,8 @@ class InitialisingCanary(CanaryEntity):
 
     async def _route_to_primary(self, promoted: Revision, seen: Observation) -> None:
         """Routes, the time the mesh needs to learn them, and only then the target to zero."""
+        self._may_be_misled = False  # they are written now; whoever changes them from here on is heard
         await self._establish("route to the primary", is_first=True)
-        self._may_be_misled = False  # they were written this moment
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._wishes.abort is not None or self._is_leaving,
