@@ -87,7 +87,7 @@ class GateActivities:
 
     @activity.defn
     async def call_hooks(self, request: CallRequest) -> CallAnswers:
-        """Call the hooks of one type one after the other, until one does not pass (Flagger dossier §1.5)."""
+        """Call the hooks of one type one after the other, until one does not pass, as Flagger does."""
         async with heartbeating():
             asked = GateRequest(
                 spec=request.spec, phase=request.phase, revision=request.revision, gates=(request.type,)

@@ -136,7 +136,7 @@ def window(metric: MetricSpec, actuated_at: datetime, now: datetime) -> timedelt
 def judge_check(spec: CanarySpec, check: Check, exposed_at: datetime | None = None) -> Verdict:
     """Judge a check: hooks first, then metrics in the document's order; the first failure decides.
 
-    Flagger's rules (dossier §1.5, §5.2): bounds are inclusive, no values and errors count as failures.
+    Flagger's rules (its `scheduler_metrics.go`): bounds are inclusive, no values and errors are failures.
     What is not counted, as while a metric warms up, hides no metric that fails.
 
     Args:

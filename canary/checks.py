@@ -44,7 +44,7 @@ def _gates(spec: CanarySpec, status: RolloutStatus) -> tuple[HookType, ...]:
         is_last = status.iterations >= analysis.iterations
         return (HookType.CONFIRM_PROMOTION,) if is_last else ()
     if status.is_mirrored or (analysis.mirror and not status.has_begun):
-        return ()  # no traffic is increased by a mirror, nor by the first step after it (dossier §2.2)
+        return ()  # by Flagger's `scheduler.go`, neither a mirror nor the first step after it asks
     if status.has_begun and status.canary_weight >= last_weight(analysis.steps):
         return (HookType.CONFIRM_TRAFFIC_INCREASE, HookType.CONFIRM_PROMOTION)
     return (HookType.CONFIRM_TRAFFIC_INCREASE,)

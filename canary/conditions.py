@@ -1,4 +1,4 @@
-"""The condition `Promoted` in Flagger's words, for whoever waits with `kubectl wait` habits (dossier §2)."""
+"""The condition `Promoted` in Flagger's words (its `pkg/canary/status.go`), for habits of `kubectl wait`."""
 
 from datetime import datetime
 

@@ -39,7 +39,7 @@ def judge_readiness(
     unready_since: datetime | None,
     now: datetime,
 ) -> ReadinessVerdict:
-    """Say whether *workload* is ready, by Flagger's rules (dossier §1.4) in their order.
+    """Say whether *workload* is ready, by Flagger's rules in their order (its `deployment_ready.go`).
 
     Args:
         workload: what was seen of it; None if it is not there.

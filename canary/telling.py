@@ -1,4 +1,4 @@
-"""What is told of a decision that has been carried out, in Flagger's words and severities (dossier §1.7, §2).
+"""What is told of a decision that has been carried out, in Flagger's words and severities.
 
 Each kind of thing has a reason of its own, so that Kubernetes does not take all Events of a canary for one.
 """

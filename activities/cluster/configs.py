@@ -10,7 +10,7 @@ from activities.cluster.api import ClusterApi, Object
 from canary.revision import config_hash
 
 TRACKED_SECRETS = ("Opaque", "kubernetes.io/basic-auth", "kubernetes.io/ssh-auth", "kubernetes.io/tls")
-"""Other types belong to controllers of their own (Flagger dossier §1.6)."""
+"""Other types belong to controllers of their own (Flagger's `config_tracker.go`)."""
 TRACKING = "flagger.app/config-tracking"
 MISSING = "missing"
 """Stands for the hash of a config that is referenced and not there."""

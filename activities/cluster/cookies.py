@@ -1,4 +1,4 @@
-"""Session affinity in a VirtualService: how its cookies are recognised, set and taken away (dossier §3.6)."""
+"""Session affinity in a VirtualService: how its cookies are recognised, set and taken away."""
 
 import re
 from datetime import timedelta

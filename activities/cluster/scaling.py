@@ -169,7 +169,7 @@ def _paused(spec: CanarySpec) -> ApplicationError:
 
 
 async def _size_from_zero(api: ClusterApi, request: ScaleRequest) -> int:
-    """Flagger's size of a canary that is scaled up (dossier §1.6, ScaleFromZero)."""
+    """The size of a canary that is scaled up: that of Flagger's `ScaleFromZero`."""
     spec = request.spec
     autoscaler = await find_autoscaler(api, spec)
     if autoscaler is not None:

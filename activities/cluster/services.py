@@ -1,4 +1,4 @@
-"""The Services and DestinationRules of a canary, as Flagger generates them (dossier §3), without I/O."""
+"""The Services and DestinationRules of a canary, as Flagger's `pkg/router` makes them, without I/O."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -164,7 +164,7 @@ def _main_port(spec: CanarySpec) -> Object:
 
 
 def _discovered(spec: CanarySpec, target: Object) -> Iterable[Object]:
-    """Every port of the target's containers but the document's own (dossier §1.2, portDiscovery)."""
+    """Every port of the target's containers but the document's own (Flagger's portDiscovery)."""
     main = spec.service.target_port or spec.service.port
     for container in _containers(target):
         for index, port in enumerate(container.get("ports") or []):

@@ -1,4 +1,4 @@
-"""The VirtualService of a canary, as Flagger generates it (dossier §3), from its spec alone, without I/O."""
+"""The VirtualService of a canary, as Flagger's `router/istio.go` makes it, from its spec alone."""
 
 import copy
 from collections.abc import Sequence

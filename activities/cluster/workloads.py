@@ -1,4 +1,4 @@
-"""The workloads a canary consists of, as Flagger generates them (dossier §1.6), without I/O."""
+"""The workloads a canary consists of, as Flagger's `pkg/canary` makes them, without I/O."""
 
 import copy
 from typing import Any
