@@ -36,6 +36,19 @@ class ApiError(Exception):
         super().__init__(f"{status} {self.reason}: {self.message}")
 
 
+class NotFoundError(ApiError):
+    """What was asked for is not there."""
+
+
+class ConflictError(ApiError):
+    """Of this name there is one, or it was changed meanwhile."""
+
+
+ERRORS = {404: NotFoundError, 409: ConflictError}
+FAILURES = (ApiError, aiohttp.ClientError, TimeoutError)
+"""What a request ends with that was refused or not answered."""
+
+
 class KubeClient:
     """Requests to one API server; made inside a running loop and closed by `close` or `async with`."""
 
@@ -122,7 +135,8 @@ async def _error(answer: aiohttp.ClientResponse) -> ApiError:
         body = json.loads(text)
     except ValueError:
         body = {"message": text}
-    return ApiError(answer.status, body if isinstance(body, dict) else {"message": text})
+    kind = ERRORS.get(answer.status, ApiError)
+    return kind(answer.status, body if isinstance(body, dict) else {"message": text})
 
 
 def key_of(obj: Object) -> str:
@@ -160,7 +174,7 @@ class Reflector:
                     await self._relist()
                 await self._follow()
                 back_off = FIRST_BACK_OFF
-            except (ApiError, aiohttp.ClientError, TimeoutError, json.JSONDecodeError) as error:
+            except (*FAILURES, json.JSONDecodeError) as error:
                 if isinstance(error, ApiError):
                     self._version = ""
                 await asyncio.sleep(back_off)

@@ -4,7 +4,7 @@ import asyncio
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.client import ApiError, KubeClient
+from sandbox.client import KubeClient, NotFoundError
 from sandbox.istio import DEFINITIONS
 
 Object = dict[str, Any]
@@ -54,9 +54,7 @@ async def _gateway(client: KubeClient) -> None:
                 await _apply(
                     client, "/apis/networking.istio.io/v1beta1/namespaces/istio-system/gateways", GATEWAY
                 )
-            except ApiError as error:
-                if error.status != 404:  # noqa: PLR2004 — not found
-                    raise
+            except NotFoundError:
                 await asyncio.sleep(0.05)
             else:
                 return

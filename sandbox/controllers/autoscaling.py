@@ -12,7 +12,6 @@ TARGETS = {
     ("apps", "Deployment"): "/apis/apps/v1/deployments",
     ("apps", "ReplicaSet"): "/apis/apps/v1/replicasets",
 }
-NOT_FOUND = 404
 NO_METRICS = (
     "the HPA was unable to compute the replica count: unable to get metrics: unable to fetch metrics from"
     " resource metrics API: the server could not find the requested resource (get pods.metrics.k8s.io)"

@@ -2,14 +2,12 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import ApiError, ConflictError, KubeClient, Object
 from sandbox.controllers import progress, revisions, rollout
 from sandbox.controllers.owners import is_controlled_by, path_of
 from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import say_scaled
-
-CONFLICT = 409
 
 
 class CurrentSet:
@@ -67,17 +65,17 @@ class CurrentSet:
         path = path_of(made, "replicasets")
         try:
             return await self._client.create(path.rpartition("/")[0], made)
+        except ConflictError:
+            found = await self._client.get(path)
         except ApiError as error:
-            if error.status != CONFLICT:
-                await self._note_failure(deployment, made, error)
-                raise
-        found = await self._client.get(path)
+            await self._note_failure(deployment, made, error)
+            raise
         if not is_controlled_by(found, deployment) or not revisions.find_new(deployment, [found]):
             # Another template of the same hash: count it, and the next pass takes another name.
             status = deployment.setdefault("status", {})
             status["collisionCount"] = status.get("collisionCount", 0) + 1
             await update_status(self._client, deployment)
-            raise ApiError(CONFLICT, {"message": f"the name {made['metadata']['name']} is taken"})
+            raise ConflictError(409, {"message": f"the name {made['metadata']['name']} is taken"})
         return found
 
     async def _note_failure(self, deployment: Object, made: Object, error: ApiError) -> None:

@@ -5,9 +5,10 @@ with: a second write in one pass is refused (409) and the pass repeated. Conditi
 because of that.
 """
 
+import contextlib
 from collections.abc import Sequence
 
-from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.client import KubeClient, NotFoundError, Object, key_of
 from sandbox.controllers import progress, revisions, rollout
 from sandbox.controllers.current import CurrentSet, draft, update_status
 from sandbox.controllers.informers import Informers
@@ -19,7 +20,6 @@ from sandbox.controllers.selectors import matches
 from sandbox.controllers.workqueue import WorkQueue
 
 DEPLOYMENTS, REPLICA_SETS, PODS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"
-NOT_FOUND = 404
 
 
 class DeploymentController:
@@ -154,11 +154,8 @@ class DeploymentController:
 
     async def _tidy(self, deployment: Object, old: Sequence[Object]) -> None:
         for item in revisions.surplus(deployment, old):
-            try:
+            with contextlib.suppress(NotFoundError):
                 await self._client.delete(path_of(item, "replicasets"))
-            except ApiError as error:
-                if error.status != NOT_FOUND:
-                    raise
 
     async def _write_status(
         self,

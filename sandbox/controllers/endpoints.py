@@ -1,8 +1,8 @@
 """Endpoints and EndpointSlices: which pods a Service with a selector stands for."""
 
-from typing import Any
+import contextlib
 
-from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.client import KubeClient, NotFoundError, Object, key_of
 from sandbox.controllers.informers import Informer, Informers
 from sandbox.controllers.owners import controller_reference
 from sandbox.controllers.pods import is_finished, ready_since
@@ -11,7 +11,6 @@ from sandbox.controllers.workqueue import WorkQueue
 
 SERVICES, PODS, ENDPOINTS = "/api/v1/services", "/api/v1/pods", "/api/v1/endpoints"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
-NOT_FOUND = 404
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
@@ -62,13 +61,9 @@ class EndpointsController:
     async def _remove_endpoints(self, key: str) -> None:
         """Delete the Endpoints of a Service that is gone; its slices go by their owner reference."""
         found = self._endpoints.objects.get(key)
-        if not found or not is_subset(ENDPOINTS_LABELS, found["metadata"].get("labels", {})):
-            return
-        try:
-            await self._client.delete(_path(ENDPOINTS, found))
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
+        if found and is_subset(ENDPOINTS_LABELS, found["metadata"].get("labels", {})):
+            with contextlib.suppress(NotFoundError):
+                await self._client.delete(_path(ENDPOINTS, found))
 
     def _selected(self, service: Object) -> list[Object]:
         selector = service["spec"]["selector"]
@@ -176,7 +171,7 @@ def _endpoint(service: Object, pod: Object) -> Object:
     is_ending = "deletionTimestamp" in pod["metadata"]
     is_serving = ready_since(pod) is not None
     is_published = bool(service["spec"].get("publishNotReadyAddresses"))
-    conditions: dict[str, Any] = {"serving": is_serving, "terminating": is_ending}
+    conditions = {"serving": is_serving, "terminating": is_ending}
     conditions["ready"] = is_published or (is_serving and not is_ending)
     return {
         "addresses": [pod["status"]["podIP"]],

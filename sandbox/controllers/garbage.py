@@ -1,11 +1,12 @@
 """The garbage collector: dependents go with their last owner: before it, after it, or not at all."""
 
-from sandbox.client import ApiError, KubeClient, Object
+import contextlib
+
+from sandbox.client import ConflictError, KubeClient, NotFoundError, Object
 from sandbox.controllers.catalogue import Catalogue, Entry, owners_of
 from sandbox.controllers.workqueue import WorkQueue
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
-NOT_FOUND, CONFLICT = 404, 409
 # What the finalizer of an object asks for is handed down to its dependents.
 POLICIES = {ORPHAN: "Orphan", FOREGROUND: "Foreground"}
 
@@ -39,17 +40,14 @@ class GarbageCollector:
         if not entry:
             return
         finalizers = entry.obj["metadata"].get("finalizers", [])
-        try:
+        # Gone meanwhile, or changed: then another event is on its way.
+        with contextlib.suppress(NotFoundError, ConflictError):
             if not _is_ending(entry.obj):
                 await self._judge(entry)
             elif ORPHAN in finalizers:
                 await self._orphan_dependents(entry)
             elif FOREGROUND in finalizers:
                 await self._end_dependents(entry)
-        except ApiError as error:
-            # Gone meanwhile, or changed: then another event is on its way.
-            if error.status not in (NOT_FOUND, CONFLICT):
-                raise
 
     async def _judge(self, entry: Entry) -> None:
         """Delete an object when no owner is left, let go of the owners that are."""
@@ -86,9 +84,7 @@ class GarbageCollector:
             return reference | {"metadata": {}}
         try:
             found = await self._client.get(resource.address(namespace, reference["name"]))
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise
+        except NotFoundError:
             return None
         return found if found["metadata"]["uid"] == reference["uid"] else None
 

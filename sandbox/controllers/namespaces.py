@@ -1,12 +1,13 @@
 """The namespace controller: empties a namespace that is being deleted, then lets it go."""
 
-from sandbox.client import ApiError, KubeClient, key_of
+import contextlib
+
+from sandbox.client import KubeClient, NotFoundError, key_of
 from sandbox.controllers.catalogue import Catalogue, Entry
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.workqueue import WorkQueue
 
 NAMESPACES = "/api/v1/namespaces"
-NOT_FOUND = 404
 # Should the last DELETED event be lost, look again.
 LOOK_AGAIN = 1.0
 
@@ -63,8 +64,5 @@ class NamespaceController:
             return
         kept = [item for item in namespace["spec"].get("finalizers", []) if item != "kubernetes"]
         body = namespace | {"spec": {"finalizers": kept}}
-        try:
+        with contextlib.suppress(NotFoundError):
             await self._client.replace(f"{NAMESPACES}/{name}/finalize", body)
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise

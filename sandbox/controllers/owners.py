@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable
 
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import ApiError, KubeClient, NotFoundError, Object
 from sandbox.controllers.selectors import matches
 
-NOT_FOUND, UNPROCESSABLE = 404, 422
+UNPROCESSABLE = 422
 
 
 def controller_of(obj: Object) -> Object | None:
@@ -62,8 +62,10 @@ async def _release(client: KubeClient, owner: Object, plural: str, obj: Object) 
 async def _patch_owners(client: KubeClient, plural: str, obj: Object, patch: Object) -> bool:
     try:
         await client.patch(path_of(obj, plural), patch, kind="strategic")
+    except NotFoundError:
+        return False
     except ApiError as error:
-        if error.status not in (NOT_FOUND, UNPROCESSABLE):
+        if error.status != UNPROCESSABLE:
             raise
         return False
     return True

@@ -3,13 +3,11 @@
 import copy
 import secrets
 
-from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.client import ApiError, KubeClient, NotFoundError, Object, key_of
 from sandbox.controllers.expectations import Expectations
 from sandbox.controllers.owners import controller_of, controller_reference, path_of
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import ALPHABET
-
-NOT_FOUND = 404
 
 
 class PodControl:
@@ -64,7 +62,7 @@ class PodControl:
             await self._client.delete(path_of(pod, "pods"), {"preconditions": {"uid": meta["uid"]}})
         except ApiError as error:
             self._expectations.observe(key, meta["uid"])
-            if error.status != NOT_FOUND:
+            if not isinstance(error, NotFoundError):
                 raise
         else:
             self._recorder.record(owner, "SuccessfulDelete", f"Deleted pod: {meta['name']}")

@@ -5,9 +5,7 @@ import contextlib
 import itertools
 from collections import OrderedDict
 
-import aiohttp
-
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import FAILURES, KubeClient, Object
 from sandbox.controllers.pods import format_time, utc_now
 
 REMEMBERED = 1000
@@ -33,7 +31,7 @@ class Recorder:
         while True:
             obj, reason, message, kind = await self._queue.get()
             # An event is best effort: its namespace may be going, its server away.
-            with contextlib.suppress(ApiError, aiohttp.ClientError, TimeoutError):
+            with contextlib.suppress(*FAILURES):
                 await self._write(obj, reason, message, kind)
 
     async def _write(self, obj: Object, reason: str, message: str, kind: str) -> None:

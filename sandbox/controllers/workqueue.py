@@ -5,9 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-import aiohttp
-
-from sandbox.client import ApiError
+from sandbox.client import FAILURES
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.005, 5.0
 WORKERS = 8
@@ -67,7 +65,7 @@ class WorkQueue:
             self._active.add(key)
             try:
                 await self._work(key)
-            except (ApiError, aiohttp.ClientError, TimeoutError) as error:
+            except FAILURES as error:
                 log.debug("will try again", extra={"queue": self._name, "key": key, "error": str(error)})
                 self._retry(key)
             except Exception:

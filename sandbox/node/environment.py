@@ -5,11 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-import aiohttp
+from sandbox.client import FAILURES, KubeClient, NotFoundError, Object
 
-from sandbox.client import ApiError, KubeClient, Object
-
-NOT_FOUND = 404
 Plural = Literal["configmaps", "secrets"]
 
 
@@ -96,11 +93,9 @@ class Environment:
         path = f"/api/v1/namespaces/{self._pod['metadata']['namespace']}/{plural}/{name}"
         try:
             found = await self._client.get(path)
-        except ApiError as error:
-            if error.status != NOT_FOUND:
-                raise ConfigError(f"failed to sync {_singular(plural)} cache: {error}") from error
+        except NotFoundError:
             return None
-        except (aiohttp.ClientError, TimeoutError) as error:
+        except FAILURES as error:
             raise ConfigError(f"failed to sync {_singular(plural)} cache: {error}") from error
         data: dict[str, str] = found.get("data") or {}
         if plural == "configmaps":

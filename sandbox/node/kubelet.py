@@ -9,7 +9,7 @@ import ipaddress
 import logging
 from collections.abc import Callable
 
-from sandbox.client import ApiError, KubeClient, Object, Reflector, key_of
+from sandbox.client import ConflictError, KubeClient, Object, Reflector, key_of
 from sandbox.controllers.pods import format_time, is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.node.podrunner import Node, PodRunner
@@ -21,7 +21,6 @@ LABELS = {
     "kubernetes.io/arch": "amd64",
     "node.kubernetes.io/instance-type": "sandbox",
 }
-CONFLICT = 409
 
 log = logging.getLogger(__name__)
 
@@ -123,7 +122,7 @@ class Addresses:
 
 async def _register(client: KubeClient) -> None:
     body = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NAME, "labels": LABELS}, "spec": {}}
-    with contextlib.suppress(ApiError):
+    with contextlib.suppress(ConflictError):
         # Already there after a restart: the status is written again below.
         await client.create("/api/v1/nodes", body)
     now = format_time(utc_now())

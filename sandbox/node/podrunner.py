@@ -3,12 +3,10 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-import aiohttp
-
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import FAILURES, KubeClient, NotFoundError, Object
 from sandbox.controllers.owners import controller_of, path_of
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import HASH
@@ -20,7 +18,6 @@ from sandbox.node.http11 import HttpServer
 from sandbox.node.telemetry import SidecarMetrics
 from sandbox.node.testers import rules_of
 
-NOT_FOUND = 404
 RETRY = 0.5
 SETTLE = 0.01
 DEFAULT_GRACE = 30.0
@@ -84,11 +81,10 @@ class PodRunner:
             try:
                 if await self._bind():
                     await self._start()
-            except ApiError as error:
-                if error.status == NOT_FOUND:
-                    # Gone before it began; its DELETED event is under way.
-                    return
-            except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            except NotFoundError:
+                # Gone before it began; its DELETED event is under way.
+                return
+            except (*FAILURES, OSError) as error:
                 text = f"Failed to start: {error}"
                 self._node.recorder.record(self._pod, "FailedCreatePodSandBox", text, kind="Warning")
             else:
@@ -187,17 +183,9 @@ class PodRunner:
 
     async def _write_status(self, status: Object) -> None:
         patch = {"metadata": {"annotations": self._notes}, "status": status}
-        with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-            try:
-                await self._node.client.patch(f"{self._path}/status", patch)
-            except ApiError as error:
-                if error.status == NOT_FOUND:
-                    return
-            else:
-                return
-        # Not written: the server is away or was told to fail. Once more, a little later.
-        await asyncio.sleep(RETRY)
-        self._dirty.set()
+        if not await _is_done(self._node.client.patch(f"{self._path}/status", patch)):
+            await asyncio.sleep(RETRY)
+            self._dirty.set()
 
     # End
 
@@ -218,16 +206,19 @@ class PodRunner:
 
     async def _remove(self) -> None:
         options = {"gracePeriodSeconds": 0, "preconditions": {"uid": self._pod["metadata"]["uid"]}}
-        while True:
-            with contextlib.suppress(aiohttp.ClientError, TimeoutError):
-                try:
-                    await self._node.client.delete(self._path, options)
-                except ApiError as error:
-                    if error.status == NOT_FOUND:
-                        return
-                else:
-                    return
+        while not await _is_done(self._node.client.delete(self._path, options)):  # noqa: ASYNC110 — no event
             await asyncio.sleep(RETRY)
+
+
+async def _is_done(request: Awaitable[Object]) -> bool:
+    """Make a request; False if it has to be made again: the server is away or was told to fail."""
+    try:
+        await request
+    except NotFoundError:
+        return True  # the pod is gone
+    except FAILURES:
+        return False
+    return True
 
 
 async def _end(task: asyncio.Task[None]) -> None:

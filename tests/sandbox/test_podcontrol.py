@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import ERRORS, ApiError, KubeClient, Object
 from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.recorder import Recorder
 
@@ -31,7 +31,7 @@ class Server:
 
     def _answer(self, body: Object) -> Object:
         if self._status != 200:
-            raise ApiError(self._status, {})
+            raise ERRORS.get(self._status, ApiError)(self._status, {})
         return body
 
 
