@@ -146,6 +146,21 @@ def key_of(obj: Object) -> str:
     return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
 
 
+def root_of(version: str) -> str:
+    """Return where a version of an API group is served."""
+    return f"/apis/{version}" if "/" in version else f"/api/{version}"
+
+
+def collection_of(obj: Object, plural: str) -> str:
+    """Return the address of the collection that a namespaced object is in, or is to be."""
+    return f"{root_of(obj['apiVersion'])}/namespaces/{obj['metadata']['namespace']}/{plural}"
+
+
+def path_of(obj: Object, plural: str) -> str:
+    """Return the address of a namespaced object."""
+    return f"{collection_of(obj, plural)}/{obj['metadata']['name']}"
+
+
 class Reflector:
     """A cache of the collection at `path`, kept current by a list and a watch.
 

@@ -1,6 +1,6 @@
 """The HorizontalPodAutoscaler: keeps its target within its bounds; there are no resource metrics to go by."""
 
-from sandbox.client import KubeClient, Object, key_of
+from sandbox.client import KubeClient, Object, key_of, path_of
 from sandbox.controllers import rollout
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.pods import format_time, utc_now
@@ -27,14 +27,10 @@ class AutoscalerController:
         self._recorder = recorder
         self._autoscalers = informers.of(AUTOSCALERS)
         self._targets = {kind: informers.of(path) for kind, path in TARGETS.items()}
-        self._queue = WorkQueue("autoscalers", self._sync)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._autoscalers.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self.queue = WorkQueue("autoscalers", self._sync)
+        self._autoscalers.subscribe(self.queue.add_object)
         for informer in self._targets.values():
             informer.subscribe(self._target_changed)
-        await self._queue.run()
 
     def _target_changed(self, _kind: str, obj: Object, old: Object | None) -> None:
         if old and rollout.replicas_of(obj) == rollout.replicas_of(old):
@@ -42,7 +38,7 @@ class AutoscalerController:
         for autoscaler in self._autoscalers.in_namespace(obj["metadata"]["namespace"]):
             reference = autoscaler["spec"]["scaleTargetRef"]
             if (reference["kind"], reference["name"]) == (obj["kind"], obj["metadata"]["name"]):
-                self._queue.add(key_of(autoscaler))
+                self.queue.add(key_of(autoscaler))
 
     async def _sync(self, key: str) -> None:
         autoscaler = self._autoscalers.objects.get(key)
@@ -57,7 +53,7 @@ class AutoscalerController:
         able = ("AbleToScale", "True", "SucceededGetScale")
         text = "the HPA controller was able to get the target's current scale"
         if wanted != now:
-            await self._scale(autoscaler, now, wanted)
+            await self._scale(autoscaler, target, wanted)
             able = ("AbleToScale", "True", "SucceededRescale")
             text = f"the HPA controller was able to update the target scale to {wanted}"
         active = ("ScalingActive", "False", "FailedGetResourceMetric", NO_METRICS)
@@ -72,12 +68,11 @@ class AutoscalerController:
         key = f"{autoscaler['metadata']['namespace']}/{reference['name']}"
         return informer.objects.get(key) if informer else None
 
-    async def _scale(self, autoscaler: Object, now: int, wanted: int) -> None:
-        reference, namespace = autoscaler["spec"]["scaleTargetRef"], autoscaler["metadata"]["namespace"]
-        plural = f"{reference['kind'].lower()}s"
-        path = f"/apis/apps/v1/namespaces/{namespace}/{plural}/{reference['name']}/scale"
-        await self._client.patch(path, {"spec": {"replicas": wanted}})
-        bound = "below Spec.MinReplicas" if wanted > now else "above Spec.MaxReplicas"
+    async def _scale(self, autoscaler: Object, target: Object, wanted: int) -> None:
+        path = path_of(target, f"{target['kind'].lower()}s")
+        await self._client.patch(f"{path}/scale", {"spec": {"replicas": wanted}})
+        is_growing = wanted > rollout.replicas_of(target)
+        bound = "below Spec.MinReplicas" if is_growing else "above Spec.MaxReplicas"
         text = f"New size: {wanted}; reason: Current number of replicas {bound}"
         self._recorder.record(autoscaler, "SuccessfulRescale", text)
 
@@ -95,10 +90,7 @@ class AutoscalerController:
         status |= {"currentReplicas": now or 0, "desiredReplicas": wanted or 0, "currentMetrics": None}
         status["conditions"] = [_condition(known, *item) for item in conditions]
         if any(known.get(name) != value for name, value in status.items()):
-            meta = autoscaler["metadata"]
-            path = (
-                f"/apis/autoscaling/v2/namespaces/{meta['namespace']}/horizontalpodautoscalers/{meta['name']}"
-            )
+            path = path_of(autoscaler, "horizontalpodautoscalers")
             await self._client.patch(f"{path}/status", {"status": status})
 
 

@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import ApiError, ConflictError, KubeClient, Object
+from sandbox.client import ApiError, ConflictError, KubeClient, Object, collection_of, path_of
 from sandbox.controllers import progress, revisions, rollout
-from sandbox.controllers.owners import is_controlled_by, path_of
+from sandbox.controllers.owners import is_controlled_by
 from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import say_scaled
@@ -62,11 +62,10 @@ class CurrentSet:
         return created
 
     async def _create_or_find(self, deployment: Object, made: Object) -> Object:
-        path = path_of(made, "replicasets")
         try:
-            return await self._client.create(path.rpartition("/")[0], made)
+            return await self._client.create(collection_of(made, "replicasets"), made)
         except ConflictError:
-            found = await self._client.get(path)
+            found = await self._client.get(path_of(made, "replicasets"))
         except ApiError as error:
             await self._note_failure(deployment, made, error)
             raise

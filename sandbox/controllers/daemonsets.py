@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sandbox.client import KubeClient, Object, key_of
+from sandbox.client import KubeClient, Object, key_of, path_of
 from sandbox.controllers import rollout
 from sandbox.controllers.informers import Informers
-from sandbox.controllers.owners import claim, path_of
+from sandbox.controllers.owners import claim
 from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.pods import is_active, is_available, is_finished, ready_since, utc_now
 from sandbox.controllers.recorder import Recorder
@@ -49,26 +49,22 @@ class DaemonSetController:
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
         self._control = PodControl(client, recorder, "DaemonSet")
-        self._queue = WorkQueue("daemonsets", self._sync)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._sets.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self.queue = WorkQueue("daemonsets", self._sync)
+        self._sets.subscribe(self.queue.add_object)
         self._pods.subscribe(self._pod_changed)
         self._nodes.subscribe(self._node_changed)
-        await self._queue.run()
 
     def _node_changed(self, kind: str, node: Object, old: Object | None) -> None:
         if kind != "MODIFIED" or not old or _traits(node) != _traits(old):
             for key in self._sets.objects:
-                self._queue.add(key)
+                self.queue.add(key)
 
     def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
         for key in self._control.observe(kind, pod, old):
             if kind == "ADDED" and self._control.is_settled(key):
-                self._queue.add(key)
+                self.queue.add(key)
             else:
-                self._queue.add_after(key, SETTLE)
+                self.queue.add_after(key, SETTLE)
 
     async def _sync(self, key: str) -> None:
         found = self._sets.objects.get(key)
@@ -86,10 +82,8 @@ class DaemonSetController:
 
     async def _placements(self, found: Object) -> dict[str, Placement]:
         """Return, by node, the pods there and whether they are wanted."""
-        candidates = self._pods.controlled_by(found["metadata"]["uid"])
-        candidates += self._pods.orphans(found["metadata"]["namespace"])
         placements = {name: Placement(_suits(found, node), []) for name, node in self._nodes.objects.items()}
-        for pod in await claim(self._client, found, "pods", candidates):
+        for pod in await claim(self._client, found, "pods", self._pods.candidates(found)):
             placements.setdefault(_node_of(pod), Placement(is_wanted=False, pods=[])).pods.append(pod)
         return placements
 
@@ -148,7 +142,7 @@ class DaemonSetController:
         if status != found.get("status"):
             await self._client.replace(path_of(found, "daemonsets") + "/status", found | {"status": status})
         elif status.get("numberReady", 0) != status.get("numberAvailable", 0):
-            self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
+            self.queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
 
 
 def _status_of(found: Object, digest: str, placements: Sequence[Placement], now: datetime) -> Object:

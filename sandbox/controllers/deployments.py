@@ -8,15 +8,14 @@ because of that.
 import contextlib
 from collections.abc import Sequence
 
-from sandbox.client import KubeClient, NotFoundError, Object, key_of
+from sandbox.client import KubeClient, NotFoundError, Object, key_of, path_of
 from sandbox.controllers import progress, revisions, rollout
 from sandbox.controllers.current import CurrentSet, draft, update_status
 from sandbox.controllers.informers import Informers
-from sandbox.controllers.owners import claim, controller_of, path_of
+from sandbox.controllers.owners import claim, controller_of
 from sandbox.controllers.pods import is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import Scaler
-from sandbox.controllers.selectors import matches
 from sandbox.controllers.workqueue import WorkQueue
 
 DEPLOYMENTS, REPLICA_SETS, PODS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"
@@ -32,28 +31,19 @@ class DeploymentController:
         self._deployments = informers.of(DEPLOYMENTS)
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
-        self._queue = WorkQueue("deployments", self._sync)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._deployments.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self.queue = WorkQueue("deployments", self._sync)
+        self._deployments.subscribe(self.queue.add_object)
         self._sets.subscribe(self._set_changed)
         self._pods.subscribe(self._pod_changed)
-        await self._queue.run()
 
     def _set_changed(self, _kind: str, obj: Object, old: Object | None) -> None:
         for item in filter(None, (obj, old)):
             controller = controller_of(item)
             if controller and controller["kind"] == "Deployment":
-                self._queue.add(f"{item['metadata']['namespace']}/{controller['name']}")
+                self.queue.add(f"{item['metadata']['namespace']}/{controller['name']}")
         if not controller_of(obj):
-            self._orphan_appeared(obj)
-
-    def _orphan_appeared(self, obj: Object) -> None:
-        meta = obj["metadata"]
-        for deployment in self._deployments.in_namespace(meta["namespace"]):
-            if matches(deployment["spec"]["selector"], meta.get("labels", {})):
-                self._queue.add(key_of(deployment))
+            for deployment in self._deployments.selecting(obj):
+                self.queue.add(key_of(deployment))
 
     def _pod_changed(self, kind: str, pod: Object, _old: Object | None) -> None:
         """Go on with a `Recreate` when the last pod has gone."""
@@ -63,7 +53,7 @@ class DeploymentController:
         replica_set = self._sets.objects.get(f"{pod['metadata']['namespace']}/{owner['name']}")
         controller = controller_of(replica_set) if replica_set else None
         if controller:
-            self._queue.add(f"{pod['metadata']['namespace']}/{controller['name']}")
+            self.queue.add(f"{pod['metadata']['namespace']}/{controller['name']}")
 
     async def _sync(self, key: str) -> None:
         cached = self._deployments.objects.get(key)
@@ -84,9 +74,7 @@ class DeploymentController:
         return await self._recreate(deployment, sets)
 
     async def _claimed(self, deployment: Object) -> list[Object]:
-        meta = deployment["metadata"]
-        candidates = self._sets.controlled_by(meta["uid"]) + self._sets.orphans(meta["namespace"])
-        return await claim(self._client, deployment, "replicasets", candidates)
+        return await claim(self._client, deployment, "replicasets", self._sets.candidates(deployment))
 
     async def _note_pause(self, deployment: Object) -> None:
         status = deployment.setdefault("status", {})
@@ -176,7 +164,7 @@ class DeploymentController:
             return
         delay = progress.seconds_to_deadline(deployment, status, now) if is_progress_judged else None
         if delay is not None:
-            self._queue.add_after(key_of(deployment), delay)
+            self.queue.add_after(key_of(deployment), delay)
 
     def _move_failure(self, status: Object, sets: Sequence[Object], new: Object | None) -> None:
         """Show a ReplicaSet's failure to make pods, the new one's first."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sandbox.client import KubeClient, Object
+from sandbox.client import KubeClient, Object, root_of
 
 NEEDED = {"list", "watch", "delete"}
 
@@ -19,19 +19,17 @@ class Resource:
     @property
     def path(self) -> str:
         """Return the address of the whole collection."""
-        return f"{self._root}/{self.plural}"
+        return f"{root_of(self.version)}/{self.plural}"
 
     def collection(self, namespace: str) -> str:
         """Return the address of the collection in a namespace."""
-        return f"{self._root}/namespaces/{namespace}/{self.plural}" if self.is_namespaced else self.path
+        if not self.is_namespaced:
+            return self.path
+        return f"{root_of(self.version)}/namespaces/{namespace}/{self.plural}"
 
     def address(self, namespace: str, name: str) -> str:
         """Return the address of one object."""
         return f"{self.collection(namespace)}/{name}"
-
-    @property
-    def _root(self) -> str:
-        return f"/apis/{self.version}" if "/" in self.version else f"/api/{self.version}"
 
 
 async def discover(client: KubeClient) -> list[Resource]:
@@ -40,10 +38,9 @@ async def discover(client: KubeClient) -> list[Resource]:
     versions = ["v1", *(group["preferredVersion"]["groupVersion"] for group in groups)]
     found: list[Resource] = []
     for version in versions:
-        root = f"/apis/{version}" if "/" in version else f"/api/{version}"
         found += [
             Resource(version, item["kind"], item["name"], item["namespaced"])
-            for item in (await client.get(root))["resources"]
+            for item in (await client.get(root_of(version)))["resources"]
             if "/" not in item["name"] and set(item["verbs"]) >= NEEDED
         ]
     return found

@@ -2,8 +2,8 @@
 
 import contextlib
 
-from sandbox.client import KubeClient, NotFoundError, Object, key_of
-from sandbox.controllers.informers import Informer, Informers
+from sandbox.client import KubeClient, NotFoundError, Object, collection_of, key_of, path_of
+from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import controller_reference
 from sandbox.controllers.pods import is_finished, ready_since
 from sandbox.controllers.selectors import is_subset
@@ -27,27 +27,23 @@ class EndpointsController:
         self._pods = informers.of(PODS)
         self._endpoints = informers.of(ENDPOINTS)
         self._slices = informers.of(SLICES)
-        self._queue = WorkQueue("endpoints", self._sync)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._services.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self.queue = WorkQueue("endpoints", self._sync)
+        self._services.subscribe(self.queue.add_object)
         self._pods.subscribe(self._pod_changed)
-        self._endpoints.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self._endpoints.subscribe(self.queue.add_object)
         self._slices.subscribe(self._slice_changed)
-        await self._queue.run()
 
     def _pod_changed(self, _kind: str, pod: Object, old: Object | None) -> None:
         changed = [item["metadata"].get("labels", {}) for item in (pod, old) if item]
         for service in self._services.in_namespace(pod["metadata"]["namespace"]):
             selector = service["spec"].get("selector")
             if selector and any(is_subset(selector, labels) for labels in changed):
-                self._queue.add(key_of(service))
+                self.queue.add(key_of(service))
 
     def _slice_changed(self, _kind: str, obj: Object, _old: Object | None) -> None:
         owner = obj["metadata"].get("labels", {}).get(SERVICE_NAME)
         if owner:
-            self._queue.add(f"{obj['metadata']['namespace']}/{owner}")
+            self.queue.add(f"{obj['metadata']['namespace']}/{owner}")
 
     async def _sync(self, key: str) -> None:
         service = self._services.objects.get(key)
@@ -63,7 +59,7 @@ class EndpointsController:
         found = self._endpoints.objects.get(key)
         if found and is_subset(ENDPOINTS_LABELS, found["metadata"].get("labels", {})):
             with contextlib.suppress(NotFoundError):
-                await self._client.delete(_path(ENDPOINTS, found))
+                await self._client.delete(path_of(found, "endpoints"))
 
     def _selected(self, service: Object) -> list[Object]:
         selector = service["spec"]["selector"]
@@ -81,24 +77,25 @@ class EndpointsController:
         found = self._endpoints.objects.get(key)
         labels = service["metadata"].get("labels", {}) | ENDPOINTS_LABELS
         if found is None:
-            meta = _meta(service) | {"labels": labels}
+            meta = {"name": service["metadata"]["name"], "namespace": service["metadata"]["namespace"]}
+            meta["labels"] = labels
             body = {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets}
-            await self._client.create(_collection(ENDPOINTS, service), body)
+            await self._client.create(collection_of(body, "endpoints"), body)
         elif found.get("subsets", []) != subsets or found["metadata"].get("labels") != labels:
             changed = found | {"subsets": subsets, "metadata": found["metadata"] | {"labels": labels}}
-            await self._client.replace(_path(ENDPOINTS, found), changed)
+            await self._client.replace(path_of(found, "endpoints"), changed)
 
     async def _write_slice(self, service: Object, pods: list[Object]) -> None:
-        found = self._slice_of(self._slices, service)
+        found = self._slice_of(service)
         wanted = slice_of(service, pods)
         if found is None:
-            await self._client.create(_collection(SLICES, service), wanted)
+            await self._client.create(collection_of(wanted, "endpointslices"), wanted)
         elif any(found.get(name) != wanted[name] for name in ("endpoints", "ports")):
             changed = found | {"endpoints": wanted["endpoints"], "ports": wanted["ports"]}
-            await self._client.replace(_path(SLICES, found), changed)
+            await self._client.replace(path_of(found, "endpointslices"), changed)
 
-    def _slice_of(self, slices: Informer, service: Object) -> Object | None:
-        found = slices.controlled_by(service["metadata"]["uid"])
+    def _slice_of(self, service: Object) -> Object | None:
+        found = self._slices.controlled_by(service["metadata"]["uid"])
         managed = (item for item in found if item["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER)
         return next(managed, None)
 
@@ -184,16 +181,3 @@ def _endpoint(service: Object, pod: Object) -> Object:
 def _reference(pod: Object) -> Object:
     meta = pod["metadata"]
     return {"kind": "Pod", "name": meta["name"], "namespace": meta["namespace"], "uid": meta["uid"]}
-
-
-def _meta(service: Object) -> Object:
-    return {name: service["metadata"][name] for name in ("name", "namespace")}
-
-
-def _collection(path: str, service: Object) -> str:
-    root, _, plural = path.rpartition("/")
-    return f"{root}/namespaces/{service['metadata']['namespace']}/{plural}"
-
-
-def _path(path: str, obj: Object) -> str:
-    return f"{_collection(path, obj)}/{obj['metadata']['name']}"

@@ -17,23 +17,19 @@ class GarbageCollector:
     def __init__(self, client: KubeClient, catalogue: Catalogue) -> None:
         self._client = client
         self._catalogue = catalogue
-        self._queue = WorkQueue("garbage", self._sync)
+        self.queue = WorkQueue("garbage", self._sync)
         catalogue.subscribe(self._changed)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        await self._queue.run()
 
     def _changed(self, kind: str, entry: Entry) -> None:
         meta = entry.obj["metadata"]
         references = owners_of(entry.obj)
         if kind == "DELETED":
             for dependent in self._catalogue.dependents(meta["uid"]):
-                self._queue.add(dependent.obj["metadata"]["uid"])
+                self.queue.add(dependent.obj["metadata"]["uid"])
             for reference in references:
-                self._queue.add(reference["uid"])
+                self.queue.add(reference["uid"])
         elif references or _is_ending(entry.obj):
-            self._queue.add(meta["uid"])
+            self.queue.add(meta["uid"])
 
     async def _sync(self, uid: str) -> None:
         entry = self._catalogue.entries.get(uid)
@@ -106,7 +102,7 @@ class GarbageCollector:
             await self._remove_finalizer(entry, FOREGROUND)
         for dependent in self._catalogue.dependents(uid):
             if not _is_ending(dependent.obj):
-                self._queue.add(dependent.obj["metadata"]["uid"])
+                self.queue.add(dependent.obj["metadata"]["uid"])
 
     async def _keep_owners(self, entry: Entry, kept: list[Object]) -> None:
         meta = entry.obj["metadata"]

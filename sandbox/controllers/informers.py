@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sandbox.client import KubeClient, Object, Reflector, key_of
 from sandbox.controllers.owners import controller_of
+from sandbox.controllers.selectors import matches
 
 Handler = Callable[[str, Object, Object | None], None]
 
@@ -34,9 +35,14 @@ class Informer:
         """Return the objects whose controller has this uid."""
         return list(self._owned.get(uid, {}).values())
 
-    def orphans(self, namespace: str) -> list[Object]:
-        """Return the objects of a namespace that no controller has."""
-        return self.controlled_by(_orphanage(namespace))
+    def candidates(self, owner: Object) -> list[Object]:
+        """Return the objects that the owner controls, and those of its namespace that nobody does."""
+        return self.controlled_by(owner["metadata"]["uid"]) + self.controlled_by(_orphanage(_place(owner)))
+
+    def selecting(self, obj: Object) -> list[Object]:
+        """Return the objects whose selector names an object of their namespace."""
+        labels = obj["metadata"].get("labels", {})
+        return [one for one in self.in_namespace(_place(obj)) if matches(one["spec"]["selector"], labels)]
 
     def in_namespace(self, namespace: str) -> list[Object]:
         """Return the objects of a namespace."""

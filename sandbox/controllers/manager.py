@@ -1,7 +1,6 @@
 """All controllers together, as kube-controller-manager runs them."""
 
 import asyncio
-from typing import Protocol
 
 from sandbox.client import KubeClient
 from sandbox.controllers.autoscaling import AutoscalerController
@@ -17,33 +16,25 @@ from sandbox.controllers.replicasets import ReplicaSetController
 from sandbox.controllers.workqueue import WorkQueue
 
 
-class Runnable(Protocol):
-    """What runs until it is cancelled."""
-
-    async def run(self) -> None:
-        """Run until cancelled."""
-
-
 async def run(client: KubeClient) -> None:
     """Run every controller against the API server of `client` until cancelled."""
     async with asyncio.TaskGroup() as group:
         informers = Informers(client, group)
         recorder = Recorder(client, "sandbox-controllers")
         catalogue = Catalogue(client, informers)
-        workers: tuple[Runnable, ...] = (
-            recorder,
-            EndpointsController(client, informers),
-            DeploymentController(client, informers, recorder),
-            ReplicaSetController(client, informers, recorder),
-            DaemonSetController(client, informers, recorder),
-            AutoscalerController(client, informers, recorder),
-            GarbageCollector(client, catalogue),
-            NamespaceController(client, informers, catalogue),
+        queues = (
+            EndpointsController(client, informers).queue,
+            DeploymentController(client, informers, recorder).queue,
+            ReplicaSetController(client, informers, recorder).queue,
+            DaemonSetController(client, informers, recorder).queue,
+            AutoscalerController(client, informers, recorder).queue,
+            GarbageCollector(client, catalogue).queue,
+            NamespaceController(client, informers, catalogue).queue,
             _kinds_followed(informers, catalogue),
         )
         await informers.synced()
-        for worker in workers:
-            group.create_task(worker.run())
+        for part in (recorder, *queues):
+            group.create_task(part.run())
 
 
 def _kinds_followed(informers: Informers, catalogue: Catalogue) -> WorkQueue:

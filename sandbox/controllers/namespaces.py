@@ -2,7 +2,7 @@
 
 import contextlib
 
-from sandbox.client import KubeClient, NotFoundError, key_of
+from sandbox.client import KubeClient, NotFoundError
 from sandbox.controllers.catalogue import Catalogue, Entry
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.workqueue import WorkQueue
@@ -19,18 +19,14 @@ class NamespaceController:
         self._client = client
         self._namespaces = informers.of(NAMESPACES)
         self._catalogue = catalogue
-        self._queue = WorkQueue("namespaces", self._sync)
+        self.queue = WorkQueue("namespaces", self._sync)
+        self._namespaces.subscribe(self.queue.add_object)
         catalogue.subscribe(self._changed)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._namespaces.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
-        await self._queue.run()
 
     def _changed(self, kind: str, entry: Entry) -> None:
         namespace = entry.obj["metadata"].get("namespace")
         if kind == "DELETED" and self._is_ending(namespace):
-            self._queue.add(namespace)
+            self.queue.add(namespace)
 
     def _is_ending(self, name: str | None) -> bool:
         found = self._namespaces.objects.get(name or "")
@@ -43,7 +39,7 @@ class NamespaceController:
         if await self._empty(name):
             await self._finalize(name)
         else:
-            self._queue.add_after(name, LOOK_AGAIN)
+            self.queue.add_after(name, LOOK_AGAIN)
 
     async def _empty(self, name: str) -> bool:
         """Delete everything; tell whether nothing is left."""

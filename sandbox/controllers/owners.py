@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from sandbox.client import ApiError, KubeClient, NotFoundError, Object
+from sandbox.client import ApiError, KubeClient, NotFoundError, Object, path_of
 from sandbox.controllers.selectors import matches
 
 UNPROCESSABLE = 422
@@ -69,10 +69,3 @@ async def _patch_owners(client: KubeClient, plural: str, obj: Object, patch: Obj
             raise
         return False
     return True
-
-
-def path_of(obj: Object, plural: str) -> str:
-    """Return the address of a namespaced object of a built-in kind."""
-    version, meta = obj["apiVersion"], obj["metadata"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    return f"{root}/namespaces/{meta['namespace']}/{plural}/{meta['name']}"

@@ -1,31 +1,38 @@
 """Making and deleting pods for an owner, and knowing when the cache shows it."""
 
+import asyncio
 import copy
 import secrets
 
-from sandbox.client import ApiError, KubeClient, NotFoundError, Object, key_of
-from sandbox.controllers.expectations import Expectations
-from sandbox.controllers.owners import controller_of, controller_reference, path_of
+from sandbox.client import ApiError, KubeClient, NotFoundError, Object, collection_of, key_of, path_of
+from sandbox.controllers.owners import controller_of, controller_reference
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import ALPHABET
 
+# A watch that lost an event must not stop a controller for ever; the real ones wait five minutes.
+FORGET_AFTER = 60.0
+
 
 class PodControl:
-    """Creates and deletes the pods of owners of one kind."""
+    """Creates and deletes the pods of owners of one kind.
+
+    Of each owner it knows what the cache still owes: the name of a pod about to appear, the uid of one to go.
+    """
 
     def __init__(self, client: KubeClient, recorder: Recorder, owner_kind: str) -> None:
         self._client = client
         self._recorder = recorder
         self._owner_kind = owner_kind
-        self._expectations = Expectations()
+        self._owed: dict[str, dict[str, float]] = {}
 
     def is_settled(self, key: str) -> bool:
         """Tell whether the cache shows all that was done for the owner."""
-        return self._expectations.are_met(key)
+        horizon = asyncio.get_running_loop().time() - FORGET_AFTER
+        return all(since < horizon for since in self._owed.get(key, {}).values())
 
     def forget(self, key: str) -> None:
         """Drop an owner that is gone."""
-        self._expectations.forget(key)
+        self._owed.pop(key, None)
 
     def observe(self, kind: str, pod: Object, old: Object | None) -> set[str]:
         """Take note of a change of a pod; return the keys of the owners it concerns."""
@@ -36,19 +43,19 @@ class PodControl:
                 continue
             key = f"{meta['namespace']}/{owner['name']}"
             keys.add(key)
-            self._expectations.observe(key, meta["name"])
+            self._settle(key, meta["name"])
             if kind == "DELETED" or "deletionTimestamp" in meta:
-                self._expectations.observe(key, meta["uid"])
+                self._settle(key, meta["uid"])
         return keys
 
     async def create(self, owner: Object, pod: Object) -> None:
         """Create a pod."""
         key, meta = key_of(owner), pod["metadata"]
-        self._expectations.expect(key, meta["name"])
+        self._expect(key, meta["name"])
         try:
-            await self._client.create(f"/api/v1/namespaces/{meta['namespace']}/pods", pod)
+            await self._client.create(collection_of(pod, "pods"), pod)
         except ApiError as error:
-            self._expectations.observe(key, meta["name"])
+            self._settle(key, meta["name"])
             text = f"Error creating: {error.message}"
             self._recorder.record(owner, "FailedCreate", text, kind="Warning")
             raise
@@ -57,15 +64,21 @@ class PodControl:
     async def delete(self, owner: Object, pod: Object) -> None:
         """Delete a pod, unless it is gone."""
         key, meta = key_of(owner), pod["metadata"]
-        self._expectations.expect(key, meta["uid"])
+        self._expect(key, meta["uid"])
         try:
             await self._client.delete(path_of(pod, "pods"), {"preconditions": {"uid": meta["uid"]}})
         except ApiError as error:
-            self._expectations.observe(key, meta["uid"])
+            self._settle(key, meta["uid"])
             if not isinstance(error, NotFoundError):
                 raise
         else:
             self._recorder.record(owner, "SuccessfulDelete", f"Deleted pod: {meta['name']}")
+
+    def _expect(self, key: str, token: str) -> None:
+        self._owed.setdefault(key, {})[token] = asyncio.get_running_loop().time()
+
+    def _settle(self, key: str, token: str) -> None:
+        self._owed.get(key, {}).pop(token, None)
 
 
 def make_pod(owner: Object) -> Object:

@@ -4,10 +4,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from sandbox.client import ApiError, KubeClient, Object, key_of
+from sandbox.client import ApiError, KubeClient, Object, key_of, path_of
 from sandbox.controllers import progress, rollout
 from sandbox.controllers.informers import Informers
-from sandbox.controllers.owners import claim, controller_of, path_of
+from sandbox.controllers.owners import claim, controller_of
 from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.pods import (
     format_time,
@@ -18,7 +18,7 @@ from sandbox.controllers.pods import (
     utc_now,
 )
 from sandbox.controllers.recorder import Recorder
-from sandbox.controllers.selectors import is_subset, matches
+from sandbox.controllers.selectors import is_subset
 from sandbox.controllers.workqueue import WorkQueue
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
@@ -36,36 +36,26 @@ class ReplicaSetController:
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
         self._control = PodControl(client, recorder, "ReplicaSet")
-        self._queue = WorkQueue("replicasets", self._sync)
-
-    async def run(self) -> None:
-        """Work until cancelled."""
-        self._sets.subscribe(lambda _, obj, __: self._queue.add(key_of(obj)))
+        self.queue = WorkQueue("replicasets", self._sync)
+        self._sets.subscribe(self.queue.add_object)
         self._pods.subscribe(self._pod_changed)
-        await self._queue.run()
 
     def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
         for key in self._control.observe(kind, pod, old):
             if kind == "ADDED" and self._control.is_settled(key):
-                self._queue.add(key)
+                self.queue.add(key)
             else:
-                self._queue.add_after(key, SETTLE_ENDING if is_terminating(pod) else SETTLE)
+                self.queue.add_after(key, SETTLE_ENDING if is_terminating(pod) else SETTLE)
         if not controller_of(pod) and kind != "DELETED":
-            self._orphan_appeared(pod)
-
-    def _orphan_appeared(self, pod: Object) -> None:
-        for item in self._sets.in_namespace(pod["metadata"]["namespace"]):
-            if matches(item["spec"]["selector"], pod["metadata"].get("labels", {})):
-                self._queue.add(key_of(item))
+            for item in self._sets.selecting(pod):
+                self.queue.add(key_of(item))
 
     async def _sync(self, key: str) -> None:
         found = self._sets.objects.get(key)
         if not found:
             self._control.forget(key)
             return
-        candidates = self._pods.controlled_by(found["metadata"]["uid"])
-        candidates += self._pods.orphans(found["metadata"]["namespace"])
-        pods = await claim(self._client, found, "pods", candidates)
+        pods = await claim(self._client, found, "pods", self._pods.candidates(found))
         running = [pod for pod in pods if is_active(pod)]
         failure = None
         if "deletionTimestamp" not in found["metadata"] and self._control.is_settled(key):
@@ -110,7 +100,7 @@ class ReplicaSetController:
             changed = found | {"status": status}
             await self._client.replace(path_of(found, "replicasets") + "/status", changed)
         elif status.get("readyReplicas", 0) != status.get("availableReplicas", 0):
-            self._queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
+            self.queue.add_after(key_of(found), found["spec"].get("minReadySeconds", 0) + 0.1)
 
 
 def _worth(pod: Object) -> tuple[object, ...]:

@@ -2,9 +2,8 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import KubeClient, Object
+from sandbox.client import KubeClient, Object, path_of
 from sandbox.controllers import revisions, rollout
-from sandbox.controllers.owners import path_of
 from sandbox.controllers.recorder import Recorder
 
 

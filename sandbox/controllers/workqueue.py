@@ -5,7 +5,7 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from sandbox.client import FAILURES
+from sandbox.client import FAILURES, Object, key_of
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.005, 5.0
 WORKERS = 8
@@ -32,6 +32,10 @@ class WorkQueue:
         self._waiting.add(key)
         if key not in self._active:
             self._ready.put_nowait(key)
+
+    def add_object(self, _kind: str, obj: Object, _old: Object | None) -> None:
+        """Add the key of an object that changed."""
+        self.add(key_of(obj))
 
     def add_after(self, key: str, seconds: float) -> None:
         """Add `key` in `seconds`, unless that is to happen sooner already."""

@@ -6,8 +6,8 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sandbox.client import FAILURES, KubeClient, NotFoundError, Object
-from sandbox.controllers.owners import controller_of, path_of
+from sandbox.client import FAILURES, KubeClient, NotFoundError, Object, path_of
+from sandbox.controllers.owners import controller_of
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import HASH
 from sandbox.controllers.selectors import is_subset
