@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol, Self
 
+from sandbox import switches
 from sandbox.apiserver.server import ApiServer
 from sandbox.assets import RealControlPlane
 from sandbox.client import KubeClient
@@ -17,7 +18,6 @@ from sandbox.mesh.mesh import Mesh
 from sandbox.metrics.server import MetricsServer
 from sandbox.node import kubelet
 
-FAULTS = "/_sandbox/faults"
 # A pod goes on serving for so long after its end began: Envoy hears of it in milliseconds, but on a busy
 # machine those can be many.
 DRAIN = 1.5
@@ -124,7 +124,7 @@ class Cluster:
         self._running.push_async_callback(load_tester.stop)
         self.load_tester_url = load_tester.url
         self.faults = {
-            "api": f"{plane.url}{FAULTS}",
+            "api": f"{plane.url}{switches.PATH}",
             "metrics": metrics.faults_url,
             "mesh": mesh.faults_url,
         }

@@ -23,6 +23,7 @@ from sandbox.apiserver.proxy import Proxy
 from sandbox.apiserver.reception import Reception, is_watch
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Place
+from sandbox.serving import listen
 
 Object = dict[str, Any]
 
@@ -70,9 +71,7 @@ class Front:
     async def start(cls, upstream: Upstream) -> Self:
         """Listen on a free port."""
         front = cls(upstream)
-        await front._runner.setup()
-        await web.TCPSite(front._runner, "127.0.0.1", 0).start()
-        front.url = "http://{}:{}".format(*front._runner.addresses[0][:2])
+        front.url = await listen(front._runner)
         return front
 
     async def stop(self) -> None:

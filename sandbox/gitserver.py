@@ -15,6 +15,8 @@ from dulwich.objects import Blob, ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
+from sandbox.serving import LOCALHOST, listen, runner_of
+
 FIRST_CONTENT = Path(__file__).with_name("webapp")
 BRANCH = b"master"
 AUTHOR = b"Sandbox <sandbox@localhost>"
@@ -31,15 +33,13 @@ class GitServer:
         self._runner = runner
 
     @classmethod
-    async def start(cls, directory: Path, host: str = "127.0.0.1", port: int = 0) -> Self:
+    async def start(cls, directory: Path, host: str = LOCALHOST, port: int = 0) -> Self:
         """Open or make the repository, and serve it."""
         repository = open_repository(directory / "app.git")
         app = web.Application(client_max_size=LARGEST_PUSH)
         app.add_subapp("/app.git", create_repo_app(repository))
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.5)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-        return cls(repository, runner, f"http://{host}:{runner.addresses[0][1]}/app.git")
+        runner = runner_of(app)
+        return cls(repository, runner, await listen(runner, host, port) + "/app.git")
 
     async def stop(self) -> None:
         """Close the port and the repository."""

@@ -13,6 +13,7 @@ from aiohttp import web
 
 from sandbox.commands import COUNTERS, GRACE, Commands, Ended, Task
 from sandbox.gates import Gates
+from sandbox.serving import LOCALHOST, listen, runner_of
 
 logger = logging.getLogger(__name__)
 
@@ -58,17 +59,14 @@ class LoadTester:
 
     @classmethod
     async def start(
-        cls, host: str = "127.0.0.1", port: int = 0, proxy: str | None = None, rules: Rules | None = None
+        cls, host: str = LOCALHOST, port: int = 0, proxy: str | None = None, rules: Rules | None = None
     ) -> Self:
         """Listen; commands get `proxy` as their http_proxy."""
         rules = rules or Rules()
         door, gates = Door(rules), Gates(rules.state)  # first, as both may be refused
         commands = Commands(proxy)
-        runner = web.AppRunner(_application(commands, door, gates), access_log=None, shutdown_timeout=GRACE)
-        await runner.setup()
-        await web.TCPSite(runner, host, port).start()
-        bound = runner.addresses[0][1]
-        return cls(runner, commands, f"http://{host}:{bound}")
+        runner = runner_of(_application(commands, door, gates), GRACE)
+        return cls(runner, commands, await listen(runner, host, port))
 
     async def stop(self) -> None:
         """End the commands and close the server."""

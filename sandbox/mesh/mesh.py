@@ -7,19 +7,20 @@ import logging
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-from sandbox.client import KubeClient, Reflector
+import pydantic
+
+from sandbox.client import KubeClient, Object, Reflector
 from sandbox.mesh import tables
 from sandbox.mesh.admission import Admitted
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
 from sandbox.mesh.envoy import Envoy
-from sandbox.mesh.faults import Faults
 from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
-
-Object = dict[str, Any]
+from sandbox.serving import LOCALHOST
+from sandbox.switches import Faults, Switches
 
 ISTIO = "/apis/networking.istio.io/v1beta1"
 PATHS = {
@@ -41,6 +42,12 @@ LARGE = 100
 logger = logging.getLogger(__name__)
 
 
+class MeshFaults(Faults):
+    """What can be wrong: a control plane that takes so many seconds to push a change."""
+
+    propagation_delay: float = pydantic.Field(default=0.0, ge=0, le=60)
+
+
 class Mesh:
     """An Envoy in front of one cluster, and what keeps its files current."""
 
@@ -55,7 +62,7 @@ class Mesh:
             for name, path in PATHS.items()
         }
         self._files = Files(directory)
-        self._faults = Faults(self._changed.set, delay)
+        self._switches = Switches(MeshFaults(propagation_delay=delay), self._faults_changed)
         self._pushes: list[tuple[float, Snapshot]] = []
         self._pushed: Snapshot | None = None
         self._reported: set[str] = set()
@@ -70,7 +77,7 @@ class Mesh:
         """
         mesh = cls(client, directory, delay)
         try:
-            await mesh._faults.start("127.0.0.1")
+            await mesh._switches.start(LOCALHOST)
             mesh._tasks = [asyncio.create_task(one.run()) for one in mesh._reflectors.values()]
             await asyncio.gather(*(one.synced.wait() for one in mesh._reflectors.values()))
             mesh._pushed = mesh._take()
@@ -100,7 +107,7 @@ class Mesh:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._faults.stop()
+        await self._switches.stop()
         if self._envoy:
             await self._envoy.stop()
 
@@ -122,7 +129,7 @@ class Mesh:
     @property
     def faults_url(self) -> str:
         """Where its faults are switched."""
-        return self._faults.url
+        return self._switches.url
 
     def _url(self, listener: str) -> str:
         if self._envoy is None:
@@ -132,6 +139,9 @@ class Mesh:
     async def _on_change(self, name: str, kind: str, obj: Object) -> None:
         if name in self._admitted:
             self._admitted[name].take(kind, obj)
+        self._changed.set()
+
+    async def _faults_changed(self, _: MeshFaults) -> None:
         self._changed.set()
 
     async def _follow(self) -> None:
@@ -156,7 +166,7 @@ class Mesh:
         current = self._take()
         if self._changed.is_set():
             self._changed.clear()
-            self._pushes.append((now + self._faults.propagation_delay, current))
+            self._pushes.append((now + self._switches.faults.propagation_delay, current))
         due = [index for index, (at, _) in enumerate(self._pushes) if at <= now]
         if due:
             self._pushed = self._pushes[due[-1]][1]

@@ -19,7 +19,7 @@ from canary.spec import HookType
 from canary.status import Outcome, Phase
 from sandbox.__main__ import _parser as sandbox_parser
 from sandbox.apiserver.faults import Deed
-from sandbox.metrics.server import Faults
+from sandbox.metrics.server import MetricsFaults
 from starter.__main__ import app
 from starter.doctor import KEYS
 from starter.documents import load
@@ -229,7 +229,7 @@ def test_every_exit_code_is_told() -> None:
 
 def test_every_fault_of_the_sandbox_is_told() -> None:
     text = without_blocks(SANDBOX)
-    metrics = [field.alias for field in Faults.model_fields.values()]
+    metrics = [field.alias for field in MetricsFaults.model_fields.values()]
 
     assert [name for name in get_args(Deed) if f"`{name}`" not in text] == []
     assert [name for name in metrics if f'"{name}"' not in text] == []
