@@ -8,13 +8,10 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
 
 from sandbox import children
-from sandbox.client import KubeClient
+from sandbox.client import KubeClient, Object
 from sandbox.loadtester import LoadTester, Rules
-
-Object = dict[str, Any]
 
 SERVING = re.compile(r"Starting to serve on (\S+)")
 SERVES_WITHIN = 30.0

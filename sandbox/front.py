@@ -12,7 +12,7 @@ import re
 import ssl
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import aiohttp
 from aiohttp import web
@@ -23,9 +23,8 @@ from sandbox.apiserver.proxy import Proxy
 from sandbox.apiserver.reception import Reception, is_watch
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Place
+from sandbox.client import Object
 from sandbox.serving import listen
-
-Object = dict[str, Any]
 
 LOOPBACK, DISGUISED = (re.compile(rb'"%d((?:\.\d{1,3}){3})"' % first) for first in (127, 240))
 PROXIED = re.compile(r"/api/v1/namespaces/([^/]+)/(services|pods)/([^/]+)/proxy(/.*)?")

@@ -7,12 +7,11 @@ import urllib.parse
 from collections.abc import Mapping
 from typing import NoReturn
 
+from sandbox.durations import seconds
 from sandbox.heyclient import RequestError, Target
 
 USER_AGENT = "hey/0.0.1"
 HEADER = re.compile(r"([\w-]+):\s*(.+)", re.DOTALL)
-DURATION = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 USAGE = """Usage: hey [options...] <url>
 
@@ -91,14 +90,6 @@ class _Parser(argparse.ArgumentParser):
         raise UsageError(message, 2)
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of a Go duration such as `1m30s`."""
-    parts = DURATION.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError("parse error")
-    return sum(float(number) * UNITS[unit] for number, unit in parts)
-
-
 def parse(arguments: list[str], environment: Mapping[str, str]) -> Work:
     """Return the work that a command line asks for."""
     flags = _parser().parse_args(arguments)
@@ -130,11 +121,18 @@ def _parser() -> argparse.ArgumentParser:
     for name, text in (("m", "GET"), ("d", ""), ("T", "text/html"), ("host", "")):
         parser.add_argument(f"-{name}", default=text)
     parser.add_argument("-q", type=float, default=0.0)
-    parser.add_argument("-z", type=parse_duration, default=0.0)
+    parser.add_argument("-z", type=_duration, default=0.0)
     parser.add_argument("-H", action="append", default=[])
     for switch in ("keepalive", "compression", "redirects"):
         parser.add_argument(f"-disable-{switch}", action="store_true")
     return parser
+
+
+def _duration(text: str) -> float:
+    try:
+        return seconds(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc
 
 
 def _headers(content_type: str, given: list[str]) -> dict[str, str]:

@@ -1,13 +1,10 @@
 """What stands in a cluster before anybody comes: namespaces, Istio's kinds, a gateway and Prometheus."""
 
 import asyncio
-from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.client import KubeClient, NotFoundError
+from sandbox.client import KubeClient, NotFoundError, Object
 from sandbox.istio import DEFINITIONS
-
-Object = dict[str, Any]
 
 MANAGER = "sandbox"
 NAMESPACES = ("default", "kube-system", "istio-system")

@@ -1,12 +1,10 @@
 """What an HTTP route of a VirtualService does with a request."""
 
 from dataclasses import dataclass
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.snapshot import Snapshot, ports_of, qualified
 from sandbox.mesh.values import duration, fraction, pattern
-
-Object = dict[str, Any]
 
 CORS = "envoy.filters.http.cors"
 FAULT = "envoy.filters.http.fault"

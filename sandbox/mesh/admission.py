@@ -2,12 +2,9 @@
 
 import logging
 from collections.abc import Callable
-from typing import Any
 
-from sandbox.client import key_of
+from sandbox.client import Object, key_of
 from sandbox.mesh.validation import omissions
-
-Object = dict[str, Any]
 
 logger = logging.getLogger(__name__)
 

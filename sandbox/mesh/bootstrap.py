@@ -1,11 +1,9 @@
 """What an Envoy is started with: its listeners, and where the rest is followed."""
 
 from pathlib import Path
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.tables import OUTSIDE
-
-Object = dict[str, Any]
 
 LISTENERS = ("gateway", "mesh", "services")
 LOCALHOST = "127.0.0.1"

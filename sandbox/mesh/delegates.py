@@ -1,11 +1,9 @@
 """VirtualServices that hand a part of their routes to others."""
 
 from collections.abc import Iterator
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.snapshot import Snapshot
-
-Object = dict[str, Any]
 
 
 def rules_of(virtual_service: Object, snapshot: Snapshot) -> Iterator[tuple[str, Object]]:

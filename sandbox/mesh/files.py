@@ -3,11 +3,9 @@
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.clusters import Cluster
-
-Object = dict[str, Any]
 
 
 class Files:

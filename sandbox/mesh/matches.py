@@ -1,11 +1,9 @@
 """The conditions of an HTTP route."""
 
 from collections.abc import Sequence
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.values import pattern
-
-Object = dict[str, Any]
 
 PSEUDO_HEADERS = {"method": ":method", "authority": ":authority", "scheme": ":scheme"}
 

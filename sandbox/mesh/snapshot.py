@@ -2,9 +2,8 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
 
-Object = dict[str, Any]
+from sandbox.client import Object
 
 DOMAIN = "svc.cluster.local"
 

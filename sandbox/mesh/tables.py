@@ -6,15 +6,14 @@ spread like connections.
 
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
+from sandbox.client import Object
 from sandbox.mesh.actions import Scope, cluster_name, connection_action, retry_policy, route_action
 from sandbox.mesh.clusters import service_cluster
 from sandbox.mesh.delegates import rules_of
 from sandbox.mesh.matches import applies, route_match
 from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, protocol_of, qualified, spellings
 
-Object = dict[str, Any]
 Report = Callable[[str], None]
 
 MESH = "mesh"

@@ -1,20 +1,7 @@
 """Durations, percentages and text patterns: how Istio writes them and how Envoy wants them."""
 
-import re
-from typing import Any
-
-Object = dict[str, Any]
-
-UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
-PART = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(ns|us|µs|ms|s|m|h)")
-
-
-def seconds(text: str) -> float:
-    """Read a duration as Go writes it, such as `1m30s`."""
-    parts = PART.findall(text)
-    if not parts or "".join(number + unit for number, unit in parts) != text:
-        raise ValueError(f"{text!r} is not a duration such as 10s or 1m30s.")
-    return float(sum(float(number) * UNITS[unit] for number, unit in parts))
+from sandbox.client import Object
+from sandbox.durations import seconds
 
 
 def duration(text: str) -> str:

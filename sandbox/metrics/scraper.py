@@ -4,11 +4,10 @@ import asyncio
 import logging
 import time
 from collections.abc import Iterable
-from typing import Any
 
 import aiohttp
 
-from sandbox.client import KubeClient, Reflector, key_of
+from sandbox.client import KubeClient, Object, Reflector, key_of
 from sandbox.metrics import exposition
 from sandbox.metrics.labels import Labels, labels_of
 from sandbox.metrics.targets import Target, targets_of
@@ -139,7 +138,7 @@ class Scraper:
             await asyncio.sleep(HOUSEKEEPING)
             self._db.forget_old(_now())
 
-    async def _on_change(self, kind: str, pod: dict[str, Any]) -> None:
+    async def _on_change(self, kind: str, pod: Object) -> None:
         await self._follow(key_of(pod), frozenset() if kind == "DELETED" else targets_of(pod))
 
     async def _follow(self, key: str, wanted: frozenset[Target]) -> None:

@@ -1,7 +1,8 @@
 """Which pods are scraped, and where."""
 
 import dataclasses
-from typing import Any
+
+from sandbox.client import Object
 
 SIDECAR_PORT = 15020
 SIDECAR_PATH = "/stats/prometheus"
@@ -18,7 +19,7 @@ class Target:
     labels: tuple[tuple[str, str], ...]
 
 
-def targets_of(pod: dict[str, Any]) -> frozenset[Target]:
+def targets_of(pod: Object) -> frozenset[Target]:
     """Return what to scrape of a pod while it runs: its sidecar, and what its annotations ask for."""
     meta, status = pod["metadata"], pod.get("status", {})
     address = status.get("podIP")
@@ -32,7 +33,7 @@ def targets_of(pod: dict[str, Any]) -> frozenset[Target]:
     return frozenset(_target(meta, address, port, path) for port, path in places)
 
 
-def _target(meta: dict[str, Any], address: str, port: str, path: str) -> Target:
+def _target(meta: Object, address: str, port: str, path: str) -> Target:
     labels = {
         "instance": f"{address}:{port}",
         "job": JOB,
@@ -42,12 +43,12 @@ def _target(meta: dict[str, Any], address: str, port: str, path: str) -> Target:
     return Target(f"http://{address}:{port}/{path.removeprefix('/')}", tuple(labels.items()))
 
 
-def _has_sidecar(pod: dict[str, Any], annotations: dict[str, str]) -> bool:
+def _has_sidecar(pod: Object, annotations: dict[str, str]) -> bool:
     spec = pod.get("spec", {})
     containers = [*spec.get("containers", []), *spec.get("initContainers", [])]
     return SIDECAR_STATUS in annotations or any(container["name"] == SIDECAR for container in containers)
 
 
-def _first_port(pod: dict[str, Any]) -> str:
+def _first_port(pod: Object) -> str:
     ports = [port for c in pod["spec"]["containers"] for port in c.get("ports", [])]
     return str(ports[0]["containerPort"]) if ports else "80"

@@ -204,7 +204,7 @@ def test_the_flags_of_hey_are_read() -> None:
         ("-z 1s -c 0 http://x", 1, "-c cannot be smaller than 1."),
         ("-foo http://x", 2, "unrecognized arguments: -foo"),
         ("http://x -n", 2, "argument -n: expected one argument"),
-        ("-z 1 http://x", 2, "argument -z: invalid parse_duration value: '1'"),
+        ("-z 1 http://x", 2, "argument -z: '1' is not a duration such as 10s or 1m30s."),
         ("-H bad http://x", 1, "could not parse the provided input; input = bad"),
         ("https://x", 1, "unsupported protocol scheme"),
     ],
