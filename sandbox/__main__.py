@@ -127,19 +127,7 @@ def _up(options: argparse.Namespace) -> int:
 def _part(options: argparse.Namespace) -> int:
     from sandbox import alone
 
-    async def serve() -> None:
-        async with alone.connected(options.kubeconfig, options.context) as client:
-            match options.part:
-                case "controllers":
-                    await alone.run_controllers(client)
-                case "node":
-                    await alone.run_node(client, options.subnet, options.mesh_proxy)
-                case "mesh":
-                    await alone.run_mesh(client, options.dir)
-                case _:
-                    await alone.run_metrics(client, options.port)
-
-    return _until_signalled(serve())
+    return _until_signalled(alone.run_part(options))
 
 
 def _front(options: argparse.Namespace) -> int:

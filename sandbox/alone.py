@@ -1,12 +1,11 @@
 """One part of the sandbox in front of any API server that a kubeconfig names."""
 
 # ruff: noqa: T201 — a command line prints
+import argparse
 import asyncio
-import contextlib
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 from sandbox import children
@@ -17,34 +16,35 @@ SERVING = re.compile(r"Starting to serve on (\S+)")
 SERVES_WITHIN = 30.0
 
 
-async def run_controllers(client: KubeClient) -> None:
-    """Run the controllers."""
+async def run_part(options: argparse.Namespace) -> None:
+    """Run the part that a command line names."""
     from sandbox.controllers import manager
-
-    await manager.run(client)
-
-
-async def run_node(client: KubeClient, subnet: int, mesh_proxy: str | None) -> None:
-    """Run the node."""
     from sandbox.node import kubelet
 
-    await kubelet.run(client, subnet=subnet, mesh_proxy=mesh_proxy)
+    async with KubeClient(_server_of(options.kubeconfig, options.context)) as client:
+        match options.part:
+            case "controllers":
+                await manager.run(client)
+            case "node":
+                await kubelet.run(client, subnet=options.subnet, mesh_proxy=lambda: options.mesh_proxy)
+            case "mesh":
+                await _run_mesh(client, options.dir)
+            case _:
+                await _run_metrics(client, options.port)
 
 
-async def run_mesh(client: KubeClient, directory: Path) -> None:
-    """Run an Envoy, and say where it listens."""
+async def _run_mesh(client: KubeClient, directory: Path) -> None:
     from sandbox.mesh.mesh import Mesh
 
     mesh = await Mesh.start(client, directory)
-    print(f"gateway {mesh.gateway_url}\nmesh {mesh.mesh_url}\nservices {mesh.services_url}", flush=True)
+    print("\n".join(f"{name} {url}" for name, url in mesh.urls.items()), flush=True)
     try:
         await mesh.run()
     finally:
         await mesh.stop()
 
 
-async def run_metrics(client: KubeClient, port: int) -> None:
-    """Run the scraper and its query API, and say where it listens."""
+async def _run_metrics(client: KubeClient, port: int) -> None:
     from sandbox.metrics.server import MetricsServer
 
     server = await MetricsServer.start(client, port=port)
@@ -100,14 +100,7 @@ async def _serving(child: asyncio.subprocess.Process, log: Path) -> str:
     raise LookupError(f"kubectl proxy did not start: {said.strip()}")
 
 
-@contextlib.asynccontextmanager
-async def connected(kubeconfig: Path, context: str | None) -> AsyncIterator[KubeClient]:
-    """Connect to the API server of a context."""
-    async with KubeClient(server_of(kubeconfig, context)) as client:
-        yield client
-
-
-def server_of(kubeconfig: Path, context: str | None) -> str:
+def _server_of(kubeconfig: Path, context: str | None) -> str:
     """Find the address of a context's API server; only one without TLS and credentials will do."""
     from ruamel.yaml import YAML
 

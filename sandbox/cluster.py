@@ -50,17 +50,11 @@ class ControlPlane(Protocol):
 
 
 class Cluster:
-    """The running parts of a cluster, and where each is reached; made by `start`, ended by `stop`."""
+    """The running parts of a cluster, and in `endpoints` where each is; made by `start`, ended by `stop`."""
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.api_url = ""
-        self.prometheus_url = ""
-        self.gateway_url = ""
-        self.mesh_url = ""
-        self.services_url = ""
-        self.load_tester_url = ""
-        self.faults: dict[str, str] = {}
+        self.endpoints: dict[str, Any] = {}
         self._running = contextlib.AsyncExitStack()
         self._parts: list[asyncio.Task[None]] = []
 
@@ -81,18 +75,6 @@ class Cluster:
         for part in done:
             part.result()
 
-    def endpoints(self) -> dict[str, Any]:
-        """List where the parts are."""
-        return {
-            "api": self.api_url,
-            "prometheus": self.prometheus_url,
-            "gateway": self.gateway_url,
-            "mesh": self.mesh_url,
-            "services": self.services_url,
-            "loadTester": self.load_tester_url,
-            "faults": self.faults,
-        }
-
     async def stop(self) -> None:
         """End every part, the last started first."""
         await self._running.aclose()
@@ -104,30 +86,30 @@ class Cluster:
         client = await self._running.enter_async_context(KubeClient(plane.url))
         metrics = await MetricsServer.start(client)
         self._running.push_async_callback(metrics.stop)
-        self.api_url, self.prometheus_url = plane.url, metrics.url
+        self.endpoints |= {"api": plane.url, "prometheus": metrics.url}
         await install(client, metrics.url)
         if not plane.has_controllers:
             self._run(manager.run(client))
-        drain = DRAIN + place.propagation
         self._run(
-            kubelet.run(client, subnet=place.subnet, mesh_proxy=lambda: self.mesh_url or None, drain=drain)
+            kubelet.run(
+                client,
+                subnet=place.subnet,
+                mesh_proxy=lambda: self.endpoints.get("mesh"),
+                drain=DRAIN + place.propagation,
+            )
         )
         mesh = await Mesh.start(client, place.directory, self.name, place.propagation)
         self._running.push_async_callback(mesh.stop)
         self._run(mesh.run())
-        self.gateway_url, self.mesh_url, self.services_url = (
-            mesh.gateway_url,
-            mesh.mesh_url,
-            mesh.services_url,
-        )
-        load_tester = await LoadTester.start(proxy=mesh.mesh_url)
+        self.endpoints |= mesh.urls
+        load_tester = await LoadTester.start(proxy=mesh.urls["mesh"])
         self._running.push_async_callback(load_tester.stop)
-        self.load_tester_url = load_tester.url
-        self.faults = {
+        faults = {
             "api": f"{plane.url}{switches.PATH}",
             "metrics": metrics.faults_url,
             "mesh": mesh.faults_url,
         }
+        self.endpoints |= {"loadTester": load_tester.url, "faults": faults}
 
     def _run(self, part: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(part)

@@ -105,14 +105,14 @@ class Sandbox:
     async def _hand_over(self) -> None:
         """Write the files; endpoints.json is the last, and gone when the sandbox is."""
         members = [one for one in self.clusters.values() if one.name != HOST]
-        servers = {one.name: one.api_url for one in self.clusters.values()}
+        servers = {one.name: one.endpoints["api"] for one in self.clusters.values()}
         current = members[0].name if members else HOST
-        async with KubeClient(self.clusters[HOST].api_url) as client:
+        async with KubeClient(self.clusters[HOST].endpoints["api"]) as client:
             for one in members:
-                alone = handover.kubeconfig({one.name: one.api_url}, one.name)
+                alone = handover.kubeconfig({one.name: one.endpoints["api"]}, one.name)
                 await install_kubeconfig(client, one.name, alone)
         handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
-        prometheus = {one.name: one.prometheus_url for one in self.clusters.values()}
+        prometheus = {one.name: one.endpoints["prometheus"] for one in self.clusters.values()}
         known = handover.clusters_document(prometheus, self._propagation)
         handover.write(self.directory / "clusters.yaml", known)
         endpoints = {
@@ -120,7 +120,7 @@ class Sandbox:
             "git": self.git_url,
             "temporal": self.temporal.address if self.temporal else None,
             "ui": self.temporal.ui_url if self.temporal else None,
-            "clusters": {one.name: one.endpoints() for one in self.clusters.values()},
+            "clusters": {one.name: one.endpoints for one in self.clusters.values()},
         }
         path = self.directory / "endpoints.json"
         self._running.callback(path.unlink, missing_ok=True)

@@ -49,9 +49,14 @@ class MeshFaults(Faults):
 
 
 class Mesh:
-    """An Envoy in front of one cluster, and what keeps its files current."""
+    """An Envoy in front of one cluster, and what keeps its files current; made by `start`.
+
+    Of its `urls`, `gateway` is where requests enter the cluster (the Host header says what they want), `mesh`
+    the forward proxy of a pod with a sidecar, `services` that of a pod without one.
+    """
 
     def __init__(self, client: KubeClient, directory: Path, delay: float) -> None:
+        self.urls: dict[str, str] = {}
         self._changed = asyncio.Event()
         self._admitted = {
             "virtual_services": Admitted(mistakes),
@@ -83,6 +88,7 @@ class Mesh:
             mesh._pushed = mesh._take()
             await mesh._publish()
             mesh._envoy = await Envoy.start(directory, name)
+            mesh.urls = mesh._envoy.urls
             mesh._tasks.append(asyncio.create_task(mesh._follow()))
         except BaseException:
             await mesh.stop()
@@ -112,29 +118,9 @@ class Mesh:
             await self._envoy.stop()
 
     @property
-    def gateway_url(self) -> str:
-        """Where requests enter the cluster; the Host header says what they want."""
-        return self._url("gateway")
-
-    @property
-    def mesh_url(self) -> str:
-        """The forward proxy of a pod with a sidecar."""
-        return self._url("mesh")
-
-    @property
-    def services_url(self) -> str:
-        """The forward proxy of a pod without a sidecar."""
-        return self._url("services")
-
-    @property
     def faults_url(self) -> str:
         """Where its faults are switched."""
         return self._switches.url
-
-    def _url(self, listener: str) -> str:
-        if self._envoy is None:
-            raise RuntimeError("The mesh has no address before it is started.")
-        return self._envoy.urls[listener]
 
     async def _on_change(self, name: str, kind: str, obj: Object) -> None:
         if name in self._admitted:

@@ -29,7 +29,7 @@ async def run(
     client: KubeClient,
     *,
     subnet: int,
-    mesh_proxy: Callable[[], str | None] | str | None = None,
+    mesh_proxy: Callable[[], str | None] = lambda: None,
     drain: float = 0.5,
     probe_delay_cap: float = 0.2,
 ) -> None:
@@ -40,8 +40,7 @@ async def run(
     """
     await _register(client)
     recorder = Recorder(client, "sandbox-node")
-    proxy = mesh_proxy if callable(mesh_proxy) else lambda: mesh_proxy
-    node = Node(client, recorder, NAME, LABELS, proxy, drain, probe_delay_cap)
+    node = Node(client, recorder, NAME, LABELS, mesh_proxy, drain, probe_delay_cap)
     kubelet = Kubelet(node, subnet)
     try:
         async with asyncio.TaskGroup() as group:

@@ -85,11 +85,13 @@ async def test_a_workload_runs_and_is_served(tmp_path: Path) -> None:
     assert ASSETS
     async with Sandbox(tmp_path, clusters=0, temporal=None, assets=Path(ASSETS)) as box:
         host = box.clusters["host"]
-        async with KubeClient(host.api_url) as client:
+        async with KubeClient(host.endpoints["api"]) as client:
             await client.create("/apis/apps/v1/namespaces/default/deployments", DEPLOYMENT)
             await client.create("/api/v1/namespaces/default/services", SERVICE)
-            await answers(f"{host.api_url}/api/v1/namespaces/default/services/web:80/proxy/version", None)
-            await answers("http://web.default/version", host.mesh_url)
+            await answers(
+                f"{host.endpoints['api']}/api/v1/namespaces/default/services/web:80/proxy/version", None
+            )
+            await answers("http://web.default/version", host.endpoints["mesh"])
 
 
 LABELS = {"app": "web"}

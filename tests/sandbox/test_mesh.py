@@ -56,7 +56,7 @@ class Town:
 
     async def who(self, host: str = "app.default", proxy: str = "") -> str:
         """Ask who answers for a host, in the mesh if nothing else is said."""
-        async with self.session.get(f"http://{host}/", proxy=proxy or self.mesh.mesh_url) as answer:
+        async with self.session.get(f"http://{host}/", proxy=proxy or self.mesh.urls["mesh"]) as answer:
             return await answer.text() if answer.ok else str(answer.status)
 
     async def close(self) -> None:
@@ -124,7 +124,7 @@ async def test_new_addresses_reach_both_paths(town: Town) -> None:
     await town.serve("late")
 
     await becomes(lambda: town.who("late.default"), "late")
-    await becomes(lambda: town.who("late.default", town.mesh.services_url), "late")
+    await becomes(lambda: town.who("late.default", town.mesh.urls["services"]), "late")
 
 
 async def test_an_invalid_virtual_service_leaves_the_last_valid_one(
@@ -189,7 +189,7 @@ async def test_a_slow_control_plane_holds_back_routes_but_not_kube_proxy(town: T
     began = asyncio.get_running_loop().time()
     await town.route(to("app-canary"))
     await town.serve("late")
-    await becomes(lambda: town.who("late.default", town.mesh.services_url), "late")
+    await becomes(lambda: town.who("late.default", town.mesh.urls["services"]), "late")
 
     assert await town.who() == "app-primary"
     assert await town.who("late.default") == "502"
@@ -200,7 +200,7 @@ async def test_a_slow_control_plane_holds_back_routes_but_not_kube_proxy(town: T
 async def test_a_slow_control_plane_holds_back_the_addresses_of_pods(town: Town) -> None:
     await town.switch(propagationDelay=0.5)
     await town.serve("app", "app-new")
-    await becomes(lambda: town.who(proxy=town.mesh.services_url), "app-new")
+    await becomes(lambda: town.who(proxy=town.mesh.urls["services"]), "app-new")
 
     assert await town.who() == "app"
     await becomes(town.who, "app-new")
@@ -209,11 +209,11 @@ async def test_a_slow_control_plane_holds_back_the_addresses_of_pods(town: Town)
 async def test_a_mesh_that_starts_slow_serves_what_was_there_before(town: Town, tmp_path: Path) -> None:
     mesh = await Mesh.start(town.client, tmp_path / "slow", "slow", delay=0.5)
     try:
-        assert await town.who(proxy=mesh.mesh_url) == "app"
+        assert await town.who(proxy=mesh.urls["mesh"]) == "app"
         await town.route(to("app-canary"))
         await becomes(town.who, "app-canary")
-        assert await town.who(proxy=mesh.mesh_url) == "app"
-        await becomes(lambda: town.who(proxy=mesh.mesh_url), "app-canary")
+        assert await town.who(proxy=mesh.urls["mesh"]) == "app"
+        await becomes(lambda: town.who(proxy=mesh.urls["mesh"]), "app-canary")
     finally:
         await mesh.stop()
 
@@ -222,7 +222,7 @@ async def test_switching_the_delay_off_pushes_at_once(town: Town) -> None:
     await town.switch(propagationDelay=30)
     await town.route(to("app-canary"))
     await town.serve("marker")
-    await becomes(lambda: town.who("marker.default", town.mesh.services_url), "marker")
+    await becomes(lambda: town.who("marker.default", town.mesh.urls["services"]), "marker")
     async with town.session.delete(town.mesh.faults_url) as answer:
         assert await answer.json() == {"propagationDelay": 0}
 

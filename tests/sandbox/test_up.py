@@ -81,7 +81,7 @@ async def test_istio_and_prometheus_are_there(box: Sandbox) -> None:
 
 @pytest.mark.parametrize("version", ["v1", "v1alpha3", "v1beta1"])
 async def test_istio_is_served_in_all_its_versions(box: Sandbox, version: str) -> None:
-    async with KubeClient(box.clusters["kurator-member1"].api_url) as client:
+    async with KubeClient(box.clusters["kurator-member1"].endpoints["api"]) as client:
         found = await client.list(f"/apis/networking.istio.io/{version}/gateways")
 
     assert [one["metadata"]["name"] for one in found["items"]] == ["public-gateway"]
@@ -95,13 +95,13 @@ async def test_a_virtual_service_with_a_weight_in_words_is_refused(box: Sandbox)
         "metadata": {"name": "words", "namespace": "default"},
         "spec": {"hosts": ["a"], "http": [{"route": [route]}]},
     }
-    async with KubeClient(box.clusters["kurator-member1"].api_url) as client:
+    async with KubeClient(box.clusters["kurator-member1"].endpoints["api"]) as client:
         with pytest.raises(ApiError, match=r"spec\.http\[0\]\.route\[0\]\.weight"):
             await client.create("/apis/networking.istio.io/v1beta1/namespaces/default/virtualservices", body)
 
 
 async def test_the_host_keeps_the_kubeconfigs_of_its_members(box: Sandbox) -> None:
-    async with KubeClient(box.clusters["host"].api_url) as client:
+    async with KubeClient(box.clusters["host"].endpoints["api"]) as client:
         secret = await client.get("/api/v1/namespaces/default/secrets/kurator-member1")
 
     assert "kurator-member1.config" in secret["data"]
@@ -115,15 +115,15 @@ async def test_a_workload_is_served_measured_and_loaded(box: Sandbox, session: a
     member = box.clusters["kurator-member1"]
     hey = {"type": "bash", "cmd": "hey -n 50 -c 2 http://backend.webapp:9898/"}
     hook = {"name": "x", "namespace": "webapp", "phase": "Progressing", "metadata": hey}
-    async with session.post(member.load_tester_url, json=hook) as answer:
+    async with session.post(member.endpoints["loadTester"], json=hook) as answer:
         assert answer.status == 200, await answer.text()
 
-    for proxy in (member.mesh_url, member.services_url):
+    for proxy in (member.endpoints["mesh"], member.endpoints["services"]):
         async with session.get("http://backend.webapp:9898/version", proxy=proxy) as answer:
             assert (await answer.json())["version"] == "6.1.0"
     query = 'sum(istio_requests_total{destination_workload="backend"})'
     async with asyncio.timeout(10):
-        while await measured(session, member.prometheus_url, query) < 50:  # noqa: ASYNC110 — scraped by the second
+        while await measured(session, member.endpoints["prometheus"], query) < 50:  # noqa: ASYNC110 — scraped by the second
             await asyncio.sleep(0.05)
 
 
@@ -138,7 +138,7 @@ async def test_pods_are_rolled_without_a_failed_request(box: Sandbox, session: a
     await kubectl(box, "apply", "-R", "-f", str(WEBAPP))
     await kubectl(box, "rollout", "status", "-n", "webapp", "deployment/frontend", "--timeout=15s")
     member = box.clusters["kurator-member1"]
-    statuses: dict[str, list[int]] = {member.mesh_url: [], member.services_url: []}
+    statuses: dict[str, list[int]] = {member.endpoints["mesh"]: [], member.endpoints["services"]: []}
 
     async def load(proxy: str) -> None:
         while True:
