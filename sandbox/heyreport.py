@@ -29,11 +29,6 @@ class Report:
         return sum(self.statuses.values()) + sum(self.errors.values())
 
     @property
-    def failed(self) -> int:
-        """How many requests got no answer or a 5xx one."""
-        return sum(self.errors.values()) + sum(n for status, n in self.statuses.items() if status >= 500)  # noqa: PLR2004 — a class of statuses
-
-    @property
     def rate(self) -> float:
         """Requests per second."""
         return self.requests / self.total if self.total else 0.0

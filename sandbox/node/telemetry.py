@@ -5,7 +5,7 @@ nor the route taken: `destination_service` is named after the workload.
 """
 
 from bisect import bisect_left
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -56,16 +56,12 @@ class AppMetrics:
 
     def __init__(self) -> None:
         self._requests: Counter[int] = Counter()
-        self._durations: dict[tuple[str, str, int], Histogram] = {}
+        self._durations: dict[tuple[str, str, int], Histogram] = defaultdict(lambda: Histogram(SECONDS))
 
     def observe(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests[status] += 1
-        key = (method, route, status)
-        histogram = self._durations.get(key)
-        if histogram is None:
-            histogram = self._durations[key] = Histogram(SECONDS)
-        histogram.observe(seconds)
+        self._durations[method, route, status].observe(seconds)
 
     def text(self) -> str:
         """Render all samples."""
@@ -89,15 +85,12 @@ class SidecarMetrics:
     def __init__(self, workload: Workload) -> None:
         self._labels = _istio_labels(workload)
         self._requests: Counter[int] = Counter()
-        self._durations: dict[int, Histogram] = {}
+        self._durations: dict[int, Histogram] = defaultdict(lambda: Histogram(MILLISECONDS))
 
     def observe(self, status: int, seconds: float) -> None:
         """Count one request."""
         self._requests[status] += 1
-        histogram = self._durations.get(status)
-        if histogram is None:
-            histogram = self._durations[status] = Histogram(MILLISECONDS)
-        histogram.observe(seconds * 1000)
+        self._durations[status].observe(seconds * 1000)
 
     def text(self) -> str:
         """Render all samples."""

@@ -1,24 +1,17 @@
 """Aggregations: `sum by (…)`, `quantile` and their like."""
 
-from collections.abc import Callable, Iterable
+import functools
+from collections.abc import Callable, Sequence
 
 import promql_parser as ast
 
 from sandbox.metrics.labels import NAME, Labels, only, without
-from sandbox.metrics.promql.values import (
-    BadDataError,
-    Kind,
-    Moment,
-    Plan,
-    Sample,
-    Vector,
-)
+from sandbox.metrics.promql.values import BadDataError, Kind, Moment, Plan, Sample, Vector
 from sandbox.metrics.promql.windows import highest, lowest, mean, quantile, total
 
-Grouping = Callable[[Labels], Labels]
-Groups = dict[Labels, Vector]
+Reduction = Callable[[Sequence[float]], float]
 
-REDUCTIONS: dict[str, Callable[[list[float]], float]] = {
+REDUCTIONS: dict[str, Reduction] = {
     "sum": total,
     "avg": mean,
     "min": lowest,
@@ -29,24 +22,20 @@ REDUCTIONS: dict[str, Callable[[list[float]], float]] = {
 
 def plan_aggregation(expr: ast.AggregateExpr, inner: Plan, parameter: Plan | None) -> Plan:
     """Plan an aggregation of an instant vector."""
-    name = str(expr.op)
-    grouping = _grouping(expr.modifier)
-    evaluate = inner.vector
-    if name in REDUCTIONS:
-        reduce = REDUCTIONS[name]
+    evaluate, grouping = inner.vector, _grouping(expr.modifier)
+    reduction = _reduction(str(expr.op), parameter)
 
-        def run(moment: Moment) -> Vector:
-            groups = _groups(evaluate(moment), grouping)
-            return [Sample(labels, reduce(_values(group))) for labels, group in groups.items()]
+    def run(moment: Moment) -> Vector:
+        groups: dict[Labels, list[float]] = {}
+        for labels, value in evaluate(moment):
+            groups.setdefault(grouping(labels), []).append(value)
+        reduce = reduction(moment)
+        return [Sample(labels, reduce(values)) for labels, values in groups.items()]
 
-        return Plan(Kind.VECTOR, run)
-    if parameter is None or name != "quantile":
-        raise BadDataError(f'parse error: aggregation "{name}" is not supported by the sandbox')
-    q = parameter.scalar
-    return Plan(Kind.VECTOR, lambda moment: _quantiles(q(moment), _groups(evaluate(moment), grouping)))
+    return Plan(Kind.VECTOR, run)
 
 
-def _grouping(modifier: ast.AggModifier | None) -> Grouping:
+def _grouping(modifier: ast.AggModifier | None) -> Callable[[Labels], Labels]:
     if modifier is None:
         return lambda _: ()
     names = frozenset(modifier.labels)
@@ -56,16 +45,10 @@ def _grouping(modifier: ast.AggModifier | None) -> Grouping:
     return lambda labels: without(labels, dropped)
 
 
-def _groups(vector: Vector, grouping: Grouping) -> Groups:
-    groups: Groups = {}
-    for sample in vector:
-        groups.setdefault(grouping(sample.labels), []).append(sample)
-    return groups
-
-
-def _values(group: Iterable[Sample]) -> list[float]:
-    return [sample.value for sample in group]
-
-
-def _quantiles(q: float, groups: Groups) -> Vector:
-    return [Sample(labels, quantile(q, _values(group))) for labels, group in groups.items()]
+def _reduction(name: str, parameter: Plan | None) -> Callable[[Moment], Reduction]:
+    if name in REDUCTIONS:
+        return lambda _: REDUCTIONS[name]
+    if name != "quantile" or parameter is None:
+        raise BadDataError(f'parse error: aggregation "{name}" is not supported by the sandbox')
+    q = parameter.scalar
+    return lambda moment: functools.partial(quantile, q(moment))

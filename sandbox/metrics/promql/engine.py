@@ -26,6 +26,7 @@ from sandbox.metrics.tsdb import Tsdb
 # A subquery without a step takes Prometheus' default evaluation interval.
 DEFAULT_STEP = 60_000
 MAX_POINTS = 11_000
+LITERALS = {ast.NumberLiteral: Kind.SCALAR, ast.StringLiteral: Kind.STRING}
 UNKNOWN_FUNCTION = re.compile(r"unknown function with name '(\w+)'")
 
 
@@ -104,7 +105,7 @@ def _plan(expr: ast.Expr, dialect: Dialect) -> Plan:
     """Plan an expression from its leaves up."""
     match expr:
         case ast.NumberLiteral() | ast.StringLiteral():
-            return _plan_literal(expr)
+            return selection.constant(LITERALS[type(expr)], expr.val)
         case ast.VectorSelector():
             return selection.plan_vector(expr)
         case ast.MatrixSelector():
@@ -130,9 +131,3 @@ def _plan_operation(expr: ast.Expr, dialect: Dialect) -> Plan:
             return plan_aggregation(expr, _plan(expr.expr, dialect), parameter)
         case _:
             raise BadDataError(f"parse error: unexpected {type(expr).__name__}")
-
-
-def _plan_literal(expr: ast.NumberLiteral | ast.StringLiteral) -> Plan:
-    if isinstance(expr, ast.NumberLiteral):
-        return selection.constant(Kind.SCALAR, expr.val)
-    return selection.constant(Kind.STRING, expr.val)

@@ -18,6 +18,7 @@ from sandbox.metrics.promql.values import (
     Sample,
     Vector,
     Window,
+    mapped,
     unique,
 )
 
@@ -42,26 +43,20 @@ def plan_call(expr: ast.Call, arguments: Arguments, dialect: Dialect) -> Plan:
 
 
 def _per_sample(argument: Plan, function: Callable[[float], float]) -> Plan:
-    """Plan a function of each value; the result is another metric, so the name goes."""
     vector = argument.vector
-    return Plan(
-        Kind.VECTOR,
-        lambda moment: unique([Sample(without_name(labels), function(v)) for labels, v in vector(moment)]),
-    )
+    return Plan(Kind.VECTOR, lambda moment: mapped(vector(moment), function))
 
 
 def _per_window(argument: Plan, function: Callable[[Window], float | None], *, keeps_name: bool) -> Plan:
     matrix = argument.matrix
 
     def run(moment: Moment) -> Vector:
-        found = [(window.labels, function(window)) for window in matrix(moment)]
-        return unique(
-            [
-                Sample(labels if keeps_name else without_name(labels), v)
-                for labels, v in found
-                if v is not None
-            ]
-        )
+        results = []
+        for window in matrix(moment):
+            value = function(window)
+            if value is not None:
+                results.append(Sample(window.labels if keeps_name else without_name(window.labels), value))
+        return unique(results)
 
     return Plan(Kind.VECTOR, run)
 
@@ -77,9 +72,7 @@ def _clamp(arguments: Arguments) -> Plan:
 
     def run(moment: Moment) -> Vector:
         least, most = low(moment), high(moment)
-        if most < least:
-            return []
-        return unique([Sample(without_name(labels), clamp(v, least, most)) for labels, v in vector(moment)])
+        return [] if most < least else mapped(vector(moment), lambda value: clamp(value, least, most))
 
     return Plan(Kind.VECTOR, run)
 
@@ -98,7 +91,7 @@ def _round(arguments: Arguments) -> Plan:
 
     def run(moment: Moment) -> Vector:
         to = nearest(moment)
-        return unique([Sample(without_name(labels), round_to(v, to)) for labels, v in vector(moment)])
+        return mapped(vector(moment), lambda value: round_to(value, to))
 
     return Plan(Kind.VECTOR, run)
 

@@ -15,6 +15,7 @@ from sandbox.metrics.promql.values import (
     Plan,
     Sample,
     Vector,
+    mapped,
     unique,
 )
 
@@ -104,10 +105,7 @@ def plan_negation(inner: Plan) -> Plan:
         scalar = inner.scalar
         return Plan(Kind.SCALAR, lambda moment: -scalar(moment))
     vector = inner.vector
-    return Plan(
-        Kind.VECTOR,
-        lambda moment: unique([Sample(without_name(labels), -value) for labels, value in vector(moment)]),
-    )
+    return Plan(Kind.VECTOR, lambda moment: mapped(vector(moment), lambda value: -value))
 
 
 def _plan_scalars(operator: Operator, left: Plan, right: Plan) -> Plan:

@@ -6,7 +6,7 @@ import enum
 from collections.abc import Callable
 from typing import NamedTuple, cast
 
-from sandbox.metrics.labels import Labels
+from sandbox.metrics.labels import Labels, without_name
 from sandbox.metrics.tsdb import Predicate, Series, Tsdb
 
 LOOKBACK = 5 * 60 * 1000
@@ -128,6 +128,11 @@ def unique(vector: Vector) -> Vector:
     if len({sample.labels for sample in vector}) != len(vector):
         raise ExecutionError("vector cannot contain metrics with the same labelset")
     return vector
+
+
+def mapped(vector: Vector, function: Callable[[float], float]) -> Vector:
+    """Apply a function to each value; the result is another metric, so the name goes."""
+    return unique([Sample(without_name(labels), function(value)) for labels, value in vector])
 
 
 def text_of_number(value: float) -> str:
