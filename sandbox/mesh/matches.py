@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from sandbox.client import Object
 from sandbox.mesh.values import pattern
 
-PSEUDO_HEADERS = {"method": ":method", "authority": ":authority", "scheme": ":scheme"}
+PSEUDO_HEADERS = ("method", "authority", "scheme")
 
 
 def applies(match: Object, gateways: Sequence[str], port: int) -> bool:
@@ -19,13 +19,13 @@ def applies(match: Object, gateways: Sequence[str], port: int) -> bool:
 
 def route_match(match: Object) -> Object:
     """Turn one HTTPMatchRequest into an Envoy route match."""
-    headers = [_header(PSEUDO_HEADERS[name], match[name]) for name in PSEUDO_HEADERS if name in match]
-    headers += [_header(name.lower(), value) for name, value in match.get("headers", {}).items()]
+    headers = [_condition(f":{name}", match[name]) for name in PSEUDO_HEADERS if name in match]
+    headers += [_condition(name.lower(), value) for name, value in match.get("headers", {}).items()]
     headers += [
-        _header(name.lower(), value) | {"invert_match": True}
+        _condition(name.lower(), value) | {"invert_match": True}
         for name, value in match.get("withoutHeaders", {}).items()
     ]
-    parameters = [_parameter(name, value) for name, value in match.get("queryParams", {}).items()]
+    parameters = [_condition(name, value) for name, value in match.get("queryParams", {}).items()]
     found = _path(match.get("uri", {}))
     if match.get("ignoreUriCase"):
         found["case_sensitive"] = False
@@ -44,13 +44,8 @@ def _path(uri: Object) -> Object:
     return {"prefix": uri.get("prefix", "/")}
 
 
-def _header(name: str, value: Object) -> Object:
-    if not value:
-        return {"name": name, "present_match": True}
-    return {"name": name, "string_match": pattern(value)}
-
-
-def _parameter(name: str, value: Object) -> Object:
+def _condition(name: str, value: Object) -> Object:
+    """Ask of a header or a query parameter what a match says; nothing said is that it is there."""
     if not value:
         return {"name": name, "present_match": True}
     return {"name": name, "string_match": pattern(value)}
