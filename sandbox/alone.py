@@ -9,8 +9,9 @@ import tempfile
 from pathlib import Path
 
 from sandbox import children
-from sandbox.client import KubeClient, Object
+from sandbox.client import KubeClient
 from sandbox.loadtester import LoadTester, Rules
+from sandbox.objects import Object
 
 SERVING = re.compile(r"Starting to serve on (\S+)")
 SERVES_WITHIN = 30.0

@@ -8,13 +8,14 @@ from typing import Any, Literal, Self
 
 import aiohttp
 
+from sandbox.objects import Object, key_of
+
 PATCH_TYPES = {
     "json": "application/json-patch+json",
     "merge": "application/merge-patch+json",
     "strategic": "application/strategic-merge-patch+json",
 }
 
-Object = dict[str, Any]
 PatchKind = Literal["json", "merge", "strategic"]
 OnChange = Callable[[str, Object], Awaitable[None]]
 
@@ -137,28 +138,6 @@ async def _error(answer: aiohttp.ClientResponse) -> ApiError:
         body = {"message": text}
     kind = ERRORS.get(answer.status, ApiError)
     return kind(answer.status, body if isinstance(body, dict) else {"message": text})
-
-
-def key_of(obj: Object) -> str:
-    """Name an object as `namespace/name`, or `name` if it has no namespace."""
-    meta = obj["metadata"]
-    namespace = meta.get("namespace")
-    return f"{namespace}/{meta['name']}" if namespace else str(meta["name"])
-
-
-def root_of(version: str) -> str:
-    """Return where a version of an API group is served."""
-    return f"/apis/{version}" if "/" in version else f"/api/{version}"
-
-
-def collection_of(obj: Object, plural: str) -> str:
-    """Return the address of the collection that a namespaced object is in, or is to be."""
-    return f"{root_of(obj['apiVersion'])}/namespaces/{obj['metadata']['namespace']}/{plural}"
-
-
-def path_of(obj: Object, plural: str) -> str:
-    """Return the address of a namespaced object."""
-    return f"{collection_of(obj, plural)}/{obj['metadata']['name']}"
 
 
 class Reflector:

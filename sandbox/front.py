@@ -23,7 +23,7 @@ from sandbox.apiserver.proxy import Proxy
 from sandbox.apiserver.reception import Reception, is_watch
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Place
-from sandbox.client import Object
+from sandbox.objects import Object
 from sandbox.serving import listen
 
 LOOPBACK, DISGUISED = (re.compile(rb'"%d((?:\.\d{1,3}){3})"' % first) for first in (127, 240))

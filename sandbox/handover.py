@@ -3,9 +3,8 @@
 import json
 import os
 from pathlib import Path
-from typing import Any
 
-Object = dict[str, Any]
+from sandbox.objects import Object
 
 # Between taking traffic away and scaling down: this mesh hears of a change in milliseconds.
 SCALE_DOWN_DELAY = 1.0

@@ -3,8 +3,9 @@
 import asyncio
 from urllib.parse import urlsplit
 
-from sandbox.client import KubeClient, NotFoundError, Object
+from sandbox.client import KubeClient, NotFoundError
 from sandbox.istio import DEFINITIONS
+from sandbox.objects import Object
 
 MANAGER = "sandbox"
 NAMESPACES = ("default", "kube-system", "istio-system")

@@ -4,9 +4,7 @@ VirtualServices, DestinationRules and Gateways have Istio's fields; where Istio 
 looks, so is ours. As in Istio's own definitions no list has a type: all are atomic.
 """
 
-from typing import Any
-
-Object = dict[str, Any]
+from sandbox.objects import Object
 
 TEXT: Object = {"type": "string"}
 FLAG: Object = {"type": "boolean"}

@@ -1,11 +1,12 @@
 """The HorizontalPodAutoscaler: keeps its target within its bounds; there are no resource metrics to go by."""
 
-from sandbox.client import KubeClient, Object, key_of, path_of
+from sandbox.client import KubeClient
 from sandbox.controllers import rollout
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.pods import format_time, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, key_of, path_of
 
 AUTOSCALERS = "/apis/autoscaling/v2/horizontalpodautoscalers"
 TARGETS = {

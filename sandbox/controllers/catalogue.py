@@ -3,9 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sandbox.client import KubeClient, Object
+from sandbox.client import KubeClient
 from sandbox.controllers.discovery import Resource, discover
 from sandbox.controllers.informers import Informers
+from sandbox.objects import Object
 
 CRDS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 # Events are many, own nothing and are owned by nobody.

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import ApiError, ConflictError, KubeClient, Object, collection_of, path_of
+from sandbox.client import ApiError, ConflictError, KubeClient
 from sandbox.controllers import progress, revisions, rollout
 from sandbox.controllers.owners import is_controlled_by
-from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import say_scaled
+from sandbox.objects import Object, collection_of, path_of
 
 
 class CurrentSet:
@@ -33,12 +33,9 @@ class CurrentSet:
             found["spec"]["minReadySeconds"] = wanted
             return await self._client.replace(path_of(found, "replicasets"), found)
         is_changed = _set_revision(deployment, revisions.revision_of(found))
-        status = deployment.setdefault("status", {})
-        if progress.has_deadline(deployment) and not progress.condition_of(status, progress.PROGRESSING):
+        if not progress.condition_of(deployment["status"], progress.PROGRESSING):
             text = f'Found new replica set "{found["metadata"]["name"]}"'
-            fresh = progress.condition(progress.PROGRESSING, "True", progress.FOUND, text, utc_now())
-            progress.set_condition(status, fresh)
-            is_changed = True
+            is_changed |= progress.note(deployment, "True", progress.FOUND, text)
         if is_changed:
             await update_status(self._client, deployment)
         return found
@@ -52,11 +49,7 @@ class CurrentSet:
         if rollout.replicas_of(created):
             say_scaled(self._recorder, deployment, name, 0, rollout.replicas_of(created))
         is_changed = _set_revision(deployment, revision)
-        if progress.has_deadline(deployment):
-            text = f'Created new replica set "{name}"'
-            fresh = progress.condition(progress.PROGRESSING, "True", progress.CREATED, text, utc_now())
-            progress.set_condition(deployment.setdefault("status", {}), fresh)
-            is_changed = True
+        is_changed |= progress.note(deployment, "True", progress.CREATED, f'Created new replica set "{name}"')
         if is_changed:
             await update_status(self._client, deployment)
         return created
@@ -71,7 +64,7 @@ class CurrentSet:
             raise
         if not is_controlled_by(found, deployment) or not revisions.find_new(deployment, [found]):
             # Another template of the same hash: count it, and the next pass takes another name.
-            status = deployment.setdefault("status", {})
+            status = deployment["status"]
             status["collisionCount"] = status.get("collisionCount", 0) + 1
             await update_status(self._client, deployment)
             raise ConflictError(409, {"message": f"the name {made['metadata']['name']} is taken"})
@@ -80,9 +73,7 @@ class CurrentSet:
     async def _note_failure(self, deployment: Object, made: Object, error: ApiError) -> None:
         text = f'Failed to create new replica set "{made["metadata"]["name"]}": {error.message}'
         self._recorder.record(deployment, progress.CREATE_FAILED, text, kind="Warning")
-        if progress.has_deadline(deployment):
-            fresh = progress.condition(progress.PROGRESSING, "False", progress.CREATE_FAILED, text, utc_now())
-            progress.set_condition(deployment.setdefault("status", {}), fresh)
+        if progress.note(deployment, "False", progress.CREATE_FAILED, text):
             await update_status(self._client, deployment)
 
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sandbox.client import KubeClient, Object, key_of, path_of
+from sandbox.client import KubeClient
 from sandbox.controllers import rollout
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import claim
@@ -18,6 +18,7 @@ from sandbox.controllers.pods import is_active, is_available, is_finished, ready
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.selectors import is_subset, matches
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, is_ending, key_of, labels_of, path_of
 
 DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/nodes"
 # As in replicasets: one look a burst of changes.
@@ -71,7 +72,7 @@ class DaemonSetController:
         if not found:
             self._control.forget(key)
             return
-        if "deletionTimestamp" in found["metadata"]:
+        if is_ending(found):
             return
         digest = _template_hash(found)
         if self._control.is_settled(key):
@@ -115,7 +116,7 @@ class DaemonSetController:
             pod = next(filter(is_active, placement.pods), None)
             if pod is None:
                 allowed -= 1
-            elif pod["metadata"].get("labels", {}).get(HASH) != digest:
+            elif labels_of(pod).get(HASH) != digest:
                 outdated.append((is_available(pod, wait, now), pod))
             elif not is_available(pod, wait, now):
                 allowed -= 1
@@ -152,7 +153,7 @@ def _status_of(found: Object, digest: str, placements: Sequence[Placement], now:
     pods = [pod for pod in (placement.oldest for placement in wanted) if pod]
     ready = [pod for pod in pods if ready_since(pod) is not None]
     available = sum(is_available(pod, wait, now) for pod in ready)
-    updated = sum(pod["metadata"].get("labels", {}).get(HASH) == digest for pod in pods)
+    updated = sum(labels_of(pod).get(HASH) == digest for pod in pods)
     optional = {
         "updatedNumberScheduled": updated,
         "numberAvailable": available,
@@ -178,7 +179,7 @@ def _status_of(found: Object, digest: str, placements: Sequence[Placement], now:
 def _suits(found: Object, node: Object) -> bool:
     """Tell whether the template may run on the node: by node name, node selector and required affinity."""
     spec = found["spec"]["template"]["spec"]
-    labels = node["metadata"].get("labels", {})
+    labels = labels_of(node)
     if spec.get("nodeName") not in (None, node["metadata"]["name"]):
         return False
     affinity = spec.get("affinity", {}).get("nodeAffinity", {})
@@ -204,7 +205,7 @@ def _node_of(pod: Object) -> str:
 
 
 def _traits(node: Object) -> Object:
-    return {"labels": node["metadata"].get("labels", {}), "spec": node["spec"]}
+    return {"labels": labels_of(node), "spec": node["spec"]}
 
 
 def _template_hash(found: Object) -> str:

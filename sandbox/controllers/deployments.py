@@ -8,7 +8,7 @@ because of that.
 import contextlib
 from collections.abc import Sequence
 
-from sandbox.client import KubeClient, NotFoundError, Object, key_of, path_of
+from sandbox.client import KubeClient, NotFoundError
 from sandbox.controllers import progress, revisions, rollout
 from sandbox.controllers.current import CurrentSet, draft, update_status
 from sandbox.controllers.informers import Informers
@@ -17,6 +17,7 @@ from sandbox.controllers.pods import is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import Scaler
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, is_ending, key_of, path_of
 
 DEPLOYMENTS, REPLICA_SETS, PODS = "/apis/apps/v1/deployments", "/apis/apps/v1/replicasets", "/api/v1/pods"
 
@@ -61,7 +62,7 @@ class DeploymentController:
             return None
         deployment = draft(cached)
         sets = await self._claimed(deployment)
-        if "deletionTimestamp" in deployment["metadata"]:
+        if is_ending(deployment):
             new = revisions.find_new(deployment, sets)
             return await self._write_status(
                 deployment, self._with_new(revisions.find_old(sets, new), new), new
@@ -77,19 +78,18 @@ class DeploymentController:
         return await claim(self._client, deployment, "replicasets", self._sets.candidates(deployment))
 
     async def _note_pause(self, deployment: Object) -> None:
-        status = deployment.setdefault("status", {})
-        current = progress.condition_of(status, progress.PROGRESSING)
-        if not progress.has_deadline(deployment) or (current and current["reason"] == progress.TIMED_OUT):
+        current = progress.condition_of(deployment["status"], progress.PROGRESSING)
+        if current and current["reason"] == progress.TIMED_OUT:
             return
         was_paused = current is not None and current["reason"] == progress.PAUSED
         if bool(deployment["spec"].get("paused")) == was_paused:
             return
-        reason, text = (progress.RESUMED, "Deployment is resumed")
-        if not was_paused:
-            reason, text = (progress.PAUSED, "Deployment is paused")
-        fresh = progress.condition(progress.PROGRESSING, "Unknown", reason, text, utc_now())
-        progress.set_condition(status, fresh)
-        await update_status(self._client, deployment)
+        if was_paused:
+            is_noted = progress.note(deployment, "Unknown", progress.RESUMED, "Deployment is resumed")
+        else:
+            is_noted = progress.note(deployment, "Unknown", progress.PAUSED, "Deployment is paused")
+        if is_noted:
+            await update_status(self._client, deployment)
 
     def _is_resized(self, deployment: Object, sets: Sequence[Object]) -> bool:
         wanted = str(rollout.replicas_of(deployment))

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from sandbox.client import KubeClient, Object, root_of
+from sandbox.client import KubeClient
+from sandbox.objects import Object, root_of
 
 NEEDED = {"list", "watch", "delete"}
 

@@ -2,12 +2,13 @@
 
 import contextlib
 
-from sandbox.client import KubeClient, NotFoundError, Object, collection_of, key_of, path_of
+from sandbox.client import KubeClient, NotFoundError
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import controller_reference
 from sandbox.controllers.pods import is_finished, ready_since
 from sandbox.controllers.selectors import is_subset
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, collection_of, is_ending, key_of, labels_of, path_of
 
 SERVICES, PODS, ENDPOINTS = "/api/v1/services", "/api/v1/pods", "/api/v1/endpoints"
 SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
@@ -34,14 +35,14 @@ class EndpointsController:
         self._slices.subscribe(self._slice_changed)
 
     def _pod_changed(self, _kind: str, pod: Object, old: Object | None) -> None:
-        changed = [item["metadata"].get("labels", {}) for item in (pod, old) if item]
+        changed = [labels_of(item) for item in (pod, old) if item]
         for service in self._services.in_namespace(pod["metadata"]["namespace"]):
             selector = service["spec"].get("selector")
             if selector and any(is_subset(selector, labels) for labels in changed):
                 self.queue.add(key_of(service))
 
     def _slice_changed(self, _kind: str, obj: Object, _old: Object | None) -> None:
-        owner = obj["metadata"].get("labels", {}).get(SERVICE_NAME)
+        owner = labels_of(obj).get(SERVICE_NAME)
         if owner:
             self.queue.add(f"{obj['metadata']['namespace']}/{owner}")
 
@@ -57,7 +58,7 @@ class EndpointsController:
     async def _remove_endpoints(self, key: str) -> None:
         """Delete the Endpoints of a Service that is gone; its slices go by their owner reference."""
         found = self._endpoints.objects.get(key)
-        if found and is_subset(ENDPOINTS_LABELS, found["metadata"].get("labels", {})):
+        if found and is_subset(ENDPOINTS_LABELS, labels_of(found)):
             with contextlib.suppress(NotFoundError):
                 await self._client.delete(path_of(found, "endpoints"))
 
@@ -66,7 +67,7 @@ class EndpointsController:
         found = [
             pod
             for pod in self._pods.in_namespace(service["metadata"]["namespace"])
-            if is_subset(selector, pod["metadata"].get("labels", {}))
+            if is_subset(selector, labels_of(pod))
             and pod.get("status", {}).get("podIP")
             and not is_finished(pod)
         ]
@@ -75,7 +76,7 @@ class EndpointsController:
     async def _write_endpoints(self, key: str, service: Object, pods: list[Object]) -> None:
         subsets = subsets_of(service, pods)
         found = self._endpoints.objects.get(key)
-        labels = service["metadata"].get("labels", {}) | ENDPOINTS_LABELS
+        labels = labels_of(service) | ENDPOINTS_LABELS
         if found is None:
             meta = {"name": service["metadata"]["name"], "namespace": service["metadata"]["namespace"]}
             meta["labels"] = labels
@@ -96,7 +97,7 @@ class EndpointsController:
 
     def _slice_of(self, service: Object) -> Object | None:
         found = self._slices.controlled_by(service["metadata"]["uid"])
-        managed = (item for item in found if item["metadata"].get("labels", {}).get(MANAGED_BY) == MANAGER)
+        managed = (item for item in found if labels_of(item).get(MANAGED_BY) == MANAGER)
         return next(managed, None)
 
 
@@ -105,7 +106,7 @@ def subsets_of(service: Object, pods: list[Object]) -> list[Object]:
     everyone = service["spec"].get("publishNotReadyAddresses", False)
     groups: dict[str, Object] = {}
     for pod in pods:
-        if "deletionTimestamp" in pod["metadata"] and not everyone:
+        if is_ending(pod) and not everyone:
             continue
         ports = ports_of(service, pod)
         group = groups.setdefault(repr(ports), {"ports": ports, "addresses": [], "notReadyAddresses": []})
@@ -165,11 +166,10 @@ def _address(pod: Object) -> Object:
 
 
 def _endpoint(service: Object, pod: Object) -> Object:
-    is_ending = "deletionTimestamp" in pod["metadata"]
     is_serving = ready_since(pod) is not None
     is_published = bool(service["spec"].get("publishNotReadyAddresses"))
-    conditions = {"serving": is_serving, "terminating": is_ending}
-    conditions["ready"] = is_published or (is_serving and not is_ending)
+    conditions = {"serving": is_serving, "terminating": is_ending(pod)}
+    conditions["ready"] = is_published or (is_serving and not is_ending(pod))
     return {
         "addresses": [pod["status"]["podIP"]],
         "conditions": conditions,

@@ -2,9 +2,10 @@
 
 import contextlib
 
-from sandbox.client import ConflictError, KubeClient, NotFoundError, Object
+from sandbox.client import ConflictError, KubeClient, NotFoundError
 from sandbox.controllers.catalogue import Catalogue, Entry, owners_of
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, is_ending
 
 FOREGROUND, ORPHAN = "foregroundDeletion", "orphan"
 # What the finalizer of an object asks for is handed down to its dependents.
@@ -28,7 +29,7 @@ class GarbageCollector:
                 self.queue.add(dependent.obj["metadata"]["uid"])
             for reference in references:
                 self.queue.add(reference["uid"])
-        elif references or _is_ending(entry.obj):
+        elif references or is_ending(entry.obj):
             self.queue.add(meta["uid"])
 
     async def _sync(self, uid: str) -> None:
@@ -38,7 +39,7 @@ class GarbageCollector:
         finalizers = entry.obj["metadata"].get("finalizers", [])
         # Gone meanwhile, or changed: then another event is on its way.
         with contextlib.suppress(NotFoundError, ConflictError):
-            if not _is_ending(entry.obj):
+            if not is_ending(entry.obj):
                 await self._judge(entry)
             elif ORPHAN in finalizers:
                 await self._orphan_dependents(entry)
@@ -101,7 +102,7 @@ class GarbageCollector:
         if not blocking:
             await self._remove_finalizer(entry, FOREGROUND)
         for dependent in self._catalogue.dependents(uid):
-            if not _is_ending(dependent.obj):
+            if not is_ending(dependent.obj):
                 self.queue.add(dependent.obj["metadata"]["uid"])
 
     async def _keep_owners(self, entry: Entry, kept: list[Object]) -> None:
@@ -121,12 +122,8 @@ class GarbageCollector:
         await self._client.delete(entry.address, options)
 
 
-def _is_ending(obj: Object) -> bool:
-    return "deletionTimestamp" in obj["metadata"]
-
-
 def _is_foreground(obj: Object) -> bool:
-    return _is_ending(obj) and FOREGROUND in obj["metadata"].get("finalizers", [])
+    return is_ending(obj) and FOREGROUND in obj["metadata"].get("finalizers", [])
 
 
 def _policy(obj: Object) -> str:

@@ -3,9 +3,10 @@
 import asyncio
 from collections.abc import Callable
 
-from sandbox.client import KubeClient, Object, Reflector, key_of
+from sandbox.client import KubeClient, Reflector
 from sandbox.controllers.owners import controller_of
 from sandbox.controllers.selectors import matches
+from sandbox.objects import Object, key_of, labels_of
 
 Handler = Callable[[str, Object, Object | None], None]
 
@@ -35,7 +36,7 @@ class Informer(Reflector):
 
     def selecting(self, obj: Object) -> list[Object]:
         """Return the objects whose selector names an object of their namespace."""
-        labels = obj["metadata"].get("labels", {})
+        labels = labels_of(obj)
         return [one for one in self.in_namespace(_place(obj)) if matches(one["spec"]["selector"], labels)]
 
     def in_namespace(self, namespace: str) -> list[Object]:

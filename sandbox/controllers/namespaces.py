@@ -6,6 +6,7 @@ from sandbox.client import KubeClient, NotFoundError
 from sandbox.controllers.catalogue import Catalogue, Entry
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import is_ending
 
 NAMESPACES = "/api/v1/namespaces"
 # Should the last DELETED event be lost, look again.
@@ -30,7 +31,7 @@ class NamespaceController:
 
     def _is_ending(self, name: str | None) -> bool:
         found = self._namespaces.objects.get(name or "")
-        return found is not None and "deletionTimestamp" in found["metadata"]
+        return found is not None and is_ending(found)
 
     async def _sync(self, name: str) -> None:
         if not self._is_ending(name):

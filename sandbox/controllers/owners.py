@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 
-from sandbox.client import ApiError, KubeClient, NotFoundError, Object, path_of
+from sandbox.client import ApiError, KubeClient, NotFoundError
 from sandbox.controllers.selectors import matches
+from sandbox.objects import Object, is_ending, labels_of, path_of
 
 UNPROCESSABLE = 422
 
@@ -36,7 +37,7 @@ async def claim(client: KubeClient, owner: Object, plural: str, candidates: Iter
     """Keep the candidates that the owner's selector names: adopt orphans, release what is no match."""
     claimed = []
     for obj in candidates:
-        is_match = matches(owner["spec"].get("selector"), obj["metadata"].get("labels", {}))
+        is_match = matches(owner["spec"].get("selector"), labels_of(obj))
         is_owned = is_controlled_by(obj, owner)
         if is_match and (is_owned or await _adopt(client, owner, plural, obj)):
             claimed.append(obj)
@@ -46,7 +47,7 @@ async def claim(client: KubeClient, owner: Object, plural: str, candidates: Iter
 
 
 async def _adopt(client: KubeClient, owner: Object, plural: str, obj: Object) -> bool:
-    if "deletionTimestamp" in owner["metadata"] or "deletionTimestamp" in obj["metadata"]:
+    if is_ending(owner) or is_ending(obj):
         return False
     uid = obj["metadata"]["uid"]
     patch = {"metadata": {"uid": uid, "ownerReferences": [controller_reference(owner)]}}

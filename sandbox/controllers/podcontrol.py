@@ -4,10 +4,11 @@ import asyncio
 import copy
 import secrets
 
-from sandbox.client import ApiError, KubeClient, NotFoundError, Object, collection_of, key_of, path_of
+from sandbox.client import ApiError, KubeClient, NotFoundError
 from sandbox.controllers.owners import controller_of, controller_reference
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import ALPHABET
+from sandbox.objects import Object, collection_of, is_ending, key_of, path_of
 
 # A watch that lost an event must not stop a controller for ever; the real ones wait five minutes.
 FORGET_AFTER = 60.0
@@ -44,7 +45,7 @@ class PodControl:
             key = f"{meta['namespace']}/{owner['name']}"
             keys.add(key)
             self._settle(key, meta["name"])
-            if kind == "DELETED" or "deletionTimestamp" in meta:
+            if kind == "DELETED" or is_ending(pod):
                 self._settle(key, meta["uid"])
         return keys
 

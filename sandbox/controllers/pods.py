@@ -2,14 +2,14 @@
 
 from datetime import UTC, datetime
 
-from sandbox.client import Object
+from sandbox.objects import Object, is_ending
 
 FINAL_PHASES = ("Succeeded", "Failed")
 
 
 def is_terminating(pod: Object) -> bool:
     """Tell whether the pod is on its way out."""
-    return "deletionTimestamp" in pod["metadata"] and not is_finished(pod)
+    return is_ending(pod) and not is_finished(pod)
 
 
 def is_finished(pod: Object) -> bool:
@@ -19,7 +19,7 @@ def is_finished(pod: Object) -> bool:
 
 def is_active(pod: Object) -> bool:
     """Tell whether the pod counts as a replica."""
-    return not is_finished(pod) and "deletionTimestamp" not in pod["metadata"]
+    return not is_finished(pod) and not is_ending(pod)
 
 
 def ready_since(pod: Object) -> datetime | None:

@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
-from sandbox.client import Object
-from sandbox.controllers.pods import format_time, parse_time
+from sandbox.controllers.pods import format_time, parse_time, utc_now
 from sandbox.controllers.rollout import counter, max_unavailable, replicas_of, total, total_replicas
+from sandbox.objects import Object
 
 # The largest int32 says "no deadline".
 NO_DEADLINE = 2**31 - 1
@@ -49,6 +49,13 @@ def remove_condition(status: Object, kind: str) -> None:
     """Take the condition of this type out."""
     if "conditions" in status:
         status["conditions"] = [item for item in status["conditions"] if item["type"] != kind]
+
+
+def note(deployment: Object, state: str, reason: str, text: str) -> bool:
+    """Say in the Deployment's own status how its rollout goes; False if nobody watches its progress."""
+    if has_deadline(deployment):
+        set_condition(deployment["status"], condition(PROGRESSING, state, reason, text, utc_now()))
+    return has_deadline(deployment)
 
 
 def has_deadline(deployment: Object) -> bool:

@@ -5,8 +5,9 @@ import contextlib
 import itertools
 from collections import OrderedDict
 
-from sandbox.client import FAILURES, KubeClient, Object
+from sandbox.client import FAILURES, KubeClient
 from sandbox.controllers.pods import format_time, utc_now
+from sandbox.objects import Object
 
 REMEMBERED = 1000
 

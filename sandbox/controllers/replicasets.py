@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from datetime import datetime
 
-from sandbox.client import ApiError, KubeClient, Object, key_of, path_of
+from sandbox.client import ApiError, KubeClient
 from sandbox.controllers import progress, rollout
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import claim, controller_of
@@ -20,6 +20,7 @@ from sandbox.controllers.pods import (
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.selectors import is_subset
 from sandbox.controllers.workqueue import WorkQueue
+from sandbox.objects import Object, is_ending, key_of, labels_of, path_of
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
 # Pods change in bursts: one look a burst spares a Deployment a dozen passing states, and a pod that is to end
@@ -58,7 +59,7 @@ class ReplicaSetController:
         pods = await claim(self._client, found, "pods", self._pods.candidates(found))
         running = [pod for pod in pods if is_active(pod)]
         failure = None
-        if "deletionTimestamp" not in found["metadata"] and self._control.is_settled(key):
+        if not is_ending(found) and self._control.is_settled(key):
             failure = await self._reach_size(found, running)
         await self._write_status(found, running, [pod for pod in pods if is_terminating(pod)], failure)
         if failure:
@@ -120,9 +121,9 @@ def _worth(pod: Object) -> tuple[object, ...]:
 
 def _status_of(found: Object, running: list[Object], ending: list[Object], now: datetime) -> Object:
     wait = found["spec"].get("minReadySeconds", 0)
-    labels = found["spec"]["template"]["metadata"].get("labels", {})
+    labels = labels_of(found["spec"]["template"])
     counters = {
-        "fullyLabeledReplicas": sum(is_subset(labels, pod["metadata"].get("labels", {})) for pod in running),
+        "fullyLabeledReplicas": sum(is_subset(labels, labels_of(pod)) for pod in running),
         "readyReplicas": sum(ready_since(pod) is not None for pod in running),
         "availableReplicas": sum(is_available(pod, wait, now) for pod in running),
         "observedGeneration": found["metadata"]["generation"],

@@ -5,9 +5,9 @@ import json
 import zlib
 from collections.abc import Iterable, Sequence
 
-from sandbox.client import Object
 from sandbox.controllers.owners import controller_reference
 from sandbox.controllers.rollout import DESIRED, MAXIMUM, max_surge, replicas_of
+from sandbox.objects import Object, is_ending, labels_of
 
 REVISION = "deployment.kubernetes.io/revision"
 HISTORY = "deployment.kubernetes.io/revision-history"
@@ -109,7 +109,7 @@ def size_annotations(deployment: Object) -> dict[str, str]:
 
 def surplus(deployment: Object, old: Sequence[Object]) -> list[Object]:
     """Return the old ReplicaSets beyond the history limit that are at rest without a pod."""
-    living = [item for item in old if "deletionTimestamp" not in item["metadata"]]
+    living = [item for item in old if not is_ending(item)]
     excess = len(living) - deployment["spec"].get("revisionHistoryLimit", 10)
     if excess <= 0:
         return []
@@ -123,7 +123,7 @@ def _is_idle(item: Object) -> bool:
 
 
 def _without_hash(template: Object) -> Object:
-    labels = template["metadata"].get("labels", {})
+    labels = labels_of(template)
     plain = {name: value for name, value in labels.items() if name != HASH}
     return template | {"metadata": template["metadata"] | {"labels": plain}}
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterable
 
-from sandbox.client import Object
+from sandbox.objects import Object
 
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"

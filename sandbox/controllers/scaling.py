@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import KubeClient, Object, path_of
+from sandbox.client import KubeClient
 from sandbox.controllers import revisions, rollout
 from sandbox.controllers.recorder import Recorder
+from sandbox.objects import Object, path_of
 
 
 class Scaler:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from sandbox.client import Object
+from sandbox.objects import Object
 
 _OPERATORS: dict[str, Callable[[str | None, list[str]], bool]] = {
     "In": lambda value, values: value in values,

@@ -5,7 +5,8 @@ import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable
 
-from sandbox.client import FAILURES, Object, key_of
+from sandbox.client import FAILURES
+from sandbox.objects import Object, key_of
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.005, 5.0
 WORKERS = 8

@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from sandbox.client import Object
 from sandbox.mesh.snapshot import Snapshot, ports_of, qualified
 from sandbox.mesh.values import duration, fraction, pattern
+from sandbox.objects import Object
 
 CORS = "envoy.filters.http.cors"
 FAULT = "envoy.filters.http.fault"

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Callable
 
-from sandbox.client import Object, key_of
 from sandbox.mesh.validation import omissions
+from sandbox.objects import Object, key_of
 
 logger = logging.getLogger(__name__)
 

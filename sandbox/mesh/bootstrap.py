@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from sandbox.client import Object
 from sandbox.mesh.tables import OUTSIDE
+from sandbox.objects import Object
 
 LISTENERS = ("gateway", "mesh", "services")
 LOCALHOST = "127.0.0.1"

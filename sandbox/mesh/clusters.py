@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sandbox.client import Object
 from sandbox.mesh.actions import cluster_name
 from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, protocol_of, qualified
 from sandbox.mesh.values import duration
+from sandbox.objects import Object
 
 # Istio sets no limits where a DestinationRule names none; Envoy's own would be 1024.
 NO_LIMIT = 2**32 - 1

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from sandbox.client import Object
 from sandbox.mesh.snapshot import Snapshot
+from sandbox.objects import Object
 
 
 def rules_of(virtual_service: Object, snapshot: Snapshot) -> Iterator[tuple[str, Object]]:

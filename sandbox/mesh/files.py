@@ -4,8 +4,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from sandbox.client import Object
 from sandbox.mesh.clusters import Cluster
+from sandbox.objects import Object
 
 
 class Files:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from sandbox.client import Object
 from sandbox.mesh.values import pattern
+from sandbox.objects import Object
 
 PSEUDO_HEADERS = ("method", "authority", "scheme")
 

@@ -11,7 +11,7 @@ from typing import Self
 
 import pydantic
 
-from sandbox.client import KubeClient, Object, Reflector
+from sandbox.client import KubeClient, Reflector
 from sandbox.mesh import tables
 from sandbox.mesh.admission import Admitted
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
@@ -19,6 +19,7 @@ from sandbox.mesh.envoy import Envoy
 from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
+from sandbox.objects import Object
 from sandbox.serving import LOCALHOST
 from sandbox.switches import Faults, Switches
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from sandbox.client import Object
+from sandbox.objects import Object
 
 DOMAIN = "svc.cluster.local"
 

@@ -7,12 +7,12 @@ spread like connections.
 import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 
-from sandbox.client import Object
 from sandbox.mesh.actions import Scope, cluster_name, connection_action, retry_policy, route_action
 from sandbox.mesh.clusters import service_cluster
 from sandbox.mesh.delegates import rules_of
 from sandbox.mesh.matches import applies, route_match
 from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, protocol_of, qualified, spellings
+from sandbox.objects import Object
 
 Report = Callable[[str], None]
 

@@ -4,12 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.client import Object
 from sandbox.durations import seconds
 from sandbox.mesh.actions import Scope, route_action
 from sandbox.mesh.clusters import Cluster
 from sandbox.mesh.matches import route_match
 from sandbox.mesh.snapshot import Snapshot
+from sandbox.objects import Object
 
 # RE2, the engine of Envoy, knows neither look-around nor back-references.
 NOT_RE2 = re.compile(r"\(\?(?:=|!|<=|<!)|\\[1-9]")

@@ -1,7 +1,7 @@
 """Durations, percentages and text patterns: how Istio writes them and how Envoy wants them."""
 
-from sandbox.client import Object
 from sandbox.durations import seconds
+from sandbox.objects import Object
 
 
 def duration(text: str) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterable
 
 import aiohttp
 
-from sandbox.client import KubeClient, Object, Reflector, key_of
+from sandbox.client import KubeClient, Reflector
 from sandbox.metrics import exposition
 from sandbox.metrics.labels import Labels, labels_of
 from sandbox.metrics.targets import Target, targets_of
 from sandbox.metrics.tsdb import STALE, Tsdb
+from sandbox.objects import Object, key_of
 
 logger = logging.getLogger(__name__)
 

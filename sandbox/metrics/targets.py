@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from sandbox.client import Object
+from sandbox.objects import Object
 
 SIDECAR_PORT = 15020
 SIDECAR_PATH = "/stats/prometheus"

@@ -4,7 +4,6 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from sandbox.client import Object
 from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.loadtester import LoadTester, Rules
@@ -14,6 +13,7 @@ from sandbox.node.podinfo import Podinfo
 from sandbox.node.podstatus import Container, crashed, running, waiting
 from sandbox.node.probes import DEFAULT_PORT, probe_of
 from sandbox.node.telemetry import SidecarMetrics
+from sandbox.objects import Object
 
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 1.0, 60.0
 # How soon a container that is not ready is asked again: a person waits for it.

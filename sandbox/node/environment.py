@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator
 from typing import Literal
 
-from sandbox.client import FAILURES, KubeClient, NotFoundError, Object
+from sandbox.client import FAILURES, KubeClient, NotFoundError
+from sandbox.objects import Object
 
 Plural = Literal["configmaps", "secrets"]
 

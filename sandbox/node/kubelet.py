@@ -9,10 +9,11 @@ import ipaddress
 import logging
 from collections.abc import Callable
 
-from sandbox.client import ConflictError, KubeClient, Object, Reflector, key_of
+from sandbox.client import ConflictError, KubeClient, Reflector
 from sandbox.controllers.pods import format_time, is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.node.podrunner import Node, PodRunner
+from sandbox.objects import Object, key_of
 
 NAME = "sandbox-node"
 LABELS = {

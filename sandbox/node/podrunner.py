@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
-from sandbox.client import FAILURES, KubeClient, NotFoundError, Object, path_of
+from sandbox.client import FAILURES, KubeClient, NotFoundError
 from sandbox.controllers.owners import controller_of
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import HASH
@@ -17,6 +17,7 @@ from sandbox.node.environment import ConfigError, Environment, MountError
 from sandbox.node.http11 import HttpServer
 from sandbox.node.telemetry import SidecarMetrics
 from sandbox.node.testers import rules_of
+from sandbox.objects import Object, is_ending, labels_of, path_of
 
 RETRY = 0.5
 SETTLE = 0.01
@@ -55,7 +56,7 @@ class PodRunner:
     def update(self, pod: Object) -> None:
         """Take note of the pod's present state."""
         self._pod = pod
-        if "deletionTimestamp" in pod["metadata"]:
+        if is_ending(pod):
             self._deleted.set()
 
     async def run(self) -> None:
@@ -231,7 +232,7 @@ def _workload_name(pod: Object) -> str:
     owner = controller_of(pod)
     if owner is None:
         return str(pod["metadata"]["name"])
-    digest = pod["metadata"].get("labels", {}).get(HASH)
+    digest = labels_of(pod).get(HASH)
     return str(owner["name"]).removesuffix(f"-{digest}") if digest else str(owner["name"])
 
 

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sandbox.client import Object
 from sandbox.controllers.pods import format_time, utc_now
+from sandbox.objects import Object
 
 HOST = "127.0.0.1"
 

@@ -3,7 +3,7 @@
 import asyncio
 import re
 
-from sandbox.client import Object
+from sandbox.objects import Object
 
 DEFAULT_PORT = 9898
 # `podcli check http localhost:9898/readyz` is podinfo's own way to ask by HTTP.

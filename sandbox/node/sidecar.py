@@ -8,10 +8,10 @@ The pod's containers stay as they were written.
 import json
 from http import HTTPStatus
 
-from sandbox.client import Object
 from sandbox.node.http11 import TEXT, Answer, HttpServer, Request
 from sandbox.node.podinfo import METRICS_TYPE
 from sandbox.node.telemetry import SidecarMetrics, Workload
+from sandbox.objects import Object, labels_of
 
 STATUS = "sidecar.istio.io/status"
 INJECT = "sidecar.istio.io/inject"
@@ -26,7 +26,7 @@ def is_injected(namespace: Object, pod: Object) -> bool:
     own = meta.get("labels", {}).get(INJECT) or meta.get("annotations", {}).get(INJECT)
     if own is not None:
         return bool(own == "true")
-    labels = namespace["metadata"].get("labels", {})
+    labels = labels_of(namespace)
     asked = labels.get("istio-injection")
     return asked == "enabled" if asked else "istio.io/rev" in labels
 
@@ -40,7 +40,7 @@ def injection_note() -> dict[str, str]:
 
 def workload_of(pod: Object, owner_name: str) -> Workload:
     """Tell whom a pod's sidecar works for."""
-    labels = pod["metadata"].get("labels", {})
+    labels = labels_of(pod)
     app = labels.get("app") or labels.get("app.kubernetes.io/name") or owner_name
     version = labels.get("version") or labels.get("app.kubernetes.io/version") or "latest"
     return Workload(owner_name, pod["metadata"]["namespace"], app, version)

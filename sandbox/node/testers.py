@@ -3,10 +3,10 @@
 import argparse
 from collections.abc import Mapping
 
-from sandbox.client import Object
 from sandbox.loadtester import Rules
 from sandbox.node.behaviour import Kind, behaviour_of
 from sandbox.node.environment import Environment
+from sandbox.objects import Object
 
 
 async def rules_of(environment: Environment, container: Object, env: Mapping[str, str]) -> Rules:

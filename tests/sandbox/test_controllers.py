@@ -14,10 +14,11 @@ from typing import Any
 import pytest
 
 from sandbox.apiserver.server import ApiServer
-from sandbox.client import ApiError, KubeClient, Object, Reflector
+from sandbox.client import ApiError, KubeClient, Reflector
 from sandbox.controllers import manager
 from sandbox.controllers.pods import format_time, utc_now
 from sandbox.controllers.revisions import REVISION
+from sandbox.objects import Object
 
 RECORDED = Path(__file__).parent / "recorded" / "controllers.jsonl"
 NAMESPACE = "steps"

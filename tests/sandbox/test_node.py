@@ -11,9 +11,10 @@ import aiohttp
 import pytest
 
 from sandbox.apiserver.server import ApiServer
-from sandbox.client import ApiError, KubeClient, Object
+from sandbox.client import ApiError, KubeClient
 from sandbox.node import kubelet
 from sandbox.node.kubelet import Addresses
+from sandbox.objects import Object
 
 SUBNET = 150 + os.getpid() % 50
 PODS = "/api/v1/namespaces/default/pods"

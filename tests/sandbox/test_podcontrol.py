@@ -4,9 +4,10 @@ from typing import Any, cast
 
 import pytest
 
-from sandbox.client import ERRORS, ApiError, KubeClient, Object
+from sandbox.client import ERRORS, ApiError, KubeClient
 from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.recorder import Recorder
+from sandbox.objects import Object
 
 OWNER = {
     "apiVersion": "apps/v1",

@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.client import Object
 from sandbox.controllers import rollout
 from sandbox.controllers.rollout import MAXIMUM
 from sandbox.controllers.selectors import matches
+from sandbox.objects import Object
 
 
 def _deployment(replicas: int, **rolling: Any) -> Object:
