@@ -11,7 +11,7 @@ from sandbox.objects import Object, key_of
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.005, 5.0
 WORKERS = 8
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 class WorkQueue:
@@ -71,11 +71,11 @@ class WorkQueue:
             try:
                 await self._work(key)
             except FAILURES as error:
-                log.debug("will try again", extra={"queue": self._name, "key": key, "error": str(error)})
+                logger.debug("will try again", extra={"queue": self._name, "key": key, "error": str(error)})
                 self._retry(key)
             except Exception:
                 # One object that nobody foresaw must not stop the work on all others.
-                log.exception("work failed", extra={"queue": self._name, "key": key})
+                logger.exception("work failed", extra={"queue": self._name, "key": key})
                 self._retry(key)
             else:
                 self._failures.pop(key, None)

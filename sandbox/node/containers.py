@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from sandbox.client import KubeClient
 from sandbox.controllers.pods import utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.loadtester import LoadTester, Rules
@@ -21,15 +22,26 @@ UNREADY_PERIOD = 0.25
 
 
 @dataclass(frozen=True)
+class Node:
+    """The node that pods run on."""
+
+    client: KubeClient
+    recorder: Recorder
+    name: str
+    labels: dict[str, str]
+    proxy: Callable[[], str | None]
+    drain: float
+    probe_delay_cap: float
+
+
+@dataclass(frozen=True)
 class Surroundings:
     """What a container shares with its pod."""
 
+    node: Node
     pod: Object
     address: str
-    proxy: str | None
     sidecar: SidecarMetrics | None
-    probe_delay_cap: float
-    recorder: Recorder
     changed: Callable[[], None]
 
 
@@ -100,7 +112,7 @@ class ContainerRunner:
         ]
         if behaviour.kind is Kind.LOAD_TESTER:
             for port in ports:
-                started = await LoadTester.start(self._around.address, port, self._around.proxy, rules)
+                started = await LoadTester.start(self._around.address, port, self._around.node.proxy(), rules)
                 self._load_testers.append(started)
         if behaviour.kind is Kind.PODINFO:
             await self._serve_podinfo(behaviour, env, ports or [DEFAULT_PORT])
@@ -122,7 +134,7 @@ class ContainerRunner:
             self._show_ready(is_ready=True)
             return
         rules = self._spec["readinessProbe"]
-        await asyncio.sleep(min(rules.get("initialDelaySeconds", 0), self._around.probe_delay_cap))
+        await asyncio.sleep(min(rules.get("initialDelaySeconds", 0), self._around.node.probe_delay_cap))
         period, streak = rules.get("periodSeconds", 10), 0
         needed = {True: rules.get("successThreshold", 1), False: rules.get("failureThreshold", 3)}
         while True:
@@ -140,4 +152,4 @@ class ContainerRunner:
         self._around.changed()
 
     def _say(self, reason: str, message: str, *, kind: str = "Normal") -> None:
-        self._around.recorder.record(self._around.pod, reason, message, kind=kind)
+        self._around.node.recorder.record(self._around.pod, reason, message, kind=kind)

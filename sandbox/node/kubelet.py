@@ -12,7 +12,8 @@ from collections.abc import Callable
 from sandbox.client import ConflictError, KubeClient, Reflector
 from sandbox.controllers.pods import format_time, is_finished, utc_now
 from sandbox.controllers.recorder import Recorder
-from sandbox.node.podrunner import Node, PodRunner
+from sandbox.node.containers import Node
+from sandbox.node.podrunner import PodRunner
 from sandbox.objects import Object, key_of
 
 NAME = "sandbox-node"
@@ -23,7 +24,7 @@ LABELS = {
     "node.kubernetes.io/instance-type": "sandbox",
 }
 
-log = logging.getLogger(__name__)
+logger = logging.getLogger(__name__)
 
 
 async def run(
@@ -89,7 +90,7 @@ class Kubelet:
         runner, _ = self._runners.pop(uid)
         self._addresses.release(runner.address)
         if not task.cancelled() and task.exception():
-            log.error("pod runner failed", exc_info=task.exception(), extra={"pod": task.get_name()})
+            logger.error("pod runner failed", exc_info=task.exception(), extra={"pod": task.get_name()})
 
 
 class Addresses:

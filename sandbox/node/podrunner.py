@@ -3,16 +3,14 @@
 import asyncio
 import contextlib
 import itertools
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable
 
-from sandbox.client import FAILURES, KubeClient, NotFoundError
+from sandbox.client import FAILURES, NotFoundError
 from sandbox.controllers.owners import controller_of
-from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import HASH
 from sandbox.controllers.selectors import is_subset
 from sandbox.node import podstatus, sidecar
-from sandbox.node.containers import ContainerRunner, Surroundings
+from sandbox.node.containers import ContainerRunner, Node, Surroundings
 from sandbox.node.environment import ConfigError, Environment, MountError
 from sandbox.node.http11 import HttpServer
 from sandbox.node.telemetry import SidecarMetrics
@@ -22,19 +20,6 @@ from sandbox.objects import Object, is_ending, labels_of, path_of
 RETRY = 0.5
 SETTLE = 0.01
 DEFAULT_GRACE = 30.0
-
-
-@dataclass(frozen=True)
-class Node:
-    """The node a pod runs on."""
-
-    client: KubeClient
-    recorder: Recorder
-    name: str
-    labels: dict[str, str]
-    proxy: Callable[[], str | None]
-    drain: float
-    probe_delay_cap: float
 
 
 class PodRunner:
@@ -121,15 +106,7 @@ class PodRunner:
 
     async def _start(self) -> None:
         metrics = await self._start_sidecar()
-        around = Surroundings(
-            self._pod,
-            self.address,
-            self._node.proxy(),
-            metrics,
-            self._node.probe_delay_cap,
-            self._node.recorder,
-            self._dirty.set,
-        )
+        around = Surroundings(self._node, self._pod, self.address, metrics, self._dirty.set)
         self._containers = [ContainerRunner(spec, around) for spec in self._pod["spec"]["containers"]]
         shown = [runner.shown for runner in self._containers]
         self._status = podstatus.PodStatus(self.address, shown, self._pod.get("status", {}))
