@@ -81,12 +81,7 @@ def _application(commands: Commands, door: "Door", gates: Gates) -> web.Applicat
     app.router.add_route("*", "/metrics", launcher.metrics)
     app.router.add_route("*", "/gate/approve", _ok)
     app.router.add_route("*", "/gate/halt", _forbidden)
-    # A rollback gate is another than the gate of the same canary.
-    for kind in ("gate", "rollback"):
-        keeper = Keeper(gates, kind, door)
-        app.router.add_route("*", f"/{kind}/check", keeper.check)
-        app.router.add_route("*", f"/{kind}/open", keeper.open)
-        app.router.add_route("*", f"/{kind}/close", keeper.close)
+    app.router.add_route("*", "/{kind:gate|rollback}/{verb:check|open|close}", Keeper(gates, door).handle)
     app.router.add_route("*", "/results", launcher.results)
     app.router.add_route("*", "/", launcher.handle)
     return app
@@ -139,26 +134,21 @@ class Door:
 
 
 class Keeper:
-    """Serves the gates of one kind."""
+    """Serves the gates: a rollback gate is another than the gate of the same canary."""
 
-    def __init__(self, gates: Gates, kind: str, door: Door) -> None:
+    def __init__(self, gates: Gates, door: Door) -> None:
         self._gates = gates
-        self._kind = kind
         self._door = door
 
-    async def check(self, request: web.Request) -> web.Response:
-        """Answer 200 if the canary's gate is open, else 403."""
-        is_open = self._gates.is_open(self._kind, (await self._door.payload(request)).canary)
-        return web.Response(text="Approved") if is_open else await _forbidden(request)
-
-    async def open(self, request: web.Request) -> web.Response:
-        """Open the canary's gate."""
-        self._gates.open(self._kind, (await self._door.payload(request)).canary)
-        return web.Response(status=202)
-
-    async def close(self, request: web.Request) -> web.Response:
-        """Close the canary's gate."""
-        self._gates.close(self._kind, (await self._door.payload(request)).canary)
+    async def handle(self, request: web.Request) -> web.Response:
+        """Open or close a canary's gate, or answer 200 if it is open, else 403."""
+        kind, verb = request.match_info["kind"], request.match_info["verb"]
+        canary = (await self._door.payload(request)).canary
+        if verb == "check":
+            is_open = self._gates.is_open(kind, canary)
+            return web.Response(text="Approved") if is_open else await _forbidden(request)
+        move = self._gates.open if verb == "open" else self._gates.close
+        move(kind, canary)
         return web.Response(status=202)
 
 

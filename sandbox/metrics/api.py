@@ -8,7 +8,6 @@ from typing import Any, cast
 
 import promql_parser
 from aiohttp import web
-from multidict import MultiDict
 
 from sandbox.metrics.labels import Labels
 from sandbox.metrics.promql import engine
@@ -35,7 +34,7 @@ BUILD = {
 }
 RESULT_TYPES = {Kind.SCALAR: "scalar", Kind.STRING: "string", Kind.VECTOR: "vector", Kind.MATRIX: "matrix"}
 
-Parameters = MultiDict[str]
+Parameters = dict[str, str]
 
 
 class Api:
@@ -67,7 +66,7 @@ class Api:
     async def query_range(self, request: web.Request) -> web.Response:
         """Answer a range query."""
         parameters = await _parameters(request)
-        start, end = _required(parameters, "start"), _required(parameters, "end")
+        start, end = _moment(parameters, "start"), _moment(parameters, "end")
         if end < start:
             raise BadDataError('invalid parameter "end": end timestamp must not be before start time')
         span = range(start, end + 1, _step(parameters))
@@ -105,26 +104,16 @@ async def _ready(_: web.Request) -> web.Response:
 
 
 async def _parameters(request: web.Request) -> Parameters:
-    """Return the parameters of the address and, of a POST, of the form."""
-    found: Parameters = MultiDict(request.query)
-    if request.method == "POST":
-        found.extend(
-            (name, value) for name, value in (await request.post()).items() if isinstance(value, str)
-        )
-    return found
+    """Return the parameters of the address and, before them, of a POST's form."""
+    form = await request.post()
+    return dict(request.query) | {name: text for name, text in form.items() if isinstance(text, str)}
 
 
-def _required(parameters: Parameters, name: str) -> int:
-    return _parse_moment(name, parameters.get(name, ""))
-
-
-def _moment(parameters: Parameters, name: str, default: int) -> int:
-    text = parameters.get(name)
-    return _parse_moment(name, text) if text else default
-
-
-def _parse_moment(name: str, text: str) -> int:
+def _moment(parameters: Parameters, name: str, default: int | None = None) -> int:
     """Read a Unix time in seconds, or RFC 3339."""
+    text = parameters.get(name, "")
+    if not text and default is not None:
+        return default
     try:
         seconds = _number(text)
         return round(seconds * 1000) if seconds is not None else _date(text)

@@ -46,13 +46,13 @@ class Points(NamedTuple):
 
 def instant(text: str, db: Tsdb, at: int, dialect: Dialect = Dialect.V3) -> Result:
     """Evaluate a query at a moment."""
-    plan = _plan_query(text, dialect)
+    plan = _plan_query(text)
     return Result(plan.kind, plan.run(Moment(Query(db, at, at, dialect), at)))
 
 
 def over_range(text: str, db: Tsdb, span: range, dialect: Dialect = Dialect.V3) -> list[Points]:
     """Evaluate a query at every moment of a range, whose `stop` is the millisecond after the query's end."""
-    plan = _plan_query(text, dialect)
+    plan = _plan_query(text)
     if plan.kind not in {Kind.SCALAR, Kind.VECTOR}:
         raise BadDataError(
             f'invalid expression type "{plan.kind}" for range query, must be Scalar or instant Vector'
@@ -75,9 +75,9 @@ def _elements(value: Value) -> Vector:
     return cast("Vector", value) if isinstance(value, list) else [Sample((), cast("float", value))]
 
 
-def _plan_query(text: str, dialect: Dialect) -> Plan:
+def _plan_query(text: str) -> Plan:
     try:
-        return _plan(_parse(text), dialect)
+        return _plan(_parse(text))
     except BadDataError as exc:
         raise BadDataError(f'invalid parameter "query": {exc}') from exc
 
@@ -101,7 +101,7 @@ def _parse_error(text: str, reason: str) -> str:
     return f'{line}:{column}: parse error: unknown function with name "{name}"'
 
 
-def _plan(expr: ast.Expr, dialect: Dialect) -> Plan:
+def _plan(expr: ast.Expr) -> Plan:
     """Plan an expression from its leaves up."""
     match expr:
         case ast.NumberLiteral() | ast.StringLiteral():
@@ -111,23 +111,23 @@ def _plan(expr: ast.Expr, dialect: Dialect) -> Plan:
         case ast.MatrixSelector():
             return selection.plan_matrix(expr)
         case ast.ParenExpr():
-            return _plan(expr.expr, dialect)
+            return _plan(expr.expr)
         case ast.Call():
-            return plan_call(expr, [_plan(argument, dialect) for argument in expr.args], dialect)
+            return plan_call(expr, [_plan(argument) for argument in expr.args])
         case _:
-            return _plan_operation(expr, dialect)
+            return _plan_operation(expr)
 
 
-def _plan_operation(expr: ast.Expr, dialect: Dialect) -> Plan:
+def _plan_operation(expr: ast.Expr) -> Plan:
     match expr:
         case ast.SubqueryExpr():
-            return selection.plan_subquery(expr, _plan(expr.expr, dialect), DEFAULT_STEP)
+            return selection.plan_subquery(expr, _plan(expr.expr), DEFAULT_STEP)
         case ast.UnaryExpr():
-            return plan_negation(_plan(expr.expr, dialect))
+            return plan_negation(_plan(expr.expr))
         case ast.BinaryExpr():
-            return plan_binary(expr, _plan(expr.lhs, dialect), _plan(expr.rhs, dialect))
+            return plan_binary(expr, _plan(expr.lhs), _plan(expr.rhs))
         case ast.AggregateExpr():
-            parameter = None if expr.param is None else _plan(expr.param, dialect)
-            return plan_aggregation(expr, _plan(expr.expr, dialect), parameter)
+            parameter = None if expr.param is None else _plan(expr.param)
+            return plan_aggregation(expr, _plan(expr.expr), parameter)
         case _:
             raise BadDataError(f"parse error: unexpected {type(expr).__name__}")

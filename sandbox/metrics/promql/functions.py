@@ -11,13 +11,11 @@ from sandbox.metrics.promql.arithmetic import UNARY, clamp, round_to
 from sandbox.metrics.promql.histograms import histogram_quantile
 from sandbox.metrics.promql.values import (
     BadDataError,
-    Dialect,
     Kind,
     Moment,
     Plan,
     Sample,
     Vector,
-    Window,
     mapped,
     unique,
 )
@@ -25,14 +23,13 @@ from sandbox.metrics.promql.values import (
 Arguments = list[Plan]
 
 
-def plan_call(expr: ast.Call, arguments: Arguments, dialect: Dialect) -> Plan:
+def plan_call(expr: ast.Call, arguments: Arguments) -> Plan:
     """Plan a function call; the parser has checked the types of the arguments."""
     name = expr.func.name
     if expr.func.experimental:
         raise BadDataError(f'parse error: function "{name}" is not enabled')
-    reduce = windows.FUNCTIONS[dialect].get(name)
-    if reduce is not None:
-        return _per_window(arguments[0], reduce, keeps_name=name in windows.KEEPS_NAME)
+    if name in windows.FUNCTIONS:
+        return _per_window(arguments[0], name)
     if name in UNARY:
         return _per_sample(arguments[0], UNARY[name])
     if name in {"absent", "absent_over_time"}:
@@ -47,13 +44,13 @@ def _per_sample(argument: Plan, function: Callable[[float], float]) -> Plan:
     return Plan(Kind.VECTOR, lambda moment: mapped(vector(moment), function))
 
 
-def _per_window(argument: Plan, function: Callable[[Window], float | None], *, keeps_name: bool) -> Plan:
-    matrix = argument.matrix
+def _per_window(argument: Plan, name: str) -> Plan:
+    matrix, function, keeps_name = argument.matrix, windows.FUNCTIONS[name], name in windows.KEEPS_NAME
 
     def run(moment: Moment) -> Vector:
         results = []
         for window in matrix(moment):
-            value = function(window)
+            value = function(window, moment.query.dialect)
             if value is not None:
                 results.append(Sample(window.labels if keeps_name else without_name(window.labels), value))
         return unique(results)

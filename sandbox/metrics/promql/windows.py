@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from sandbox.metrics.promql.values import Dialect, Window
 
-RangeFunction = Callable[[Window], float | None]
+RangeFunction = Callable[[Window, Dialect], float | None]
 
 
 def total(values: Sequence[float]) -> float:
@@ -54,10 +54,10 @@ def _growth(values: list[float], *, is_counter: bool) -> float:
     return growth
 
 
-def extrapolated(*, is_counter: bool, is_rate: bool, dialect: Dialect) -> RangeFunction:
+def _extrapolated(*, is_counter: bool, is_rate: bool) -> RangeFunction:
     """Make `rate`, `increase` or `delta`: the growth between samples, stretched to the range's bounds."""
 
-    def run(window: Window) -> float | None:
+    def run(window: Window, dialect: Dialect) -> float | None:
         times, values = window.times, window.values
         if len(times) < 2:  # noqa: PLR2004 — growth needs two samples
             return None
@@ -83,7 +83,7 @@ def _stretch(gap: float, between: float) -> float:
     return gap if gap < between * 1.1 else between / 2
 
 
-def instant_rate(window: Window) -> float | None:
+def _instant_rate(window: Window, _: Dialect) -> float | None:
     """Return the growth per second between the last two samples of a counter."""
     if len(window.times) < 2:  # noqa: PLR2004 — growth needs two samples
         return None
@@ -105,17 +105,12 @@ KEEPS_NAME = {"last_over_time"}
 
 
 def _on_values(reduce: Callable[[Sequence[float]], float]) -> RangeFunction:
-    return lambda window: reduce(window.values)
+    return lambda window, _: reduce(window.values)
 
 
-def functions(dialect: Dialect) -> dict[str, RangeFunction]:
-    """Return the functions that take one range vector and nothing else."""
-    return {name: _on_values(reduce) for name, reduce in OVER_TIME.items()} | {
-        "rate": extrapolated(is_counter=True, is_rate=True, dialect=dialect),
-        "increase": extrapolated(is_counter=True, is_rate=False, dialect=dialect),
-        "delta": extrapolated(is_counter=False, is_rate=False, dialect=dialect),
-        "irate": instant_rate,
-    }
-
-
-FUNCTIONS = {dialect: functions(dialect) for dialect in Dialect}
+FUNCTIONS = {name: _on_values(reduce) for name, reduce in OVER_TIME.items()} | {
+    "rate": _extrapolated(is_counter=True, is_rate=True),
+    "increase": _extrapolated(is_counter=True, is_rate=False),
+    "delta": _extrapolated(is_counter=False, is_rate=False),
+    "irate": _instant_rate,
+}
