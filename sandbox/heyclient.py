@@ -36,12 +36,11 @@ class Target:
 
 @dataclasses.dataclass
 class Answer:
-    """A response: its status, headers (lower-case names), body size, and when it began and ended."""
+    """A response: its status and the size of its body, whether it has begun and when it ended."""
 
     status: int = 0
-    headers: dict[str, str] = dataclasses.field(default_factory=dict)
     size: int = 0
-    first_byte: float = 0.0
+    is_begun: bool = False
     finished: float = 0.0
 
 
@@ -105,7 +104,7 @@ class Connection(asyncio.Protocol):
         if self._left == -1:
             self._finish()
             return
-        if self._answer.first_byte:
+        if self._answer.is_begun:
             self._fail(RequestError("unexpected EOF"))
         else:
             self._fail(ClosedError("EOF" if exc is None else str(exc)))
@@ -115,8 +114,7 @@ class Connection(asyncio.Protocol):
         if self._waiter is None:
             self.close()  # nobody asked
             return
-        if not self._answer.first_byte:
-            self._answer.first_byte = time.perf_counter()
+        self._answer.is_begun = True
         self._buffer += data
         try:
             while self._advance():
@@ -147,7 +145,7 @@ class Connection(asyncio.Protocol):
         headers = {
             name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])
         }
-        self._answer.status, self._answer.headers = status, headers
+        self._answer.status = status
         if headers.get("connection", "").lower() == "close" or lines[0].startswith("HTTP/1.0"):
             self.is_open = False
         return self._begin_body(status, headers)

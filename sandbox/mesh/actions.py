@@ -17,6 +17,9 @@ PREVIOUS_HOSTS = {
 # Istio's own since 1.24: what is safe to send again, so no answers of the application.
 RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,reset-before-request"
 RETRIES = 2
+APPEND_ACTIONS = {"set": "OVERWRITE_IF_EXISTS_OR_ADD", "add": "APPEND_IF_EXISTS_OR_ADD"}
+# Whoever sets these means the host that is asked: no header, to Envoy.
+AUTHORITY = ("host", ":authority")
 REDIRECTS = {
     301: "MOVED_PERMANENTLY",
     302: "FOUND",
@@ -128,34 +131,20 @@ def _with_headers(found: Object, headers: Object) -> Object:
     for side in ("request", "response"):
         wanted = headers.get(side, {})
         added = [
-            _addition(name, value, "OVERWRITE_IF_EXISTS_OR_ADD") for name, value in _plain(wanted, "set")
+            {"header": {"key": name, "value": value}, "append_action": action}
+            for verb, action in APPEND_ACTIONS.items()
+            for name, value in wanted.get(verb, {}).items()
+            if name.lower() not in AUTHORITY
         ]
-        added += [_addition(name, value, "APPEND_IF_EXISTS_OR_ADD") for name, value in _plain(wanted, "add")]
-        removed = list(wanted.get("remove", []))
-        if added:
-            found[f"{side}_headers_to_add"] = found.get(f"{side}_headers_to_add", []) + added
-        if removed:
-            found[f"{side}_headers_to_remove"] = found.get(f"{side}_headers_to_remove", []) + removed
+        for key, values in (("add", added), ("remove", wanted.get("remove", []))):
+            if values:
+                found[f"{side}_headers_to_{key}"] = found.get(f"{side}_headers_to_{key}", []) + values
     return found
 
 
-def _plain(wanted: Object, verb: str) -> list[tuple[str, str]]:
-    return [
-        (name, value)
-        for name, value in wanted.get(verb, {}).items()
-        if name.lower() not in ("host", ":authority")
-    ]
-
-
-def _addition(name: str, value: str, action: str) -> Object:
-    return {"header": {"key": name, "value": value}, "append_action": action}
-
-
 def _authority(headers: Object) -> str | None:
-    for name, value in headers.get("request", {}).get("set", {}).items():
-        if name.lower() in ("host", ":authority"):
-            return str(value)
-    return None
+    wanted: dict[str, str] = headers.get("request", {}).get("set", {})
+    return next((value for name, value in wanted.items() if name.lower() in AUTHORITY), None)
 
 
 def _rewrite(rewrite: Object) -> Object:

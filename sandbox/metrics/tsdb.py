@@ -3,7 +3,7 @@
 import bisect
 import struct
 from array import array
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 from sandbox.metrics.labels import NAME, Labels, value_of
 
@@ -61,10 +61,6 @@ class Tsdb:
     def __init__(self, retention: int = RETENTION) -> None:
         self._retention = retention
         self._by_name: dict[str, dict[Labels, Series]] = {}
-
-    def __iter__(self) -> Iterator[Series]:
-        for series in self._by_name.values():
-            yield from series.values()
 
     def append(self, labels: Labels, at: int, value: float) -> None:
         """Add a sample; one that is not newer than the series' last is dropped, as Prometheus does."""

@@ -18,10 +18,6 @@ class Request(NamedTuple):
     head: bytes
     body: bytes
 
-    def header(self, name: str) -> str:
-        """Return a header, empty if it is not there."""
-        return next((value for key, value in self.headers() if key.lower() == name), "")
-
     def headers(self) -> list[tuple[str, str]]:
         """Return all headers in order."""
         pairs = (line.partition(":") for line in self.head.decode("latin-1").split("\r\n") if line)
