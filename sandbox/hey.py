@@ -1,7 +1,4 @@
-"""A load generator with the flags and the report of `hey` 0.1.4 that honours `http_proxy`.
-
-`python -m sandbox.hey [options] URL`, or `await run(URL, …)` as a library.
-"""
+"""A load generator with the flags and the report of `hey` 0.1.4 that honours `http_proxy`."""
 
 import asyncio
 import math
@@ -9,7 +6,6 @@ import os
 import signal
 import sys
 import time
-from typing import Any
 
 import uvloop
 
@@ -88,11 +84,6 @@ def next_tick(last: float, now: float, period: float) -> float:
     """Return the tick after the last; of several missed ones only the latest counts, as with Go's ticker."""
     missed = int((now - last) / period)
     return last + period * max(missed, 1)
-
-
-async def run(url: str, **options: Any) -> Report:
-    """Send load to a URL and return what came of it; the options are the fields of `Work`."""
-    return await Hey(Work(url, **options)).run()
 
 
 async def _run_until_interrupted(work: Work) -> Report:

@@ -9,10 +9,6 @@ BUCKETS = 10
 WIDEST_BAR = 40
 
 
-def _seconds() -> "array[float]":
-    return array("d")
-
-
 @dataclasses.dataclass
 class Report:
     """Statuses and errors by count, and the timings of each answered request in seconds."""
@@ -21,7 +17,7 @@ class Report:
     errors: collections.Counter[str] = dataclasses.field(default_factory=collections.Counter)
     total: float = 0.0
     size: int = 0
-    latencies: "array[float]" = dataclasses.field(default_factory=_seconds)
+    latencies: "array[float]" = dataclasses.field(default_factory=lambda: array("d"))
 
     @property
     def requests(self) -> int:

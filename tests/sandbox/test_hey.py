@@ -5,7 +5,7 @@ import signal
 import socket
 import sys
 from collections.abc import AsyncIterator
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
@@ -56,6 +56,10 @@ ANSWERS = {
 }
 
 
+async def run(url: str, **options: Any) -> Report:
+    return await hey.Hey(heyoptions.Work(url, **options)).run()
+
+
 @pytest.fixture
 async def url() -> AsyncIterator[str]:
     Server.heads, Server.connections = collections.Counter(), 0
@@ -65,7 +69,7 @@ async def url() -> AsyncIterator[str]:
 
 
 async def test_sends_the_requests_in_equal_shares_on_kept_connections(url: str) -> None:
-    report = await hey.run(url, requests=50, workers=8)
+    report = await run(url, requests=50, workers=8)
 
     assert report.statuses == {200: 48}
     assert Server.connections == 8
@@ -74,14 +78,14 @@ async def test_sends_the_requests_in_equal_shares_on_kept_connections(url: str) 
 
 
 async def test_the_rate_is_per_worker(url: str) -> None:
-    report = await hey.run(url, duration=0.55, rate=20, workers=3)
+    report = await run(url, duration=0.55, rate=20, workers=3)
 
     assert 27 <= report.statuses[200] <= 33
     assert report.total == pytest.approx(0.55, abs=0.2)
 
 
 async def test_the_end_waits_for_what_is_in_flight(url: str) -> None:
-    report = await hey.run(f"{url}late", duration=0.1, workers=2)
+    report = await run(f"{url}late", duration=0.1, workers=2)
 
     assert report.statuses == {200: 2}
     assert report.total >= 0.4
@@ -106,7 +110,7 @@ def test_of_missed_ticks_only_the_latest_counts() -> None:
     ],
 )
 async def test_reads_every_way_to_end_a_body(url: str, path: str, status: int, size: int) -> None:
-    report = await hey.run(url + path, requests=4, workers=2)
+    report = await run(url + path, requests=4, workers=2)
 
     assert report.statuses == {status: 4}
     assert report.size == 4 * size
@@ -121,7 +125,7 @@ async def test_reads_every_way_to_end_a_body(url: str, path: str, status: int, s
     ],
 )
 async def test_counts_errors_by_their_words(url: str, path: str, error: str) -> None:
-    report = await hey.run(url + path, requests=2, workers=2, timeout=0.2)
+    report = await run(url + path, requests=2, workers=2, timeout=0.2)
 
     assert report.errors == {f'Get "{url}{path}": {error}': 2}
     assert report.requests == 2
@@ -131,7 +135,7 @@ async def test_a_refused_connection_is_an_error() -> None:
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         port = closed.getsockname()[1]
-        report = await hey.run(f"http://127.0.0.1:{port}/", requests=1, workers=1)
+        report = await run(f"http://127.0.0.1:{port}/", requests=1, workers=1)
 
     wanted = f'Get "http://127.0.0.1:{port}/": dial tcp 127.0.0.1:{port}: connect: connection refused'
     assert report.errors == {wanted: 1}
@@ -149,7 +153,7 @@ async def test_a_kept_connection_closed_meanwhile_is_no_failure() -> None:
 
     Fickle.connections = 0
     server = await asyncio.get_running_loop().create_server(Fickle, "127.0.0.1", 0)
-    report = await hey.run(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", requests=20, workers=1)
+    report = await run(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/", requests=20, workers=1)
     server.close()
 
     assert report.statuses == {200: 20}
@@ -157,7 +161,7 @@ async def test_a_kept_connection_closed_meanwhile_is_no_failure() -> None:
 
 
 async def test_a_proxy_is_given_the_whole_address(url: str) -> None:
-    report = await hey.run("http://backend-canary.webapp:9898/?a=b", requests=1, workers=1, proxy=url)
+    report = await run("http://backend-canary.webapp:9898/?a=b", requests=1, workers=1, proxy=url)
     [head] = Server.heads
 
     assert report.requests == 1
@@ -167,9 +171,7 @@ async def test_a_proxy_is_given_the_whole_address(url: str) -> None:
 
 
 async def test_the_host_header_can_be_another(url: str) -> None:
-    await hey.run(
-        url, requests=1, workers=1, host="app.example.com", method="POST", body=b"hi", keepalive=False
-    )
+    await run(url, requests=1, workers=1, host="app.example.com", method="POST", body=b"hi", keepalive=False)
     [head] = Server.heads
 
     assert head == (
