@@ -1,6 +1,6 @@
 """What the cluster holds at one moment, and how host names are found in it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from sandbox.objects import Object
@@ -51,6 +51,6 @@ def protocol_of(port: Object) -> str:
     return str(port.get("appProtocol") or (port.get("name") or "").partition("-")[0]).lower()
 
 
-def by_age(objects: Mapping[str, Object]) -> Iterator[tuple[str, Object]]:
-    """Yield the oldest objects first, as Istio lets the oldest win."""
-    return iter(sorted(objects.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0])))
+def by_age(objects: Mapping[str, Object]) -> list[tuple[str, Object]]:
+    """Sort the oldest objects first, as Istio lets the oldest win."""
+    return sorted(objects.items(), key=lambda item: (item[1]["metadata"]["creationTimestamp"], item[0]))

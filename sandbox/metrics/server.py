@@ -73,8 +73,8 @@ class MetricsServer:
 
     @web.middleware
     async def _misbehave(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        await asyncio.sleep(self._switches.faults.latency)
         faults = self._switches.faults
-        await asyncio.sleep(faults.latency)
         if faults.refused and request.transport is not None:
             request.transport.abort()  # a connection kept from before
         if faults.gone:
