@@ -2,6 +2,7 @@
 
 from sandbox.client import KubeClient
 from sandbox.controllers import rollout
+from sandbox.controllers.conditions import condition_of
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.pods import format_time, utc_now
 from sandbox.controllers.recorder import Recorder
@@ -108,7 +109,7 @@ def _no_target(autoscaler: Object) -> tuple[str, str, str, str]:
 
 
 def _condition(known: Object, kind: str, status: str, reason: str, message: str) -> Object:
-    old = next((item for item in known.get("conditions") or [] if item["type"] == kind), None)
+    old = condition_of(known, kind)
     time = old["lastTransitionTime"] if old and old["status"] == status else format_time(utc_now())
     fresh = {"type": kind, "status": status, "lastTransitionTime": time}
     return fresh | {"reason": reason, "message": message}

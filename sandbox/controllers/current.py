@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 from sandbox.client import ApiError, ConflictError, KubeClient
 from sandbox.controllers import progress, revisions, rollout
+from sandbox.controllers.conditions import condition_of
 from sandbox.controllers.owners import is_controlled_by
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.scaling import say_scaled
@@ -33,7 +34,7 @@ class CurrentSet:
             found["spec"]["minReadySeconds"] = wanted
             return await self._client.replace(path_of(found, "replicasets"), found)
         is_changed = _set_revision(deployment, revisions.revision_of(found))
-        if not progress.condition_of(deployment["status"], progress.PROGRESSING):
+        if not condition_of(deployment["status"], progress.PROGRESSING):
             text = f'Found new replica set "{found["metadata"]["name"]}"'
             is_changed |= progress.note(deployment, "True", progress.FOUND, text)
         if is_changed:

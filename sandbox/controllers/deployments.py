@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from sandbox.client import KubeClient, NotFoundError
 from sandbox.controllers import progress, revisions, rollout
+from sandbox.controllers.conditions import condition_of, remove_condition, set_condition
 from sandbox.controllers.current import CurrentSet, draft, update_status
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import claim, controller_of
@@ -78,7 +79,7 @@ class DeploymentController:
         return await claim(self._client, deployment, "replicasets", self._sets.candidates(deployment))
 
     async def _note_pause(self, deployment: Object) -> None:
-        current = progress.condition_of(deployment["status"], progress.PROGRESSING)
+        current = condition_of(deployment["status"], progress.PROGRESSING)
         if current and current["reason"] == progress.TIMED_OUT:
             return
         was_paused = current is not None and current["reason"] == progress.PAUSED
@@ -169,13 +170,13 @@ class DeploymentController:
     def _move_failure(self, status: Object, sets: Sequence[Object], new: Object | None) -> None:
         """Show a ReplicaSet's failure to make pods, the new one's first."""
         ordered = ([new] if new else []) + list(sets)
-        found = (progress.condition_of(item.get("status", {}), progress.FAILURE) for item in ordered)
+        found = (condition_of(item.get("status", {}), progress.FAILURE) for item in ordered)
         failure = next(filter(None, found), None)
         if failure is None:
-            progress.remove_condition(status, progress.FAILURE)
+            remove_condition(status, progress.FAILURE)
             return
         times = {"lastUpdateTime": failure["lastTransitionTime"]}
-        progress.set_condition(status, failure | times)
+        set_condition(status, failure | times)
 
     def _with_new(self, old: Sequence[Object], new: Object | None) -> list[Object]:
         return [*old, new] if new else list(old)

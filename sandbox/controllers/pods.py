@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+from sandbox.controllers.conditions import condition_of
 from sandbox.objects import Object, is_ending
 
 FINAL_PHASES = ("Succeeded", "Failed")
@@ -24,10 +25,8 @@ def is_active(pod: Object) -> bool:
 
 def ready_since(pod: Object) -> datetime | None:
     """Return when the pod became ready, None if it is not."""
-    for condition in pod.get("status", {}).get("conditions", []):
-        if condition["type"] == "Ready":
-            return parse_time(condition["lastTransitionTime"]) if condition["status"] == "True" else None
-    return None
+    ready = condition_of(pod.get("status", {}), "Ready")
+    return parse_time(ready["lastTransitionTime"]) if ready and ready["status"] == "True" else None
 
 
 def is_available(pod: Object, min_ready_seconds: int, now: datetime) -> bool:

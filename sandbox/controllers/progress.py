@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
+from sandbox.controllers.conditions import condition_of, remove_condition, set_condition
 from sandbox.controllers.pods import format_time, parse_time, utc_now
 from sandbox.controllers.rollout import counter, max_unavailable, replicas_of, total, total_replicas
 from sandbox.objects import Object
@@ -13,12 +14,6 @@ AVAILABLE, PROGRESSING, FAILURE = "Available", "Progressing", "ReplicaFailure"
 PAUSED, RESUMED = "DeploymentPaused", "DeploymentResumed"
 FOUND, CREATED, CREATE_FAILED = "FoundNewReplicaSet", "NewReplicaSetCreated", "ReplicaSetCreateError"
 UPDATED, COMPLETE, TIMED_OUT = "ReplicaSetUpdated", "NewReplicaSetAvailable", "ProgressDeadlineExceeded"
-
-
-def condition_of(status: Object, kind: str) -> Object | None:
-    """Return the condition of this type."""
-    conditions: list[Object] = status.get("conditions", [])
-    return next((item for item in conditions if item["type"] == kind), None)
 
 
 def condition(kind: str, status: str, reason: str, message: str, now: datetime) -> Object:
@@ -32,23 +27,6 @@ def condition(kind: str, status: str, reason: str, message: str, now: datetime) 
         "reason": reason,
         "message": message,
     }
-
-
-def set_condition(status: Object, fresh: Object) -> None:
-    """Put a condition last, unless one of the same status and reason is there."""
-    known = condition_of(status, fresh["type"])
-    if known and (known["status"], known["reason"]) == (fresh["status"], fresh["reason"]):
-        return
-    if known and known["status"] == fresh["status"]:
-        fresh = fresh | {"lastTransitionTime": known["lastTransitionTime"]}
-    remove_condition(status, fresh["type"])
-    status.setdefault("conditions", []).append(fresh)
-
-
-def remove_condition(status: Object, kind: str) -> None:
-    """Take the condition of this type out."""
-    if "conditions" in status:
-        status["conditions"] = [item for item in status["conditions"] if item["type"] != kind]
 
 
 def note(deployment: Object, state: str, reason: str, text: str) -> bool:

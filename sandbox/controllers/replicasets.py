@@ -6,6 +6,7 @@ from datetime import datetime
 
 from sandbox.client import ApiError, KubeClient
 from sandbox.controllers import progress, rollout
+from sandbox.controllers.conditions import remove_condition, set_condition
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import claim, controller_of
 from sandbox.controllers.podcontrol import PodControl, make_pod
@@ -94,7 +95,7 @@ class ReplicaSetController:
         if failure:
             _note_failure(status, failure, now)
         else:
-            progress.remove_condition(status, progress.FAILURE)
+            remove_condition(status, progress.FAILURE)
         if not status["conditions"]:
             del status["conditions"]
         if status != found.get("status"):
@@ -136,4 +137,4 @@ def _status_of(found: Object, running: list[Object], ending: list[Object], now: 
 
 def _note_failure(status: Object, failure: ApiError, now: datetime) -> None:
     fresh = {"type": progress.FAILURE, "status": "True", "lastTransitionTime": format_time(now)}
-    progress.set_condition(status, fresh | {"reason": "FailedCreate", "message": failure.message})
+    set_condition(status, fresh | {"reason": "FailedCreate", "message": failure.message})
