@@ -15,7 +15,7 @@ from dulwich.objects import Blob, ObjectID
 from dulwich.refs import Ref
 from dulwich.repo import Repo
 
-from sandbox.serving import LOCALHOST, listen, runner_of
+from sandbox.serving import listen, runner_of
 
 FIRST_CONTENT = Path(__file__).with_name("webapp")
 BRANCH = b"master"
@@ -33,13 +33,13 @@ class GitServer:
         self._runner = runner
 
     @classmethod
-    async def start(cls, directory: Path, host: str = LOCALHOST, port: int = 0) -> Self:
+    async def start(cls, directory: Path) -> Self:
         """Open or make the repository, and serve it."""
         repository = open_repository(directory / "app.git")
         app = web.Application(client_max_size=LARGEST_PUSH)
         app.add_subapp("/app.git", create_repo_app(repository))
         runner = runner_of(app)
-        return cls(repository, runner, await listen(runner, host, port) + "/app.git")
+        return cls(repository, runner, await listen(runner) + "/app.git")
 
     async def stop(self) -> None:
         """Close the port and the repository."""

@@ -33,9 +33,9 @@ class Switches(Generic[F]):
         app.add_routes([web.get(PATH, self._show), web.put(PATH, self._put), web.delete(PATH, self._end)])
         self._runner = runner_of(app)
 
-    async def start(self, host: str) -> None:
-        """Open a free port on `host`."""
-        self.url = await listen(self._runner, host) + PATH
+    async def start(self) -> None:
+        """Open a free port."""
+        self.url = await listen(self._runner) + PATH
 
     async def stop(self) -> None:
         """Close the port."""

@@ -20,7 +20,6 @@ from sandbox.mesh.files import Files
 from sandbox.mesh.snapshot import Snapshot
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
 from sandbox.objects import Object
-from sandbox.serving import LOCALHOST
 from sandbox.switches import Faults, Switches
 
 ISTIO = "/apis/networking.istio.io/v1beta1"
@@ -83,7 +82,7 @@ class Mesh:
         """
         mesh = cls(client, directory, delay)
         try:
-            await mesh._switches.start(LOCALHOST)
+            await mesh._switches.start()
             mesh._tasks = [asyncio.create_task(one.run()) for one in mesh._reflectors.values()]
             await asyncio.gather(*(one.synced.wait() for one in mesh._reflectors.values()))
             mesh._pushed = mesh._take()

@@ -15,9 +15,9 @@ def fraction(percentage: Object | None) -> Object:
     return {"numerator": round(value * 10_000), "denominator": "MILLION"}
 
 
-def pattern(match: Object, *, ignore_case: bool = False) -> Object:
+def pattern(match: Object) -> Object:
     """Turn an exact, prefix or regex match into Envoy's."""
     if "regex" in match:
         return {"safe_regex": {"regex": match["regex"]}}
     kind = "exact" if "exact" in match else "prefix"
-    return {kind: match[kind]} | ({"ignore_case": True} if ignore_case else {})
+    return {kind: match[kind]}

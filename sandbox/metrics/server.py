@@ -27,9 +27,8 @@ class MetricsFaults(Faults):
 class MetricsServer:
     """Made by `start`; `url` answers as Prometheus does, `faults_url` switches faults."""
 
-    def __init__(self, client: KubeClient, host: str, scrape_interval: float) -> None:
+    def __init__(self, client: KubeClient, scrape_interval: float) -> None:
         self.url = ""
-        self._host = host
         db = Tsdb()
         self._scraper = Scraper(client, db, scrape_interval)
         app = web.Application(middlewares=[self._misbehave, answer_errors])
@@ -40,15 +39,13 @@ class MetricsServer:
         self._task: asyncio.Task[None] | None = None
 
     @classmethod
-    async def start(
-        cls, client: KubeClient, host: str = LOCALHOST, port: int = 0, scrape_interval: float = 1.0
-    ) -> Self:
+    async def start(cls, client: KubeClient, port: int = 0, scrape_interval: float = 1.0) -> Self:
         """Listen and scrape; the client stays the caller's."""
-        server = cls(client, host, scrape_interval)
+        server = cls(client, scrape_interval)
         await server._runner.setup()
         await server._listen(port)
-        server.url = f"http://{host}:{server._runner.addresses[0][1]}"
-        await server._switches.start(host)
+        server.url = f"http://{LOCALHOST}:{server._runner.addresses[0][1]}"
+        await server._switches.start()
         server._task = asyncio.create_task(server._scraper.run())
         server._task.add_done_callback(report_failure)
         return server
@@ -68,7 +65,7 @@ class MetricsServer:
         await self._switches.stop()
 
     async def _listen(self, port: int) -> None:
-        self._site = web.TCPSite(self._runner, self._host, port)
+        self._site = web.TCPSite(self._runner, LOCALHOST, port)
         await self._site.start()
 
     @web.middleware

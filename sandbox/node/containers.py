@@ -19,6 +19,7 @@ from sandbox.objects import Object
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 1.0, 60.0
 # How soon a container that is not ready is asked again: a person waits for it.
 UNREADY_PERIOD = 0.25
+LONGEST_PROBE_DELAY = 0.2
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,6 @@ class Node:
     labels: dict[str, str]
     proxy: Callable[[], str | None]
     drain: float
-    probe_delay_cap: float
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ class ContainerRunner:
             self._show_ready(is_ready=True)
             return
         rules = self._spec["readinessProbe"]
-        await asyncio.sleep(min(rules.get("initialDelaySeconds", 0), self._around.node.probe_delay_cap))
+        await asyncio.sleep(min(rules.get("initialDelaySeconds", 0), LONGEST_PROBE_DELAY))
         period, streak = rules.get("periodSeconds", 10), 0
         needed = {True: rules.get("successThreshold", 1), False: rules.get("failureThreshold", 3)}
         while True:

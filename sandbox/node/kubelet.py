@@ -33,7 +33,6 @@ async def run(
     subnet: int,
     mesh_proxy: Callable[[], str | None] = lambda: None,
     drain: float = 0.5,
-    probe_delay_cap: float = 0.2,
 ) -> None:
     """Be the node of a cluster until cancelled; pods get addresses in 127.`subnet`.0.0/16.
 
@@ -42,7 +41,7 @@ async def run(
     """
     await _register(client)
     recorder = Recorder(client, "sandbox-node")
-    node = Node(client, recorder, NAME, LABELS, mesh_proxy, drain, probe_delay_cap)
+    node = Node(client, recorder, NAME, LABELS, mesh_proxy, drain)
     kubelet = Kubelet(node, subnet)
     try:
         async with asyncio.TaskGroup() as group:

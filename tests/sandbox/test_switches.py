@@ -3,7 +3,6 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 
-from sandbox.serving import LOCALHOST
 from sandbox.switches import Faults, Switches
 
 
@@ -23,7 +22,7 @@ async def switches(told: list[Slowness]) -> AsyncIterator[Switches[Slowness]]:
         told.append(faults)
 
     found = Switches(Slowness(answer_delay=2), switch)
-    await found.start(LOCALHOST)
+    await found.start()
     yield found
     await found.stop()
 

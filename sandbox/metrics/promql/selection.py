@@ -8,6 +8,7 @@ import promql_parser as ast
 
 from sandbox.metrics.labels import NAME, Labels, labels_of
 from sandbox.metrics.promql.values import (
+    LOOKBACK,
     BadDataError,
     Kind,
     Matchers,
@@ -93,7 +94,7 @@ def plan_vector(selector: ast.VectorSelector) -> Plan:
 
     def run(moment: Moment) -> Vector:
         query, at = moment.query, shift(moment)
-        after = at - query.lookback - query.slack
+        after = at - LOOKBACK - query.slack
         found = [(series.labels, series.latest(after, at)) for series in query.select(matchers)]
         return [Sample(labels, latest) for labels, latest in found if latest is not None]
 

@@ -58,7 +58,6 @@ class Query:
     start: int
     end: int
     dialect: Dialect = Dialect.V3
-    lookback: int = LOOKBACK
     _selected: dict[Matchers, list[Series]] = dataclasses.field(default_factory=dict)
 
     @property
