@@ -21,8 +21,6 @@ from sandbox.controllers.workqueue import WorkQueue
 from sandbox.objects import Object, is_ending, key_of, labels_of, path_of
 
 DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/nodes"
-# As in replicasets: one look a burst of changes.
-SETTLE = 0.03
 HASH, GENERATION = "controller-revision-hash", "pod-template-generation"
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 NODE_NAME = "metadata.name"
@@ -49,23 +47,16 @@ class DaemonSetController:
         self._sets = informers.of(DAEMON_SETS)
         self._pods = informers.of(PODS)
         self._nodes = informers.of(NODES)
-        self._control = PodControl(client, recorder, "DaemonSet")
         self.queue = WorkQueue("daemonsets", self._sync)
+        self._control = PodControl(client, recorder, "DaemonSet", self.queue)
         self._sets.subscribe(self.queue.add_object)
-        self._pods.subscribe(self._pod_changed)
+        self._pods.subscribe(self._control.pod_changed)
         self._nodes.subscribe(self._node_changed)
 
     def _node_changed(self, kind: str, node: Object, old: Object | None) -> None:
         if kind != "MODIFIED" or not old or _traits(node) != _traits(old):
             for key in self._sets.objects:
                 self.queue.add(key)
-
-    def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
-        for key in self._control.observe(kind, pod, old):
-            if kind == "ADDED" and self._control.is_settled(key):
-                self.queue.add(key)
-            else:
-                self.queue.add_after(key, SETTLE)
 
     async def _sync(self, key: str) -> None:
         found = self._sets.objects.get(key)

@@ -6,10 +6,15 @@ import secrets
 
 from sandbox.client import ApiError, KubeClient, NotFoundError
 from sandbox.controllers.owners import controller_of, controller_reference
+from sandbox.controllers.pods import is_terminating
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.revisions import ALPHABET
+from sandbox.controllers.workqueue import WorkQueue
 from sandbox.objects import Object, collection_of, is_ending, key_of, path_of
 
+# Pods change in bursts: one look a burst spares a Deployment a dozen passing states, and a pod that is to end
+# may be gone the next moment.
+SETTLE, SETTLE_ENDING = 0.03, 0.1
 # A watch that lost an event must not stop a controller for ever; the real ones wait five minutes.
 FORGET_AFTER = 60.0
 
@@ -20,10 +25,11 @@ class PodControl:
     Of each owner it knows what the cache still owes: the name of a pod about to appear, the uid of one to go.
     """
 
-    def __init__(self, client: KubeClient, recorder: Recorder, owner_kind: str) -> None:
+    def __init__(self, client: KubeClient, recorder: Recorder, owner_kind: str, queue: WorkQueue) -> None:
         self._client = client
         self._recorder = recorder
         self._owner_kind = owner_kind
+        self._queue = queue
         self._owed: dict[str, dict[str, float]] = {}
 
     def is_settled(self, key: str) -> bool:
@@ -34,6 +40,14 @@ class PodControl:
     def forget(self, key: str) -> None:
         """Drop an owner that is gone."""
         self._owed.pop(key, None)
+
+    def pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
+        """Have the owners worked on that a change of a pod concerns."""
+        for key in self.observe(kind, pod, old):
+            if kind == "ADDED" and self.is_settled(key):
+                self._queue.add(key)
+            else:
+                self._queue.add_after(key, SETTLE_ENDING if is_terminating(pod) else SETTLE)
 
     def observe(self, kind: str, pod: Object, old: Object | None) -> set[str]:
         """Take note of a change of a pod; return the keys of the owners it concerns."""

@@ -24,9 +24,6 @@ from sandbox.controllers.workqueue import WorkQueue
 from sandbox.objects import Object, is_ending, key_of, labels_of, path_of
 
 REPLICA_SETS, PODS = "/apis/apps/v1/replicasets", "/api/v1/pods"
-# Pods change in bursts: one look a burst spares a Deployment a dozen passing states, and a pod that is to end
-# may be gone the next moment.
-SETTLE, SETTLE_ENDING = 0.03, 0.1
 PHASES = ("Pending", "Unknown", "Running")
 
 
@@ -37,17 +34,13 @@ class ReplicaSetController:
         self._client = client
         self._sets = informers.of(REPLICA_SETS)
         self._pods = informers.of(PODS)
-        self._control = PodControl(client, recorder, "ReplicaSet")
         self.queue = WorkQueue("replicasets", self._sync)
+        self._control = PodControl(client, recorder, "ReplicaSet", self.queue)
         self._sets.subscribe(self.queue.add_object)
-        self._pods.subscribe(self._pod_changed)
+        self._pods.subscribe(self._control.pod_changed)
+        self._pods.subscribe(self._orphan_changed)
 
-    def _pod_changed(self, kind: str, pod: Object, old: Object | None) -> None:
-        for key in self._control.observe(kind, pod, old):
-            if kind == "ADDED" and self._control.is_settled(key):
-                self.queue.add(key)
-            else:
-                self.queue.add_after(key, SETTLE_ENDING if is_terminating(pod) else SETTLE)
+    def _orphan_changed(self, kind: str, pod: Object, _old: Object | None) -> None:
         if not controller_of(pod) and kind != "DELETED":
             for item in self._sets.selecting(pod):
                 self.queue.add(key_of(item))

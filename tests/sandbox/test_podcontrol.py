@@ -7,6 +7,7 @@ import pytest
 from sandbox.client import ERRORS, ApiError, KubeClient
 from sandbox.controllers.podcontrol import PodControl, make_pod
 from sandbox.controllers.recorder import Recorder
+from sandbox.controllers.workqueue import WorkQueue
 from sandbox.objects import Object
 
 OWNER = {
@@ -36,9 +37,13 @@ class Server:
         return body
 
 
+async def _idle(_key: str) -> None:
+    """Do nothing about an owner."""
+
+
 def _control(status: int = 200) -> PodControl:
     client = cast("KubeClient", Server(status))
-    return PodControl(client, Recorder(client, "test"), "ReplicaSet")
+    return PodControl(client, Recorder(client, "test"), "ReplicaSet", WorkQueue("test", _idle))
 
 
 def _pod(**meta: Any) -> Object:
