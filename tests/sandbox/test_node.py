@@ -18,6 +18,7 @@ from sandbox.objects import Object
 
 SUBNET = 150 + os.getpid() % 50
 PODS = "/api/v1/namespaces/default/pods"
+EVENTS = "/api/v1/namespaces/default/events"
 PORT = 9898
 
 
@@ -137,6 +138,23 @@ async def test_pod_no_node_suits_stays_pending(client: KubeClient) -> None:
     assert found["status"]["phase"] == "Pending"
     assert found["status"]["conditions"][0]["reason"] == "Unschedulable"
     assert "nodeName" not in found["spec"]
+
+
+async def _refuse(client: KubeClient, *requests: tuple[str, str]) -> None:
+    """Let each request fail once."""
+    rules = [{"do": "status", "method": method, "path": path, "times": 1} for method, path in requests]
+    await client.replace("/_sandbox/faults", rules)  # type: ignore[arg-type]
+
+
+async def test_what_is_refused_is_tried_again_and_a_start_tells_of_it(client: KubeClient) -> None:
+    await _refuse(client, ("POST", "refused/binding"), ("PATCH", "refused/status"))
+    await _started(client, _pod("refused"))
+    await client.delete(f"{PODS}/refused")
+    await _refuse(client, ("DELETE", "pods/refused"))
+
+    await _until_gone(client, "refused")
+    events = (await client.list(EVENTS, fieldSelector="involvedObject.name=refused"))["items"]
+    assert "FailedCreatePodSandBox" in [event["reason"] for event in events]
 
 
 @pytest.mark.parametrize(
