@@ -26,7 +26,7 @@ STEPS = [*range(0, LAST + 1, STEP), 0]
 ROUTES = "/virtualservices"
 TICKS = (ROUTES, "/deployments/podinfo-primary")
 """What is written at the end of a tick; the next one comes an interval later."""
-READY = re.compile(r"^(\S+ \S+) INFO worker ready", re.MULTILINE)
+READY = re.compile(r"^(\S+) INFO worker ready", re.MULTILINE)
 PATIENCE = 60.0
 
 

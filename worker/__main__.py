@@ -15,13 +15,13 @@ from pydantic import ValidationError
 from temporalio.client import Client
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.envconfig import ClientConfig
-from temporalio.runtime import Runtime
+from temporalio.runtime import Runtime, TelemetryConfig
 
 from worker.assembly import build_activities, build_workers
 from worker.clusters import ClustersFileError, ConfiguredClusters
 from worker.endpoint import EndpointError, SdkMetrics, metering
 from worker.herald import listening
-from worker.logs import configure
+from worker.logs import SDK, configure
 from worker.settings import WorkerSettings
 
 logger = logging.getLogger("worker")
@@ -41,7 +41,7 @@ class NoTemporalError(Exception):
     """There is no connection to Temporal as its environment says."""
 
 
-async def connect(runtime: Runtime | None) -> Client:
+async def connect(runtime: Runtime) -> Client:
     """Connect to Temporal as its environment says (`TEMPORAL_ADDRESS`, `TEMPORAL_NAMESPACE`, …).
 
     Raises:
@@ -71,7 +71,8 @@ async def serve(settings: WorkerSettings) -> None:
         guarded_load_tester=settings.guarded_load_tester,
     )
     sdk = SdkMetrics() if settings.metrics else None
-    client = await connect(sdk.runtime if sdk else None)
+    runtime = sdk.runtime if sdk else Runtime(telemetry=TelemetryConfig(logging=SDK))
+    client = await connect(runtime)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(clusters.close)
         kubectl = Path(sys.executable).with_name("kubectl")

@@ -11,6 +11,7 @@ from prometheus_client import CONTENT_TYPE_PLAIN_0_0_4, CollectorRegistry, gener
 from temporalio.client import Client
 from temporalio.runtime import PrometheusConfig, Runtime, TelemetryConfig
 
+from worker import logs
 from worker.figures import Figures
 from worker.gauges import Gauges, standings
 
@@ -27,7 +28,7 @@ class SdkMetrics:
         prometheus = PrometheusConfig(
             bind_address=address, durations_as_seconds=True, counters_total_suffix=True
         )
-        self.runtime = Runtime(telemetry=TelemetryConfig(metrics=prometheus))
+        self.runtime = Runtime(telemetry=TelemetryConfig(logging=logs.SDK, metrics=prometheus))
         """What a client must be made with to be counted."""
         self._url = f"http://{address}/metrics"
 

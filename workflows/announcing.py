@@ -23,7 +23,7 @@ def announce(spec: CanarySpec, phase: Phase, revision: Revision, notice: Notice,
     told = Announcement(spec=spec, phase=phase, revision=revision, notice=notice, at=workflow.now(), uid=uid)
     is_warning = notice.type is NoticeType.WARNING
     log = workflow.logger.warning if is_warning else workflow.logger.info
-    log("announced", extra={"announcement": told, "notice": notice.message, "canary": spec.tail})
+    log("announced", extra={"announcement": told, "notice": notice.message})
     if spec.task_queue:
         handed_on = workflow.start_activity_method(
             AnnouncementActivities.hand_on,
