@@ -107,7 +107,10 @@ class ClusterWatchWorkflow:
             await workflow.sleep(QUIET)
 
     async def _watch(self) -> None:
-        """Watch until the registrations change."""
+        """Watch until the registrations change, or so much has been heard that a new history is due.
+
+        Canaries register again and again, in case it was terminated: that alone makes a history long.
+        """
         changes = self._changes
         watching = workflow.start_activity_method(
             WatchActivities.watch_cluster,
@@ -115,7 +118,11 @@ class ClusterWatchWorkflow:
             summary=f"{len(self._registrations)} canaries",
             **at(self._task_queue, WATCH),
         )
-        await workflow.wait_condition(lambda: watching.done() or self._changes != changes)
+        await workflow.wait_condition(
+            lambda: (
+                watching.done() or self._changes != changes or workflow.info().is_continue_as_new_suggested()
+            )
+        )
         watching.cancel()
         try:
             await watching

@@ -266,6 +266,20 @@ async def test_registrations_outlive_the_history(client: Client) -> None:
         assert {one.canary for one in state.registrations} == {*names, "one-more"}
 
 
+async def test_a_watch_that_hears_the_same_for_days_begins_a_new_history(client: Client) -> None:
+    watch = Watch()
+    async with watching(client, watch) as first:
+        await register(first, "a")
+        await watch.until(1)
+        for _ in range(4):
+            await register(first, *["a"] * 50)
+        async with watch.changed, asyncio.timeout(20):
+            await watch.changed.wait_for(lambda: len(watch.asked) > 1 and watch.running == 1)
+
+        assert (await client.get_workflow_handle(first.id).describe()).run_id != first.result_run_id
+        assert {one.canary for one in watch.asked[-1].interests} == {"a"}
+
+
 async def test_a_change_in_the_cluster_reaches_its_canary_within_a_second(client: Client) -> None:
     api = await ApiServer.start()
     kubernetes = api_client(api.url)
