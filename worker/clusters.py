@@ -1,7 +1,9 @@
 """The clusters a worker can reach: from its clusters file, and from kubeconfig Secrets of the host."""
 
+import logging
 import ssl
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,7 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from activities.cluster.api import ClusterApi, ClusterSettings, ServedElsewhereError, UnknownClusterError
+from activities.cluster.api import (
+    ApiError,
+    ClusterApi,
+    ClusterSettings,
+    ClusterUnreachableError,
+    ServedElsewhereError,
+    UnknownClusterError,
+)
 from canary.application import ClusterRef
 from canary.documents.rules import object_name_mistakes
 from canary.documents.schema import Duration
@@ -21,6 +30,7 @@ from worker.attached import note, read_kubeconfig
 from worker.kubeconfigs import check_texts, loading
 from worker.settings import checked_image, checked_task_queue, checked_url
 
+logger = logging.getLogger(__name__)
 CONNECTIONS = 200
 """Requests to one API server at once; each watch keeps one for good."""
 HOST = "host"
@@ -205,16 +215,34 @@ class ConfiguredClusters:
             await api.close()
 
     async def _connect(self, name: str) -> ClusterApi:
+        settings = self._settings.get(name) or ClusterSettings(
+            name=name, guarded_load_tester=self._guarded_load_tester
+        )
+        return ClusterApi(settings, await self._client_of(name), partial(self._renewed, name))
+
+    async def _renewed(self, name: str) -> ApiClient | None:
+        """Read again how a cluster is reached, for what was read before is refused."""
+        try:
+            found = await self._client_of(name)
+        except (UnknownClusterError, ApiError, ClusterUnreachableError) as error:
+            logger.warning("credentials not renewed", extra={"cluster": name, "cause": str(error)})
+            return None
+        logger.info("credentials read again", extra={"cluster": name})
+        return found
+
+    async def _client_of(self, name: str) -> ApiClient:
         configuration = Configuration()
         configuration.connection_pool_maxsize = CONNECTIONS
         entry = self._entries.get(name)
         if entry is None:
-            return await self._connect_attached(name, configuration)
+            return await self._client_of_attached(name, configuration)
         if entry.kubeconfig is None and self._settings[name].task_queue:
             raise ServedElsewhereError(name, entry.task_queue)
-        return ClusterApi(self._settings[name], await self._client_of(name, entry, configuration))
+        return await self._client_of_entry(name, entry, configuration)
 
-    async def _client_of(self, name: str, entry: ClusterEntry, configuration: Configuration) -> ApiClient:
+    async def _client_of_entry(
+        self, name: str, entry: ClusterEntry, configuration: Configuration
+    ) -> ApiClient:
         """Read how a cluster of the file is reached: its kubeconfig, else the service account here.
 
         That of another cluster's workers is theirs: here it would lead to the wrong cluster.
@@ -234,7 +262,7 @@ class ConfiguredClusters:
             )
             return _client(configuration)
 
-    async def _connect_attached(self, name: str, configuration: Configuration) -> ClusterApi:
+    async def _client_of_attached(self, name: str, configuration: Configuration) -> ApiClient:
         if HOST not in self._entries:
             raise UnknownClusterError(name)
         found = await read_kubeconfig(await self.get(HOST), name, allow_exec=self._allow_exec)
@@ -242,9 +270,7 @@ class ConfiguredClusters:
             await config.load_kube_config_from_dict(  # type: ignore[no-untyped-call]
                 found.content, client_configuration=configuration
             )
-            client = _client(configuration)
-        settings = ClusterSettings(name=name, guarded_load_tester=self._guarded_load_tester)
-        return ClusterApi(settings, client)
+            return _client(configuration)
 
 
 def _client(configuration: Configuration) -> ApiClient:

@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from activities.cluster.credentials import Credentials, Renew
 from canary.application import ClusterRef
 
 ROLLOUT_MANAGER = "durable-canary-rollout"
@@ -94,14 +95,14 @@ class ClusterApi:
     Every call raises `ApiError` for a refusal and `ClusterUnreachableError` where there was no answer.
     """
 
-    def __init__(self, settings: ClusterSettings, client: ApiClient) -> None:
+    def __init__(self, settings: ClusterSettings, client: ApiClient, renew: Renew | None = None) -> None:
         self.settings = settings
         self.name = settings.name
-        self._client = client
+        self._credentials = Credentials(client, renew)
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._client.close()  # type: ignore[no-untyped-call]
+        await self._credentials.close()
 
     async def get(self, path: str, **query: str) -> Object:
         """Read one object; 404 is an `ApiError`."""
@@ -230,8 +231,9 @@ class ClusterApi:
         Its status is a result, redirects are not followed, and no more than *limit* bytes are read.
         """
         method = "GET" if body is None else "POST"
-        response = await self._send(
-            method, path, {}, body=body, headers=headers, timeout=seconds, follow_redirects=False
+        client = self._credentials.client  # a 401 may be the Service's own
+        response = await self._request(
+            client, method, path, {}, body=body, headers=headers, timeout=seconds, follow_redirects=False
         )
         data = bytearray()
         try:
@@ -268,8 +270,20 @@ class ClusterApi:
         result: Object = json.loads(data)
         return result
 
-    async def _send(  # noqa: PLR0913 — as above
+    async def _send(
+        self, method: str, path: str, query: Mapping[str, str], **rest: Any
+    ) -> aiohttp.ClientResponse:
+        """Send a request, once more where credentials have expired and there are others."""
+        client = self._credentials.client
+        response = await self._request(client, method, path, query, **rest)
+        if response.status == HTTPStatus.UNAUTHORIZED and await self._credentials.are_renewed(client):
+            response.close()
+            return await self._request(self._credentials.client, method, path, query, **rest)
+        return response
+
+    async def _request(  # noqa: PLR0913 — as above
         self,
+        client: ApiClient,
         method: str,
         path: str,
         query: Mapping[str, str],
@@ -281,31 +295,31 @@ class ClusterApi:
         timeout: float = REQUEST_TIMEOUT,  # noqa: ASYNC109 — handed to the client, which bounds the request
         follow_redirects: bool = True,
     ) -> aiohttp.ClientResponse:
-        url = self._client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
+        url = client.configuration.host + path + (f"?{urlencode(query)}" if query else "")
         sent = {"Accept": accept, "Content-Type": content_type, "User-Agent": "durable-canary"}
         sent |= headers or {}
-        await self._client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
+        await client.update_params_for_auth(sent, [], ["BearerToken"], path, method, body)
         try:
-            session = self._session()
-            return await session.request(
+            return await _session(client).request(
                 method,
                 url,
                 data=body,
                 headers=sent,
                 timeout=aiohttp.ClientTimeout(total=timeout),
                 allow_redirects=follow_redirects,
-                proxy=self._client.configuration.proxy,
-                server_hostname=self._client.configuration.tls_server_name,
+                proxy=client.configuration.proxy,
+                server_hostname=client.configuration.tls_server_name,
             )
         except (aiohttp.ClientError, TimeoutError, asyncio.IncompleteReadError) as error:
             raise ClusterUnreachableError(self.name, error) from error
 
-    def _session(self) -> aiohttp.ClientSession:
-        rest = self._client.rest_client
-        if rest.pool_manager is None:
-            rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 — the library makes it at its first request only
-        pool: aiohttp.ClientSession = rest.pool_manager
-        return pool
+
+def _session(client: ApiClient) -> aiohttp.ClientSession:
+    rest = client.rest_client
+    if rest.pool_manager is None:
+        rest.pool_manager = rest._create_pool_manager()  # noqa: SLF001 — the library makes it at its first request only
+    pool: aiohttp.ClientSession = rest.pool_manager
+    return pool
 
 
 class Clusters(Protocol):

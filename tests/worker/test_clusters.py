@@ -2,16 +2,19 @@
 
 import base64
 import errno
+import json
 import os
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 from ruamel.yaml import YAML
 
-from activities.cluster.api import ClusterUnreachableError, UnknownClusterError
+from activities.cluster.api import ApiError, ClusterUnreachableError, UnknownClusterError
 from canary.application import ClusterRef, SecretKey
 from sandbox.apiserver.server import ApiServer
 from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file
@@ -470,3 +473,93 @@ async def test_an_api_server_is_asked_by_its_proxy(
         with pytest.raises(ClusterUnreachableError):
             await host.list("/api/v1/namespaces")
     await clusters.close()
+
+
+class Guarded:
+    """Stands in for an API server that lets in whoever has the token of the moment."""
+
+    def __init__(self) -> None:
+        self.token = "first"
+        self.asked: list[str] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.asked.append(request.headers.get("Authorization", ""))
+        is_known = self.asked[-1] == f"Bearer {self.token}"
+        return web.json_response(
+            {"major": "1"}, status=HTTPStatus.OK if is_known else HTTPStatus.UNAUTHORIZED
+        )
+
+
+@pytest.fixture
+async def guarded() -> AsyncIterator[tuple[Guarded, str]]:
+    guarded, app = Guarded(), web.Application()
+    app.router.add_get("/version", guarded.answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield guarded, site.name
+    await runner.cleanup()
+
+
+async def test_an_expired_token_of_a_secret_is_replaced_by_the_one_that_is_there(
+    clusters: ConfiguredClusters, guarded: tuple[Guarded, str], tmp_path: Path
+) -> None:
+    server, url = guarded
+    await keep(clusters, text(kubeconfig(url, {"token": "first"}), tmp_path))
+    await clusters.attach(MEMBER)
+    member = await clusters.get("member")
+    await member.get("/version")
+    server.token = "second"
+    await keep(clusters, text(kubeconfig(url, {"token": "second"}), tmp_path))
+
+    version = await member.get("/version")
+
+    assert version["major"] == "1"
+    assert server.asked == ["Bearer first", "Bearer first", "Bearer second"]
+
+
+async def test_an_expired_token_of_a_file_or_a_command_is_replaced(
+    guarded: tuple[Guarded, str], tmp_path: Path
+) -> None:
+    server, url = guarded
+    said = tmp_path / "said"
+    command = {"apiVersion": "client.authentication.k8s.io/v1", "command": "cat", "args": [str(said)]}
+    (tmp_path / "kubeconfig").write_text(text(kubeconfig(url, {"exec": command}), tmp_path))
+    (tmp_path / "clusters.yaml").write_text("clusters:\n  a: {kubeconfig: ./kubeconfig}\n")
+    clusters = ConfiguredClusters(tmp_path / "clusters.yaml")
+    answers = []
+    for server.token in ("first", "second"):
+        credential = {**command, "kind": "ExecCredential", "status": {"token": server.token}}
+        said.write_text(json.dumps(credential))
+        answers.append(await (await clusters.get("a")).get("/version"))
+    await clusters.close()
+
+    assert [answer["major"] for answer in answers] == ["1", "1"]
+
+
+async def test_credentials_that_stay_refused_are_read_again_once_in_a_while(
+    clusters: ConfiguredClusters, guarded: tuple[Guarded, str], tmp_path: Path
+) -> None:
+    server, url = guarded
+    await keep(clusters, text(kubeconfig(url, {"token": "stolen"}), tmp_path))
+    await clusters.attach(MEMBER)
+    member = await clusters.get("member")
+    for _ in range(3):
+        with pytest.raises(ApiError, match="401"):
+            await member.get("/version")
+
+    assert server.asked == ["Bearer stolen"] * 4
+
+
+async def test_a_secret_that_cannot_be_read_any_more_leaves_the_refusal(
+    clusters: ConfiguredClusters, guarded: tuple[Guarded, str], tmp_path: Path
+) -> None:
+    _, url = guarded
+    await keep(clusters, text(kubeconfig(url, {"token": "stolen"}), tmp_path))
+    await clusters.attach(MEMBER)
+    member = await clusters.get("member")
+    await keep(clusters, "{}")
+
+    with pytest.raises(ApiError, match="401"):
+        await member.get("/version")
