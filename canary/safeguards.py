@@ -14,7 +14,7 @@ from canary.decision import (
     Wait,
 )
 from canary.retreat import ask, by, from_a_lost_canary, onto_the_primary, threshold_reached, unserved
-from canary.situation import Situation
+from canary.situation import RESYNC, Situation
 from canary.spec import CanarySpec
 from canary.status import Outcome, Phase, RolloutStatus
 
@@ -23,13 +23,13 @@ FOREIGN_WRITES = 3
 
 
 def next_look(spec: CanarySpec, status: RolloutStatus, now: datetime) -> datetime:
-    """When to look again where nothing rings before: at the next tick, or when a deadline passes."""
+    """When to look again where nothing rings before: at the next tick, at a deadline, or to be sure."""
     deadlines = [
         since + spec.progress_deadline
         for since in (status.canary_unready_since, status.primary_unready_since)
         if since is not None and since + spec.progress_deadline > now
     ]
-    return min([status.due, *deadlines])
+    return min([status.due, now + RESYNC, *deadlines])
 
 
 def abort(case: Situation) -> Decision | None:

@@ -1,7 +1,7 @@
 """Everything a decision stands on, in one place."""
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from canary.analysis import Check, GateCheck, HookAnswer
 from canary.observation import Observation, Workload
@@ -9,6 +9,9 @@ from canary.readiness import Readiness, ReadinessVerdict, judge_readiness
 from canary.spec import CanarySpec, WorkloadKind
 from canary.status import RolloutStatus, Wishes
 from canary.steps import FULL
+
+RESYNC = timedelta(minutes=10)
+"""So long nobody rests without a look: a doorbell may be lost, and an interval may be a day."""
 
 
 @dataclass(frozen=True)
@@ -48,8 +51,8 @@ class Situation:
 
     @property
     def next_tick(self) -> datetime:
-        """An interval from now."""
-        return self.now + self.spec.analysis.interval
+        """When to look again where nothing can be done now: an interval on, if that is not long."""
+        return self.now + min(self.spec.analysis.interval, RESYNC)
 
     @property
     def is_due(self) -> bool:

@@ -20,6 +20,7 @@ from canary.decision import (
 )
 from canary.idle import Resume, decide_idle
 from canary.ladder import decide
+from canary.situation import Situation
 from canary.spec import CanarySpec, HookType, Strategy, WorkloadKind
 from canary.status import CanaryStatus, Outcome, Phase, Wishes
 from canary.steps import FULL
@@ -42,6 +43,8 @@ from tests.canary.rollouts import (
     routes_at,
 )
 
+DAY = timedelta(days=1)
+DAILY = a_spec(interval=DAY)
 AB = a_spec(iterations=5, match=({"headers": {"x-canary": {"exact": "insider"}}},))
 BLUE_GREEN = a_spec(iterations=5)
 
@@ -239,3 +242,18 @@ def test_restarting_a_halted_promotion_promotes_nothing_that_nobody_judged() -> 
     assert judged == Resume(revision=NEW)
     assert unjudged == Resume(revision=NEW, abort=ADA)
     assert decide_idle(a_spec(), status, newer, Wishes(abort=ADA)) == Resume(revision=NEW, abort=ADA)
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(a_case(DAILY, at_weight(20, due=NOW + DAY)), id="between two ticks"),
+        pytest.param(a_case(DAILY, in_phase(Phase.FINALISING, 0, due=NOW + DAY)), id="of a promotion, too"),
+        pytest.param(a_case(DAILY, at_weight(20), primary=a_primary(ready=0)), id="while a person is asked"),
+    ],
+)
+def test_a_lost_doorbell_is_made_up_for_within_minutes_whatever_the_interval(case: Situation) -> None:
+    decision = decide(case)
+
+    assert isinstance(decision, Wait)
+    assert decision.until == NOW + timedelta(minutes=10)
