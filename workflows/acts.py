@@ -181,9 +181,11 @@ class Acts:
             PrimaryActivities.create_primary, self.spec, summary="make the primary anew", **self._at(WRITE)
         )
 
-    async def restore(self, revision: Revision) -> Written:
-        """Put the last promoted template back into the primary."""
-        request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now())
+    async def restore(self, revision: Revision, *, is_over: bool = False) -> Written:
+        """Put the last promoted template back into the primary; *is_over*: for good."""
+        request = PromoteRequest(
+            spec=self.spec, revision=revision, decided_at=workflow.now(), is_over=is_over
+        )
         return await workflow.execute_activity_method(
             PrimaryActivities.restore_primary,
             request,

@@ -115,11 +115,14 @@ class Carrying(Attempt):
         return await self._is_done(await self._acts.promote(self._status.revision))
 
     async def _close_promotion(self) -> bool:
-        """Fence the primary, with what was promoted last, against a promotion that may be on its way."""
+        """Fence the primary, with what was promoted last, against a promotion that may be on its way.
+
+        All users are with it by then, and it counts as promoted: what goes back later may go back to it.
+        """
         if not self._status.is_promotion_open:
             return True
         try:
-            is_done = await self._is_done(await self._acts.restore(self._status.revision))
+            is_done = await self._is_done(await self._acts.restore(self._status.revision, is_over=True))
         except ActivityError as error:
             if not is_of_nothing(error):
                 raise

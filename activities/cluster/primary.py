@@ -30,6 +30,8 @@ class PromoteRequest(Stored):
     spec: CanarySpec
     revision: Revision
     decided_at: datetime
+    is_over: bool = False
+    """Of a primary that is put back: nothing is left of its promotion, for all users are with it already."""
 
 
 class ConcludeRequest(Stored):
@@ -71,7 +73,10 @@ class PrimaryActivities:
     @activity.defn
     @guarded
     async def restore_primary(self, request: PromoteRequest) -> Written:
-        """Put the last promoted template and configs back into the primary."""
+        """Put the last promoted template and configs back into the primary.
+
+        Its mark of a promotion stays until that has been concluded, unless it is over.
+        """
         api = await self._clusters.get(request.spec.cluster)
         return await until_settled(lambda: _restore(api, request), request.spec.primary)
 
@@ -182,13 +187,18 @@ async def _restore(api: ClusterApi, request: PromoteRequest) -> Written:
         return Written.SUPERSEDED
     if primary is not None:
         marks.refuse_foreign(spec, str(spec.target.kind), primary)
-    await CopyWriter(api, spec, request.decided_at).bring_back(origin.copies, origin.revision.configs)
+    writer = CopyWriter(api, spec, request.decided_at)
+    await writer.bring_back(origin.copies, origin.revision.configs)
     notes = {marks.DECIDED_AT: marks.stamp(request.decided_at)}
     if primary is None:
         notes |= marks.promoted(origin.revision)
+    elif request.is_over:
+        marks.notes(primary).pop(marks.PROMOTING, None)
     # Never smaller: it may have been made larger since its record was written.
     size = origin.size if primary is None else _size(primary)
     await _write(api, spec, _made_from(spec, origin, size), notes, primary)
+    if request.is_over:
+        await writer.forget_kept(origin.copies)
     return Written.DONE
 
 

@@ -255,17 +255,18 @@ class Cluster:
             return Written.DONE
 
         @activity.defn
-        async def restore_primary(_: PromoteRequest) -> Written:
+        async def restore_primary(request: PromoteRequest) -> Written:
             await self._enter("restore_primary")
-            self.promoting = ""
+            self.promoting = "" if request.is_over else self.promoting
             self.log.append("restore primary")
             return Written.DONE
 
         @activity.defn
         async def conclude(request: ConcludeRequest) -> None:
             self.concluded.append(request.outcome)
+            self.promoting = self.promoting if request.outcome is Outcome.HALTED else ""
             if request.outcome is Outcome.PROMOTED:
-                self.primary, self.promoting = request.revision, ""
+                self.primary = request.revision
 
         @activity.defn
         async def create_primary(_: CanarySpec) -> Revision:

@@ -9,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.traffic import Written
 from canary.status import Outcome, Phase, Revision
-from tests.workflows.cluster import Cluster, seed_spec
+from tests.workflows.cluster import NEW, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import Handle, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
@@ -159,6 +159,24 @@ async def test_a_newer_revision_is_heeded_while_a_promotion_is_refused(serve: Se
     assert restarted.revision == cluster.target
     assert cluster.log[cluster.log.index("weight 0") :][:3] == ["weight 0", "restore primary", "target 1"]
     assert (await handle.result()).revision == cluster.target
+
+
+async def test_a_primary_that_was_put_back_is_gone_back_to_without_a_person(serve: Serve) -> None:
+    """Its promotion arrived although it was refused; a newer revision comes, gets traffic and fails."""
+    cluster = Cluster(refusals={"promote": BUSY}, values=[100.0, 50.0, 50.0])
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await refused(cluster, "promote")
+    cluster.promoting, cluster.target_ready = NEW.template, False
+    await handle.signal(BELL)
+    await status_is(handle, traffic_weight=0)
+    cluster.target, cluster.target_ready = Revision(template="newer"), True
+    await handle.signal(BELL)
+
+    ended = await outcome(handle)
+
+    assert ended.type == Outcome.ROLLED_BACK
+    assert "threshold reached" in ended.message
+    assert cluster.log[-2:] == ["weight 0", "target 0"]
 
 
 async def test_a_beginning_that_was_refused_is_made_up_for(serve: Serve) -> None:

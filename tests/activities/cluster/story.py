@@ -54,8 +54,9 @@ class Story:
         written: Written = await self.member.run(self.activities.promote, await self.request())
         return written
 
-    async def restore(self) -> Written:
-        written: Written = await self.member.run(self.activities.restore_primary, await self.request())
+    async def restore(self, *, is_over: bool = False) -> Written:
+        request = (await self.request()).model_copy(update={"is_over": is_over})
+        written: Written = await self.member.run(self.activities.restore_primary, request)
         return written
 
     async def conclusion(self, outcome: Outcome, revision: Revision | None = None) -> ConcludeRequest:

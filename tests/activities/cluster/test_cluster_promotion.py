@@ -142,6 +142,23 @@ async def test_the_promoted_template_and_configs_are_put_back(story: Story) -> N
     assert "podinfo-env-primary-last" not in await story.member.names("ConfigMap")
 
 
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_a_primary_that_is_put_back_tells_of_its_promotion_until_that_is_over(
+    story: Story, *, is_over: bool
+) -> None:
+    made = await story.begin()
+    await story.release("podinfo:2")
+    await story.configure("green")
+    await story.promote()
+    await story.restore(is_over=is_over)
+    found = await story.primary()
+
+    assert (marks.PROMOTING in marks.notes(found)) is not is_over
+    assert ("podinfo-env-primary-last" in await story.member.names("ConfigMap")) is not is_over
+    assert await story.color() == "red"
+    assert marks.read_promoted(found["metadata"]) == made
+
+
 async def test_a_second_promotion_in_a_row_keeps_what_was_promoted(story: Story) -> None:
     await story.begin()
     await story.configure("green")
