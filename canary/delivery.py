@@ -94,8 +94,7 @@ class Delivery(Stored):
         """The delivery after all of it worked."""
         pauses = [self.policy.interval] if self.policy.interval else []
         if self.waits:
-            doublings: int = 2 ** min(self.waits - 1, _MOST_DOUBLINGS)
-            pauses.append(min(FIRST_PRUNING_AGAIN * doublings, LONGEST_PRUNING_AGAIN))
+            pauses.append(_pruning_again(self.waits))
         again = now + min(pauses) if pauses else None
         done = {"applied_revision": revision, "attempted_revision": revision, "due": again}
         return self.model_copy(update={**done, "is_stale": False, "failures": 0})
@@ -107,6 +106,13 @@ class Delivery(Stored):
         told = {"attempted_revision": revision, "message": message, "due": again}
         return self.model_copy(update={**told, "failures": self.failures + 1})
 
+    def kept(self, message: str, now: datetime) -> "Delivery":
+        """The delivery that is to be taken back while users may still need what it brought."""
+        waits = self.waits + 1
+        told = {"message": message, "waits": waits, "due": now + _pruning_again(waits)}
+        done = {"is_stale": False, "failures": 0, "unanswered_since": None}
+        return self.model_copy(update=told | done)
+
     def tried_to_retire(self, now: datetime, *, is_answered: bool) -> "Delivery":
         """The delivery after it could not be taken back, whether or not its cluster said why."""
         since = None if is_answered else (self.unanswered_since or now)
@@ -115,6 +121,12 @@ class Delivery(Stored):
     def is_given_up(self, now: datetime) -> bool:
         """Whether its cluster has been unreachable for so long that it is left as it is."""
         return self.unanswered_since is not None and now - self.unanswered_since >= GIVE_UP_AFTER
+
+
+def _pruning_again(waits: int) -> timedelta:
+    """How long to leave alone what could not be pruned so many times."""
+    doublings: int = 2 ** min(waits - 1, _MOST_DOUBLINGS)
+    return min(FIRST_PRUNING_AGAIN * doublings, LONGEST_PRUNING_AGAIN)
 
 
 class Leftover(Stored):
@@ -279,9 +291,12 @@ def _narrowed(policy: SyncPolicy, cluster: ClusterRef) -> SyncPolicy:
 
 
 def _retired(delivery: Delivery, now: datetime) -> Delivery:
-    if delivery.retired_at is not None:
-        return delivery
-    return delivery.model_copy(update={"retired_at": now, "is_stale": True, "failures": 0, "due": now})
+    if delivery.retired_at is None:
+        return delivery.model_copy(
+            update={"retired_at": now, "is_stale": True, "failures": 0, "waits": 0, "due": now}
+        )
+    # Whom it waits for may be gone from the document as well.
+    return delivery.model_copy(update={"due": now}) if delivery.waits else delivery
 
 
 def _revised(known: Delivery | None, wanted: Delivery) -> Delivery:

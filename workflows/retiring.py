@@ -59,6 +59,8 @@ async def retire(errand: Errand, delivery: Delivery) -> Outcome:
     """Take a policy back; a cluster that does not answer for long is left as it is."""
     result = await _taken_back(errand, delivery)
     told = {"policy": delivery.key, "note": result.message}
+    if result.is_needed:
+        return Outcome(delivery.kept(result.message, workflow.now()))
     if result.is_done:
         workflow.logger.info("policy taken back", extra=told)
         return Outcome(None, left=result.message if result.is_waiting else "")
@@ -79,6 +81,7 @@ async def _taken_back(errand: Errand, delivery: Delivery) -> SyncResult:
                 policy=delivery.policy.name,
                 cluster=delivery.cluster.name,
                 prune=delivery.policy.prune,
+                siblings=errand.siblings,
             ),
             summary=f"{delivery.key} taken back",
             **within(delivery, delivery.policy.timeout + MARGIN),

@@ -77,6 +77,8 @@ class RetireInput(Stored):
     policy: str
     cluster: str
     prune: bool
+    siblings: tuple[SyncPolicy, ...] = ()
+    """The policies that the Application goes on bringing to this cluster: what their users need stays."""
 
 
 class Members(Stored):
@@ -103,6 +105,8 @@ class SyncResult(Stored):
     digest: str = ""
     is_waiting: bool = False
     """Whether something is to be pruned that could not go yet."""
+    is_needed: bool = False
+    """Whether all that a policy brought that is taken back stays for now."""
 
 
 class SourceActivities:
@@ -145,7 +149,8 @@ class SourceActivities:
         async def retire() -> SyncResult:
             api = await self._clusters.get(wanted.cluster)
             sync = ClusterSync(api, f"{wanted.application}/{wanted.policy}", ())
-            return _done(await sync.retire(prune=wanted.prune))
+            others = tuple(chain.from_iterable(each.canaries for each in wanted.siblings))
+            return _done(await sync.retire(prune=wanted.prune, others=others))
 
         async with heartbeating():
             return await _told(retire)
@@ -224,6 +229,7 @@ def _done(synced: Synced, build: str = "") -> SyncResult:
         inventory=synced.inventory.ids,
         digest=build,
         is_waiting=synced.is_waiting,
+        is_needed=synced.is_needed,
     )
 
 

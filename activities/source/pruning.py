@@ -61,8 +61,8 @@ class Pruning:
         ServiceAccount, a ConfigMap of a name of its own. What goes over to a sibling is left for it to take.
         """
         if unpromoted := await self._unpromoted(siblings.canaries):
-            what = ", ".join(key.shown for key in keys[:SHOWN]) + ("" if len(keys) <= SHOWN else ", …")
-            self.notes.append(f"What the revision lacks stays until it is promoted in {unpromoted}: {what}.")
+            lacking = f"What the revision lacks stays until it is promoted in {unpromoted}"
+            self.notes.append(f"{lacking}: {_shown(keys)}.")
             return keys
         try:
             built = await siblings.build()
@@ -71,6 +71,13 @@ class Pruning:
             return keys
         theirs = [(await place(self._discovery, manifest)).key for manifest in built]
         return await self.remove(keys, frozenset(theirs))
+
+    async def are_needed(self, keys: list[Key], others: tuple[CanarySpec, ...]) -> bool:
+        """Whether users still get what needs these, by a canary of another policy that has yet to promote."""
+        unpromoted = await self._unpromoted(others) if keys else ""
+        if unpromoted:
+            self.notes.append(f"It stays until {unpromoted} is promoted: {_shown(keys)}.")
+        return bool(unpromoted)
 
     async def _unpromoted(self, others: tuple[CanarySpec, ...]) -> str:
         for canary in (*self._canaries, *others):
@@ -122,6 +129,10 @@ class Pruning:
             items = (await self._api.list_metadata(resource.collection("")))["items"]
             return f"{resource.kind} {items[0]['metadata']['name']}" if items else ""
         return ""
+
+
+def _shown(keys: list[Key]) -> str:
+    return ", ".join(key.shown for key in keys[:SHOWN]) + ("" if len(keys) <= SHOWN else ", …")
 
 
 def _is_foreign(resource: Resource, item: Object) -> bool:

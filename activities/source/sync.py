@@ -42,6 +42,8 @@ class Synced:
     """What a person should know although it worked."""
     is_waiting: bool = False
     """Whether something is to be pruned that could not go yet."""
+    is_needed: bool = False
+    """Whether users may still need what a policy brought that is taken back: it is left for now."""
 
 
 class ClusterSync:
@@ -99,10 +101,12 @@ class ClusterSync:
         await self._save(before, synced)
         return Synced(synced, [*notes, *pruning.notes], is_waiting=bool(kept))
 
-    async def retire(self, *, prune: bool) -> Synced:
-        """Forget the policy, and remove what it brought if it said `prune`."""
+    async def retire(self, *, prune: bool, others: tuple[CanarySpec, ...] = ()) -> Synced:
+        """Forget the policy, and remove what it brought if it said `prune`; *others* may still need it."""
         before = await self._store.load()
         pruning = self._pruning()
+        if prune and await pruning.are_needed(list(before.keys), others):
+            return Synced(before, pruning.notes, is_waiting=True, is_needed=True)
         kept = await pruning.remove(list(before.keys)) if prune else []
         rest = Inventory(before.revision, tuple(kept))
         if kept:

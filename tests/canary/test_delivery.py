@@ -243,6 +243,24 @@ def test_what_could_not_be_pruned_is_looked_at_again_less_and_less() -> None:
     assert waiting.brought("r1", is_waiting=False).succeeded("r1", NOW).due is None
 
 
+def test_what_is_taken_back_and_still_needed_is_looked_at_again_less_and_less() -> None:
+    kept, pauses = revised((DONE,), None, NOW)[0], []
+    for _ in range(6):
+        kept = kept.kept("users need it", NOW)
+        pauses.append(kept.due - NOW if kept.due else None)
+
+    assert pauses == [timedelta(minutes=minutes) for minutes in (1, 2, 4, 8, 10, 10)]
+    assert not kept.is_due("r1", NOW)
+    assert kept.is_due("r1", NOW + timedelta(minutes=10))
+    assert kept.message == "users need it"
+
+
+def test_what_is_still_needed_is_looked_at_at_once_where_the_document_changes() -> None:
+    kept = revised((DONE,), None, NOW)[0].kept("users need it", NOW)
+
+    assert revised((kept,), None, LATER)[0].is_due("r1", LATER)
+
+
 def test_a_new_revision_is_pruned_again_soon_and_never_later_than_its_interval() -> None:
     waiting = delivery(policy=policy(interval=timedelta(minutes=3)), waits=7, attempted_revision="r1")
 

@@ -124,6 +124,8 @@ class Fleet:
     @activity.defn
     async def retire_policy(self, wanted: RetireInput) -> SyncResult:
         await self._hold(wanted.cluster)
+        named = f"retired {wanted.policy} {wanted.cluster}"
+        self.siblings[named] = tuple(policy.name for policy in wanted.siblings)
         self.log.append(f"retire {wanted.policy} {wanted.cluster}{' prune' * wanted.prune}")
         if wanted.cluster in self.lost:
             raise ApplicationError("activity StartToClose timeout", non_retryable=True)

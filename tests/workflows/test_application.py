@@ -353,6 +353,25 @@ async def test_a_policy_taken_out_is_taken_back_from_its_clusters(begin: Any, of
     assert fleet.log == ["delete canary/one/webapp/Deployment/backend", "retire web one prune"]
 
 
+async def test_a_policy_whose_objects_are_still_needed_is_taken_back_later(begin: Any, of: Any) -> None:
+    needed = "It stays until webapp/backend is promoted: ConfigMap webapp/old."
+    fleet = Fleet()
+    application = await begin(fleet, policy_of("web", ONE, rollout=True), policy_of("extra", ONE))
+    await application.until_ready()
+    fleet.results["one"] = SyncResult(is_done=True, is_waiting=True, is_needed=True, message=needed)
+    fleet.log.clear()
+
+    await application.apply(of(policy_of("web", ONE, rollout=True)))
+    await application.until(lambda status: status.progress[-1].message == needed)
+    assert fleet.log == ["retire extra one prune"]
+    assert fleet.siblings["retired extra one"] == ("web",)
+    del fleet.results["one"]
+    await application.apply(of(policy_of("web", ONE, rollout=True, timeout=timedelta(minutes=3))))
+    await application.until(lambda status: len(status.progress) == 1)
+
+    assert fleet.log[-1] == "retire extra one prune"
+
+
 async def test_a_renamed_policy_disturbs_nothing(begin: Any, of: Any) -> None:
     fleet = Fleet()
     application = await begin(fleet, policy_of("web", ONE, rollout=True))

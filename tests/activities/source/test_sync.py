@@ -690,6 +690,26 @@ async def test_a_policy_taken_back_leaves_nothing(api: ClusterApi) -> None:
     assert (await api.list("/api/v1/configmaps", fieldSelector="metadata.namespace=default"))["items"] == []
 
 
+async def test_what_users_may_need_of_a_policy_taken_back_stays_until_the_promotion(api: ClusterApi) -> None:
+    """Another policy's canary is judged: its users get what was promoted, by the Secret of this one."""
+    beside = "team/shop/app"
+    await sync(api, namespace(), config("old"))
+    await sync(api, workload(), owner=beside, canaries=(canary(),))
+    await promote(api)
+    await sync(api, workload(image="podinfo:2"), owner=beside, canaries=(canary(),), revision="r2")
+
+    judged = await ClusterSync(api, NAME, ()).retire(prune=True, others=(canary(),))
+    assert await api.find(f"{CONFIGS}/old")
+    assert (judged.is_needed, "webapp_old__ConfigMap" in await inventory(api)) == (True, True)
+    assert judged.notes == [
+        "It stays until webapp/backend is promoted: Namespace webapp, ConfigMap webapp/old."
+    ]
+
+    await promote(api)
+    assert not (await ClusterSync(api, NAME, ()).retire(prune=True, others=(canary(),))).is_needed
+    assert await api.find(f"{CONFIGS}/old") is None
+
+
 async def test_a_policy_taken_back_without_prune_leaves_its_objects(api: ClusterApi) -> None:
     await sync(api, namespace(), config("a"))
 
