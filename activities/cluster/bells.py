@@ -18,6 +18,8 @@ class Ring(NamedTuple):
 
     workflow: str
     kind: str = ""
+    instead: str = ""
+    """Whom to ring where that workflow is not there."""
 
 
 class Bells:
@@ -67,7 +69,7 @@ class Bells:
             await self._client.get_workflow_handle(ring.workflow).signal(self._signal, *hint)
         except RPCError as error:
             if error.status is RPCStatusCode.NOT_FOUND:
-                return None
+                return await self._ring(Ring(ring.instead)) if ring.instead else None
             activity.logger.warning(
                 "bell not rung", extra={"bell": ring.workflow, "status": error.status.name}
             )

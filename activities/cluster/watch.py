@@ -42,7 +42,11 @@ class WatchRequest(Stored):
     cluster: str
     interests: tuple[Interest, ...]
     bells: tuple[str, ...]
-    """What the ids of the workflows to ring begin with; the resync and hints are for the first of them."""
+    """What the ids of the workflows to ring begin with; the resync and hints are for the first of them.
+
+    While one of the others runs the first is left alone but for hints: a rollout may last for weeks, and
+    every bell stays in the history of its canary, which begins no new one meanwhile.
+    """
     signal: str
 
 
@@ -89,10 +93,12 @@ class WatchActivities:
         bells = Bells(self._client, request.signal, known.unrung)
 
         def ring(canaries: Iterable[str], kind: str) -> None:
-            hint = kind if kind == UNASKED else ""
             for canary in canaries:
                 first, *others = (f"{prefix}{canary}" for prefix in request.bells)
-                bells.ring([Ring(first, hint), *map(Ring, others)])
+                if kind == UNASKED or not others:
+                    bells.ring([Ring(first, kind if kind == UNASKED else ""), *map(Ring, others)])
+                else:
+                    bells.ring(Ring(other, instead=first) for other in others)
 
         interests = {interest.canary: interest for interest in request.interests}
         newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
