@@ -192,10 +192,16 @@ class InitialisingCanary(CanaryEntity):
     async def _stop_initialising(self, person: Person) -> None:
         """Abort: the target keeps serving, nothing was scaled to zero; `restart` begins again."""
         text = f"Initialisation aborted by {person.who}"
-        self._become(phase=Phase.FAILED, outcome=Outcome.ABORTED, message=text)
-        self._tell(told_of_no_initialisation(text))
-        await workflow.wait_condition(lambda: self._wishes.restart is not None or self._is_leaving)
-        self._wishes = Wishes()
+        if self._status.message != text:  # else it was told before, in the history before this one
+            self._become(phase=Phase.FAILED, outcome=Outcome.ABORTED, message=text)
+            self._tell(told_of_no_initialisation(text))
+
+        def is_over() -> bool:
+            return self._wishes.restart is not None or self._is_leaving
+
+        await workflow.wait_condition(lambda: is_over() or workflow.info().is_continue_as_new_suggested())
+        if is_over():
+            self._wishes = Wishes()
 
     def _adopt_halted(self, seen: Observation) -> None:
         """A promotion was cut off: the weights stay as they are, and a person decides."""

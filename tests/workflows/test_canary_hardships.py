@@ -373,6 +373,26 @@ async def test_waiting_for_a_primary_does_not_fill_a_history(serve_briefly: Serv
     await leave(handle)
 
 
+async def test_an_aborted_initialisation_stays_aborted_in_many_histories(serve_briefly: Serve) -> None:
+    cluster = settled()
+    cluster.primary_ready = False
+    client, spec = await serve_briefly(cluster.activities()), a_spec(analysis=alerting().analysis)
+    await apply(client, spec)
+    handle = latest(client, spec.tail)
+    await handle.execute_update(Verb.ABORT, Command(who="ada"), result_type=dict)
+    await in_phase(handle, Phase.FAILED)
+    told = len(cluster.alerts)
+    await several_runs(client, handle)
+    cluster.primary_ready = True
+
+    found = await in_phase(handle, Phase.FAILED)
+    assert (found.outcome, found.message) == (Outcome.ABORTED, "Initialisation aborted by ada")
+    assert len(cluster.alerts) == told
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+    await in_phase(handle, Phase.INITIALIZED)
+    await leave(handle)
+
+
 async def test_restarting_a_halted_promotion_without_traffic_goes_back_first(serve: Serve) -> None:
     cluster = settled()
     client, handle, tail = await rolling(serve, cluster)
