@@ -165,9 +165,9 @@ class Acts:
             ScalingActivities.scale_target, request, summary=f"canary: {size}", **self._at(TRAFFIC)
         )
 
-    async def promote(self, revision: Revision) -> Written:
-        """Copy the judged revision into the primary."""
-        request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now())
+    async def promote(self, revision: Revision, size: int) -> Written:
+        """Copy the judged revision into the primary, which is to have the *size* it had again."""
+        request = PromoteRequest(spec=self.spec, revision=revision, decided_at=workflow.now(), size=size)
         return await workflow.execute_activity_method(
             PrimaryActivities.promote,
             request,

@@ -112,7 +112,7 @@ class Carrying(Attempt):
     async def _promote(self) -> bool:
         """Copy the judged revision into the primary; if that is called off it may arrive all the same."""
         self._status = self._status.model_copy(update={"is_promotion_open": True})
-        return await self._is_done(await self._acts.promote(self._status.revision))
+        return await self._is_done(await self._acts.promote(self._status.revision, self._status.primary_size))
 
     async def _close_promotion(self) -> bool:
         """Fence the primary, with what was promoted last, against a promotion that may be on its way.

@@ -30,6 +30,8 @@ class PromoteRequest(Stored):
     spec: CanarySpec
     revision: Revision
     decided_at: datetime
+    size: int = 0
+    """How many pods the primary began the rollout with: its autoscaler may have taken some away since."""
     is_over: bool = False
     """Of a primary that is put back: nothing is left of its promotion, for all users are with it already."""
 
@@ -168,9 +170,11 @@ async def _promote(api: ClusterApi, request: PromoteRequest) -> Written:
     writer = CopyWriter(api, spec, request.decided_at)
     await writer.write(origin.copies, origin.sources, promoted.configs)
     await records.remember(api, spec, origin.workload, origin.revision)
-    has_autoscaler = await copy_autoscaler(api, spec) is not None
+    twin = await copy_autoscaler(api, spec, at_least=request.size)
     notes = {marks.PROMOTING: origin.revision.template, marks.DECIDED_AT: marks.stamp(request.decided_at)}
-    replicas = _size(primary) if has_autoscaler else max(_size(primary), origin.size)
+    if twin is not None and twin.raised_to:
+        notes[marks.RAISED] = "true"
+    replicas = max(_size(primary), origin.size if twin is None else twin.raised_to)
     await _write(api, spec, _made_from(spec, origin, replicas), notes, primary)
     return Written.DONE
 
@@ -217,7 +221,7 @@ async def _conclude(api: ClusterApi, request: ConcludeRequest) -> None:
     await _forget_kept(api, spec, primary, request)
     notes: dict[str, Any] = {marks.OUTCOME: str(request.outcome), marks.LAST_APPLIED: checksum(revision)}
     if request.outcome is not Outcome.HALTED:
-        notes[marks.PROMOTING] = None
+        notes |= {marks.PROMOTING: None, **await _let_shrink(api, spec, primary)}
     if is_promoted:
         notes |= marks.promoted(revision)
     version = primary["metadata"]["resourceVersion"]
@@ -226,6 +230,14 @@ async def _conclude(api: ClusterApi, request: ConcludeRequest) -> None:
     except ApiError as error:
         if error.status != HTTPStatus.NOT_FOUND:
             raise
+
+
+async def _let_shrink(api: ClusterApi, spec: CanarySpec, primary: Object) -> dict[str, None]:
+    """Let its autoscaler make a primary as small as it may be, once a promotion is over."""
+    if marks.RAISED not in marks.notes(primary):
+        return {}
+    await copy_autoscaler(api, spec)
+    return {marks.RAISED: None}
 
 
 def _is_concluded_later(primary: Object, request: ConcludeRequest) -> bool:

@@ -101,6 +101,8 @@ class Cluster:
     """Whether a manifest of the apex Service was applied again."""
     concluded: list[Outcome] = field(default_factory=list)
     promoting: str = ""
+    promoted_at: int = 0
+    """The size that the primary was to be promoted at."""
     hangs: dict[str, Any] = field(default_factory=dict)
     """An activity's name to an event it waits for first."""
     refusals: dict[str, Exception] = field(default_factory=dict)
@@ -251,6 +253,7 @@ class Cluster:
         async def promote(request: PromoteRequest) -> Written:
             await self._enter("promote")
             self.promoting = request.revision.template
+            self.promoted_at = request.size
             self.log.append("promote")
             return Written.DONE
 

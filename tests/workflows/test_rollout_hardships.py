@@ -253,6 +253,20 @@ async def test_an_approval_is_not_kept_for_the_next_gate(serve: Serve) -> None:
     await outcome(handle)
 
 
+async def test_a_primary_is_promoted_at_the_size_it_had_when_the_rollout_began(serve: Serve) -> None:
+    cluster = Cluster(primary_replicas=3)
+    client, spec = await serve(cluster.activities()), spec_with()
+    handle = await client.start_workflow(
+        RolloutWorkflow.run,
+        RolloutStart(spec=spec, revision=NEW, promoted=OLD, primary_size=3, primary_desired=3),
+        id=f"rollout/{uuid.uuid4()}",
+        task_queue=QUEUE,
+    )
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.promoted_at == 3
+
+
 async def test_a_restart_that_was_refused_is_done_in_the_end(serve: Serve) -> None:
     cluster = Cluster(hangs={"analyse": asyncio.Event()})
     handle = await start(await serve(cluster.activities()), seed_spec())

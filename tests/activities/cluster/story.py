@@ -50,8 +50,9 @@ class Story:
     async def request(self) -> PromoteRequest:
         return PromoteRequest(spec=self.spec, revision=await self.revision(), decided_at=self.later())
 
-    async def promote(self) -> Written:
-        written: Written = await self.member.run(self.activities.promote, await self.request())
+    async def promote(self, size: int = 0) -> Written:
+        request = (await self.request()).model_copy(update={"size": size})
+        written: Written = await self.member.run(self.activities.promote, request)
         return written
 
     async def restore(self, *, is_over: bool = False) -> Written:

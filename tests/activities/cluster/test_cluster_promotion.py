@@ -69,6 +69,47 @@ async def test_promotion_never_shrinks_the_primary(
     assert (await story.primary())["spec"]["replicas"] == expected
 
 
+@pytest.mark.parametrize(
+    ("size", "expected"),
+    [
+        pytest.param(3, 3, id="as it was"),
+        pytest.param(99, 4, id="as large as its autoscaler may make it"),
+        pytest.param(1, 2, id="no more than it has to be"),
+    ],
+)
+@pytest.mark.parametrize("outcome", [Outcome.PROMOTED, Outcome.ABORTED])
+async def test_a_primary_that_its_autoscaler_made_smaller_is_promoted_at_the_size_it_had(
+    story: Story, size: int, expected: int, outcome: Outcome
+) -> None:
+    """While the canary had traffic the primary had less to do."""
+
+    async def smallest() -> int:
+        twin = await story.member.read("HorizontalPodAutoscaler", "podinfo-primary")
+        return int(twin["spec"]["minReplicas"])
+
+    await story.begin("hpa")
+    before = await smallest()
+    await story.member.change("Deployment", "podinfo-primary", {"spec": {"replicas": 2}})
+    await story.release("podinfo:2")
+    await story.promote(size)
+    during, replicas = await smallest(), (await story.primary())["spec"]["replicas"]
+    await story.conclude(outcome)
+
+    assert (before, during, replicas) == (2, expected, expected)
+    assert await smallest() == before
+    assert marks.RAISED not in marks.notes(await story.primary())
+
+
+async def test_an_autoscaler_is_let_be_while_a_promotion_is_halted(story: Story) -> None:
+    await story.begin("hpa")
+    await story.release("podinfo:2")
+    await story.promote(3)
+    await story.conclude(Outcome.HALTED)
+
+    twin = await story.member.read("HorizontalPodAutoscaler", "podinfo-primary")
+    assert twin["spec"]["minReplicas"] == 3
+
+
 @pytest.mark.proves("C17")
 async def test_promotion_leaves_the_size_to_an_autoscaler(story: Story) -> None:
     """A primary with an autoscaler keeps the size that this gave it (C17: Flagger's hpa_reconciler.go)."""
