@@ -3,7 +3,7 @@
 from canary.analysis import NO_VALUES, AnalysisResult, Verdict, closed_gate, judge_check
 from canary.checks import next_check, next_gates
 from canary.decision import Advance, Begin, Decision, Hold, Measure, Promote, Reinforce, Rollback, Wait
-from canary.retreat import threshold_reached, unserved
+from canary.retreat import ask, threshold_reached, unserved
 from canary.situation import Situation
 from canary.spec import HookType, Weight
 from canary.status import Outcome
@@ -133,9 +133,14 @@ def _too_small(case: Situation, weight: Weight) -> Decision | None:
     size = case.size_for_all(target)
     if target.available >= size:
         return None
-    if target.desired < size:
+    wanted = f"{case.name} does not get the {size} pods that everybody needs: give it more, or abort"
+    is_asked = case.status.message == wanted
+    if target.desired < size and not is_asked:
         text = f"{case.name} is brought to the {size} pods of the primary before it serves everybody"
         return Reinforce(replicas=size, message=text)
+    is_long = case.now - case.status.last_transition_time >= case.spec.progress_deadline
+    if is_asked or is_long:  # as where an autoscaler takes away what it is given
+        return ask(case, wanted)
     return Hold(message=f"{case.name} has {target.available} of the {size} pods that everybody needs")
 
 

@@ -430,6 +430,25 @@ def test_everybody_needs_as_many_pods_as_the_primary_had() -> None:
     assert isinstance(decide(a_case(ready, status, a_check(), target=growing)), Hold)
 
 
+def test_a_person_is_asked_where_an_autoscaler_takes_away_what_everybody_needs() -> None:
+    spec = a_spec(iterations=1, canary_ready_threshold=50)
+    long_ago = NOW - spec.progress_deadline
+    status = a_status(spec, has_begun=True, iterations=1, primary_size=4, last_transition_time=long_ago)
+    growing, taken_away = a_workload(size=4, ready=4, available=2), a_workload()
+
+    asked = decide(a_case(spec, status, a_check(), target=growing))
+    assert isinstance(asked, Wait)
+    assert asked.needs_person
+    assert asked.message == (
+        "podinfo.test does not get the 4 pods that everybody needs: give it more, or abort"
+    )
+    after_that = after(a_case(spec, status), asked, NOW)
+    assert decide(a_case(spec, after_that, a_check(), target=taken_away)) == asked
+    enough = decide(a_case(spec, after_that, a_check(), target=a_workload(size=4)))
+    assert isinstance(enough, Advance)
+    assert isinstance(decide(a_case(spec, status, a_check(), target=taken_away)), Reinforce)
+
+
 def test_matching_users_need_no_more_pods_than_there_are() -> None:
     spec = a_spec(iterations=1, match=MATCH)
 
