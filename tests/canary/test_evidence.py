@@ -1,6 +1,7 @@
 """How much of a rollout's evidence is kept at hand."""
 
 import pytest
+from pydantic_core import to_json
 
 from canary.analysis import AnalysisResult, CheckRecord, HookAnswer, Verdict
 from canary.evidence import LARGEST, MOST, Evidence
@@ -28,19 +29,33 @@ def test_keeps_the_newest_in_their_order() -> None:
     assert numbers(evidence) == list(range(1, MOST + 1))
 
 
-def test_keeps_no_more_than_one_answer_can_hold() -> None:
-    evidence = Evidence(record(number, "x" * 4096) for number in range(MOST))
+def payload(record: CheckRecord) -> int:
+    """How large a check is in the payload of a report, which is JSON in a text of JSON."""
+    return len(to_json(record.model_dump_json()))
+
+
+@pytest.mark.parametrize(
+    "letter",
+    [
+        pytest.param("x", id="plain"),
+        pytest.param('"', id="quotes"),
+        pytest.param("\n", id="lines"),
+        pytest.param("错", id="of three bytes"),
+    ],
+)
+def test_keeps_no_more_than_one_payload_can_hold(letter: str) -> None:
+    evidence = Evidence(record(number, letter * 4096) for number in range(MOST))
 
     kept = numbers(evidence)
-    size = sum(len(one.model_dump_json()) for one in evidence.records)
+    size = sum(map(payload, evidence.records))
     assert kept == list(range(MOST - len(kept), MOST))
-    assert LARGEST - 8192 < size <= LARGEST < TEMPORALS_LIMIT
+    assert LARGEST - 4 * 8192 < size <= LARGEST < TEMPORALS_LIMIT
 
 
 @pytest.mark.parametrize(("more", "kept"), [(0, [1, 2]), (1, [2])])
 def test_the_largest_answer_is_filled_to_the_last_character(more: int, kept: list[int]) -> None:
     first, second = record(1), record(2)
-    room = LARGEST - len(first.model_dump_json()) - len(second.model_dump_json())
+    room = LARGEST - payload(first) - payload(second)
 
     assert numbers(Evidence([first, record(2, "x" * (room + more))])) == kept
 
