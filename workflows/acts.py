@@ -97,7 +97,7 @@ class Acts:
             GateActivities.ask_gates,
             request,
             summary=f"ask {', '.join(wanted.gates)}",
-            **self._as_long_as(CHECK, HookType.ROLLBACK, *wanted.gates),
+            **self._as_long_as(CHECK if wanted.is_patient else ANALYSIS, HookType.ROLLBACK, *wanted.gates),
         )
 
     async def call_hooks(self, status: RolloutStatus, type_: HookType) -> CallAnswers:

@@ -86,7 +86,7 @@ CHECK = ActivityOptions(
     ),
     cancellation_type=ActivityCancellationType.TRY_CANCEL,
 )
-"""Gates, which are asked until they open."""
+"""Gates in front of a rollout, which are asked until they open."""
 ANALYSIS = ActivityOptions(
     {
         **CHECK,
@@ -98,8 +98,8 @@ ANALYSIS = ActivityOptions(
         ),
     }
 )
-"""One check. From its third attempt on `analyse` answers a silent Prometheus as evidence; what else keeps it
-from an answer is told after a quarter of a minute."""
+"""One check, or the gates after it. From its third attempt on `analyse` answers a silent Prometheus as
+evidence; what else keeps it from an answer is told after a quarter of a minute."""
 PROVIDERS = ActivityOptions(
     task_queue=CHECKS_QUEUE,
     start_to_close_timeout=timedelta(seconds=15),

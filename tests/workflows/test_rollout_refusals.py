@@ -8,6 +8,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster.traffic import Written
+from canary.spec import HookType
 from canary.status import Outcome, Phase, Revision
 from tests.workflows.cluster import NEW, Cluster, seed_spec
 from tests.workflows.conftest import Serve
@@ -187,6 +188,22 @@ async def test_a_beginning_that_was_refused_is_made_up_for(serve: Serve) -> None
 
     assert (await handle.result()).outcome is Outcome.PROMOTED
     assert cluster.log[:2] == ["target 1", "weight 10"]
+
+
+async def test_gates_that_cannot_be_asked_while_users_are_with_the_canary_are_told_of(serve: Serve) -> None:
+    cluster = Cluster()
+    spec = spec_with(HookType.CONFIRM_PROMOTION)
+    handle = await start(await serve(cluster.activities()), spec)
+    await status_is(handle, traffic_weight=50)
+    cluster.refusals["ask_gates"] = BUSY
+
+    told = await status_is(handle, needs_person=True)
+    checks = sum(entry.startswith("check") for entry in cluster.log)
+    cluster.refusals.clear()
+
+    assert "the API server is busy" in told.message
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert sum(entry.startswith("check") for entry in cluster.log) == checks
 
 
 async def test_a_look_that_is_refused_is_told(serve: Serve) -> None:
