@@ -9,7 +9,7 @@ from temporalio import activity
 from activities.cluster import configs, forwarding, marks, paths, services
 from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
-from activities.cluster.pods import are_starting, trouble_of
+from activities.cluster.pods import are_starting, refusal_of, trouble_of
 from activities.cluster.routes import read_routes
 from activities.moment import temporals_clock
 from canary.observation import Observation, Workload
@@ -127,7 +127,9 @@ async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object, at: da
 
 
 async def _explained(api: ClusterApi, workload: Workload, found: Object, at: datetime) -> Workload:
-    """Ask the pods of a workload that do not get ready why; all others cost no request."""
+    """Say why a workload does not get ready; only pods that do not are asked, and cost a request."""
+    if refusal := refusal_of(found):
+        return workload.model_copy(update={"trouble": refusal})
     if not workload.desired or workload.ready >= workload.replicas or are_starting(found, at):
         return workload
     return workload.model_copy(update={"trouble": await trouble_of(api, found)})

@@ -5,6 +5,7 @@ between two reasons, and whoever hears a new one every few seconds stops listeni
 """
 
 import asyncio
+import re
 from collections.abc import Iterator
 from datetime import datetime, timedelta
 from http import HTTPStatus
@@ -28,6 +29,11 @@ LONGEST = 200
 _STARTING = frozenset({"ContainerCreating", "PodInitializing"})
 _UNPULLED = frozenset({"ErrImagePull", "ImagePullBackOff"})
 _CRASHED = "CrashLoopBackOff"
+_REFUSED_BY = re.compile(
+    r'(exceeded|failed) quota: [^,:]+|admission webhook "[^"]+" denied the request'
+    r'|violates PodSecurity "[^"]+"|(minimum|maximum) \S+ usage per \w+ is [^,.]+'
+)
+"""As much of a refusal as is the same at each try, and quotes nothing of the pod."""
 
 
 async def trouble_of(api: ClusterApi, workload: Object) -> str:
@@ -41,6 +47,16 @@ async def trouble_of(api: ClusterApi, workload: Object) -> str:
         _log(workload, str(error))
     except (ClusterUnreachableError, TimeoutError) as error:
         _log(workload, type(error).__name__)
+    return ""
+
+
+def refusal_of(workload: Object) -> str:
+    """Say what keeps a workload's pods from being made, as a quota or a webhook; empty where nothing does."""
+    for condition in (workload.get("status") or {}).get("conditions") or []:
+        if condition.get("type") == "ReplicaFailure" and condition.get("status") == "True":
+            said = _REFUSED_BY.search(str(condition.get("message") or ""))
+            why = f": {said[0][:LONGEST]}" if said else ""
+            return f"its pods are refused ({condition.get('reason') or 'FailedCreate'}){why}"
     return ""
 
 

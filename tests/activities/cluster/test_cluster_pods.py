@@ -42,6 +42,38 @@ async def unready(member: Member) -> Member:
     return member
 
 
+FORBIDDEN = 'pods "podinfo-7c5d-{}" is forbidden: '
+QUOTA = FORBIDDEN + "exceeded quota: small, requested: pods=1, used: pods={}, limited: pods=2"
+LIMIT = FORBIDDEN.format("x2x9k") + "minimum cpu usage per Container is 1, but request is 100m"
+SECURITY = FORBIDDEN.format("x2x9k") + 'violates PodSecurity "restricted:latest": runAsNonRoot != true'
+WEBHOOK = 'admission webhook "policy.example.com" denied the request'
+INVALID = 'Pod "x" is invalid: spec.containers[0].env[0].value: Invalid value: "hunter2"'
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        pytest.param(QUOTA.format("x2x9k", 2), ": exceeded quota: small", id="a quota"),
+        pytest.param(QUOTA.format("b7q4z", 3), ": exceeded quota: small", id="the same, again"),
+        pytest.param(LIMIT, ": minimum cpu usage per Container is 1", id="a LimitRange"),
+        pytest.param(SECURITY, ': violates PodSecurity "restricted:latest"', id="a PodSecurity level"),
+        pytest.param(f"{WEBHOOK}: env PASSWORD=hunter2", f": {WEBHOOK}", id="a webhook"),
+        pytest.param(INVALID, "", id="a refusal that quotes the pod"),
+        pytest.param("", "", id="nobody knows"),
+    ],
+)
+async def test_a_workload_whose_pods_are_refused_says_by_what(
+    unready: Member, message: str, told: str
+) -> None:
+    condition = {"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message}
+    await say(unready, ready=0, replicas=0, updatedReplicas=0, conditions=[condition])
+
+    seen: Observation = await unready.run(ObservationActivities(unready).observe, spec())
+
+    assert seen.target is not None
+    assert seen.target.trouble == f"its pods are refused (FailedCreate){told}"
+
+
 async def say(member: Member, *, ready: int, **status: Any) -> None:
     """Write what the Deployment's controller would."""
     counters = {"replicas": 2, "updatedReplicas": 2, "availableReplicas": ready, "readyReplicas": ready}
