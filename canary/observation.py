@@ -34,6 +34,8 @@ class Workload(Stored):
     """Its own `progressDeadlineSeconds` has passed."""
     trouble: str = ""
     """What keeps pods from being ready that should be, as they say it."""
+    unfit: str = ""
+    """Of a target: why no traffic may go to its pods, however ready they are."""
     promoting: str = ""
     """Of a primary: the template hash that is being promoted, if that has not ended."""
     outcome: str = ""

@@ -67,6 +67,8 @@ def _because(workload: Workload) -> str:
 
 
 def _waits_for(workload: Workload, threshold: int) -> str:
+    if workload.unfit:
+        return workload.unfit
     prefix = "waiting for rollout to finish:"
     if not workload.is_observed:
         return f"{prefix} observed deployment generation less than desired generation"

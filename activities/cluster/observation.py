@@ -11,6 +11,7 @@ from activities.cluster.api import ClusterApi, Clusters, Object
 from activities.cluster.guard import guarded
 from activities.cluster.pods import are_starting, refusal_of, trouble_of
 from activities.cluster.routes import read_routes
+from activities.cluster.workloads import unlike
 from activities.moment import temporals_clock
 from canary.observation import Observation, Workload
 from canary.revision import template_hash
@@ -98,6 +99,9 @@ async def observed(api: ClusterApi, spec: CanarySpec, read: Read, *, has_routes:
         "primary": read.primary
         and await _explained(api, read_primary(spec.target.kind, read.primary), read.primary, at),
     }
+    if read.target and read.primary and sides["target"]:
+        unfit = unlike(read.target, read.primary)
+        sides["target"] = sides["target"].model_copy(update={"unfit": unfit})
     return seen.model_copy(update=sides)
 
 

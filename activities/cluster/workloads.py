@@ -35,6 +35,25 @@ def selector_label(workload: Object) -> tuple[str, str]:
     raise SelectorError(workload["metadata"]["name"])
 
 
+def unlike(target: Object, primary: Object) -> str:
+    """Say that a target was made anew with another selector than its primary was made by; empty if not.
+
+    The canary's Service and the primary's own selector go by the one before: neither would find its pods.
+    """
+    try:
+        label, value = selector_label(target)
+    except SelectorError as error:
+        return str(error)
+    known = primary["spec"]["selector"].get("matchLabels") or {}
+    if known == {label: f"{value}-primary"}:
+        return ""
+    before = ", ".join(f"{key}={text}" for key, text in known.items())
+    return (
+        f"it selects its pods by {label}={value}, and its primary was made by {before}: bring the selector "
+        "back that it had, or take the canary out and apply it anew"
+    )
+
+
 COPIED = ("minReadySeconds", "revisionHistoryLimit", "progressDeadlineSeconds", "strategy", "updateStrategy")
 """What a primary takes over from its target's spec beside the template."""
 

@@ -37,6 +37,7 @@ from tests.canary.rollouts import (
     a_check,
     a_primary,
     a_spec,
+    a_status,
     a_workload,
     at_weight,
     in_phase,
@@ -228,6 +229,16 @@ def test_an_approval_gives_a_retreated_canary_no_weight_early() -> None:
 
     assert isinstance(decision, Approve)
     assert after(case, decision, NOW).due == due
+
+
+def test_no_traffic_goes_to_pods_that_the_canarys_service_does_not_lead_to() -> None:
+    unfit = a_workload(unfit="it selects its pods otherwise")
+
+    held = decide(a_case(a_spec(skip_analysis=True), a_status(), target=unfit))
+    assert isinstance(held, Hold)
+    assert held.message == "canary deployment podinfo.test not ready: it selects its pods otherwise"
+    late = a_status(canary_unready_since=NOW - a_spec().progress_deadline)
+    assert isinstance(decide(a_case(status=late, target=unfit)), Rollback)
 
 
 def test_restarting_a_halted_promotion_promotes_nothing_that_nobody_judged() -> None:

@@ -103,6 +103,35 @@ async def test_a_daemon_set_that_was_taken_away_is_the_same_revision(member: Mem
     assert before.target.revision == after.target.revision
 
 
+@pytest.mark.parametrize(
+    ("labels", "told"),
+    [
+        pytest.param({"app": "podinfo"}, "", id="as it was"),
+        pytest.param(
+            {"app": "podinfo-v2"},
+            "it selects its pods by app=podinfo-v2, and its primary was made by app=podinfo-primary",
+            id="another value",
+        ),
+        pytest.param({"name": "podinfo"}, "it selects its pods by name=podinfo", id="another label"),
+        pytest.param({"tier": "web"}, "podinfo: spec.selector.matchLabels must contain one of", id="none"),
+    ],
+)
+async def test_a_target_that_was_made_anew_with_another_selector_is_told(
+    story: Story, labels: dict[str, str], told: str
+) -> None:
+    """The canary's Service would lead to none of its pods."""
+    await story.begin()
+    await story.member.delete("Deployment", "podinfo")
+    (body,) = given("canary", "Deployment")
+    body["spec"]["selector"] = {"matchLabels": labels}
+    body["spec"]["template"]["metadata"]["labels"] = labels
+    await story.member.add(body)
+
+    unfit = (await target(story.member)).unfit
+    assert unfit.startswith(told)
+    assert bool(unfit) is bool(told)
+
+
 async def test_a_pause_of_somebody_elses_is_told_and_ours_is_not(story: Story) -> None:
     await story.begin()
     await story.member.change("Deployment", "podinfo", {"spec": {"paused": True}})
