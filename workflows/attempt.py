@@ -56,7 +56,7 @@ class Attempt(Commanded):
         self._looked_at = self._begun_at = workflow.now()
         """When the last look was, and when the check or the gates were begun that were asked last."""
         self._uid = ""
-        self._is_unpaused = False
+        self._is_unpaused = start.is_unpaused
         """A newer template would get pods at once: the canary is to be paused before its next step."""
 
     async def _rest(self, decision: Wait) -> None:

@@ -200,6 +200,8 @@ class RolloutStart(Stored):
     """What the canary was in when the rollout began: gates are told so when they are first asked."""
     expired_cookie: str = ""
     """The session cookie of the rollout before: browsers are still told to forget it."""
+    is_unpaused: bool = False
+    """Whether a newer template would get pods at once: its canary is to be paused before the next step."""
 
 
 class Alerts(Stored):

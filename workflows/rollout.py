@@ -295,5 +295,6 @@ class RolloutWorkflow(Concluding):
         kept = {
             "checks": self._evidence.records,
             "commands": tuple(self._commands[-KEPT_COMMANDS:]),
+            "is_unpaused": self._is_unpaused,
         }
         workflow.continue_as_new(self._start.model_copy(update={**carried, **kept}))

@@ -380,6 +380,26 @@ async def test_a_refusal_without_end_does_not_fill_a_history(serve_briefly: Serv
     assert cluster.log.count("target 1") == 1
 
 
+async def test_a_canary_that_could_not_be_paused_is_in_a_later_history(serve_briefly: Serve) -> None:
+    gate = HookType.CONFIRM_TRAFFIC_INCREASE
+    cluster = Cluster(scaled=Written.UNPAUSED, gates={str(gate): False})
+    client = await serve_briefly(cluster.activities())
+    handle = await start(client, spec_with(gate))
+    current: WorkflowHandle[object, RolloutStatus] = client.get_workflow_handle(handle.id)
+    async with asyncio.timeout(PATIENCE):
+        while await runs(client, handle) < 2:
+            await current.signal("bell")
+            await asyncio.sleep(0.1)
+    cluster.gates[str(gate)] = True
+
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert [entry for entry in cluster.log if entry in ("target 1", "weight 50")] == [
+        "target 1",
+        "target 1",
+        "weight 50",
+    ]
+
+
 async def test_bells_at_a_closed_gate_do_not_fill_a_history(serve_briefly: Serve) -> None:
     cluster = Cluster(gates={"confirm-rollout": False})
     client = await serve_briefly(cluster.activities())
