@@ -5,17 +5,18 @@ import dataclasses
 import functools
 import logging
 import os
-import pathlib
-import shlex
 import signal
 import sys
-import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 
 from sandbox import children
 
 logger = logging.getLogger(__name__)
 
+# What comes first on a command's PATH. It lies in the package: a folder made for each load tester would be
+# left behind by one that is killed.
+PROGRAMS = Path(__file__).with_name("bin")
 TASK_LIMIT = 3600.0
 GRACE = 1.0
 # The signal that only asks whether someone is there.
@@ -57,12 +58,8 @@ class Commands:
         self.running: dict[tuple[str, str], asyncio.Task[None]] = {}
         self.results: dict[Task, Ended] = {}
         self._groups: set[int] = set()
-        self._bin = tempfile.TemporaryDirectory(prefix="loadtester-")
-        wrapper = pathlib.Path(self._bin.name, "hey")
-        command = f"{shlex.quote(sys.executable)} -m sandbox.hey"
-        wrapper.write_text(f'#!/bin/sh\nHEY_PARENT=$PPID exec {command} "$@"\n')
-        wrapper.chmod(0o755)
-        self._environment = os.environ | {"PATH": f"{self._bin.name}{os.pathsep}{os.environ.get('PATH', '')}"}
+        path = f"{PROGRAMS}{os.pathsep}{os.environ.get('PATH', '')}"
+        self._environment = os.environ | {"PATH": path, "HEY_PYTHON": sys.executable}
         self._environment.pop("LOADTESTER_TOKEN", None)  # a command has no use for it
         if proxy:
             self._environment |= {"http_proxy": proxy, "HTTP_PROXY": proxy, "no_proxy": "", "NO_PROXY": ""}
@@ -116,7 +113,6 @@ class Commands:
         await asyncio.gather(*tasks, return_exceptions=True)
         for group in self._groups:
             _signal_group(group, signal.SIGKILL)
-        self._bin.cleanup()
 
     def _kept(self, task: Task, ended: Ended) -> Ended:
         self.results.pop(task, None)  # the newest stand last
