@@ -19,6 +19,16 @@ CauseKind = Literal[
     "FieldValueTooMany",
 ]
 
+_NO_PROCESS = "containers of the sandbox are no processes: nothing can be run in them"
+_MISSING_OF_PODS = {
+    "log": "containers of the sandbox write no log; see `kubectl describe pod` and `kubectl events`",
+    "exec": _NO_PROCESS,
+    "attach": _NO_PROCESS,
+    "portforward": "the sandbox forwards no ports; a pod's own address (`kubectl get pods -o wide`) "
+    "can be called from this machine",
+}
+"""What a real API server has below a pod, and what to do without it."""
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -61,6 +71,12 @@ def bad_request(message: str) -> StatusError:
 def unknown_path() -> StatusError:
     """404: there is no such resource."""
     return StatusError(404, "NotFound", "the server could not find the requested resource", {})
+
+
+def missing_part(resource: Resource, part: str) -> StatusError:
+    """404: objects of this kind have no such part, or not here."""
+    why = _MISSING_OF_PODS.get(part) if resource.qualified == "pods" else None
+    return StatusError(404, "NotFound", why, {}) if why else unknown_path()
 
 
 def not_found(resource: Resource, name: str) -> StatusError:
@@ -120,6 +136,16 @@ def unsupported_media(accepted: str) -> StatusError:
         415,
         "UnsupportedMediaType",
         f"the body of the request was in an unknown format - accepted media types include: {accepted}",
+    )
+
+
+def protobuf() -> StatusError:
+    """415: what most of `kubectl create …` sends; a real API server takes it."""
+    return StatusError(
+        415,
+        "UnsupportedMediaType",
+        "the sandbox takes JSON and YAML, and this command sends protobuf: "
+        "add `--dry-run=client -o yaml` to it and pipe that into `kubectl apply -f -`",
     )
 
 

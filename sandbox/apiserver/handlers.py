@@ -179,6 +179,8 @@ def _read_body(body: Body, resource: Resource | None) -> Any:
     kind_name = resource.kind if resource else "Status"
     if kind == _YAML:
         return read_yaml(content)
+    if kind == _PROTOBUF:
+        raise errors.protobuf()
     if kind not in (_JSON, "application/octet-stream"):
         raise errors.unsupported_media(f"{_JSON}, {_YAML}, {_PROTOBUF}")
     try:

@@ -51,5 +51,9 @@ def find(registry: Registry, path: str) -> Target:
         raise errors.unknown_path()
     rest = "/" + "/".join(parts[3:]) if len(parts) > 3 else ""  # noqa: PLR2004 — KIND/NAME/PART/…
     if subresource and subresource not in resource.subresources:
-        raise errors.not_found(resource, name) if resource.is_custom else errors.unknown_path()
+        raise (
+            errors.not_found(resource, name)
+            if resource.is_custom
+            else errors.missing_part(resource, subresource)
+        )
     return Target(resource, namespace, name, subresource, rest, is_watch)

@@ -193,6 +193,48 @@ async def test_api_resources_lists_custom_resources_too(kubectl: Kubectl) -> Non
     assert shown.split()[:2] == ["g", "7"]
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        "namespace foo",
+        "configmap foo --from-literal=a=b",
+        "deployment foo --image=podinfo:1",
+        "role foo --verb=get --resource=pods",
+    ],
+)
+async def test_create_says_what_to_do_instead_of_protobuf(kubectl: Kubectl, words: str) -> None:
+    process = await kubectl.start("create", *words.split())
+    _, err = await process.communicate()
+    await kubectl(
+        "apply", "-f", "-", stdin=await kubectl("create", *words.split(), "--dry-run=client", "-o=yaml")
+    )
+
+    assert process.returncode == 1
+    assert "add `--dry-run=client -o yaml` to it and pipe that into `kubectl apply -f -`" in err.decode()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("logs p", "containers of the sandbox write no log; see `kubectl describe pod`"),
+        ("exec p -- ls", "containers of the sandbox are no processes"),
+        ("attach p", "containers of the sandbox are no processes"),
+        ("cp p:/a b", "containers of the sandbox are no processes"),
+        ("port-forward p 0:80", "a pod's own address (`kubectl get pods -o wide`) can be called"),
+    ],
+)
+async def test_what_pods_do_not_have_is_named(
+    kubectl: Kubectl, client: KubeClient, words: str, why: str
+) -> None:
+    await kubectl("run", "p", "--image=podinfo:1")
+    await client.patch("/api/v1/namespaces/default/pods/p/status", {"status": {"phase": "Running"}})
+    process = await kubectl.start(*words.split())
+    _, err = await process.communicate()
+
+    assert process.returncode == 1
+    assert why in err.decode()
+
+
 DEFINITION: dict[str, Any] = {
     "apiVersion": "apiextensions.k8s.io/v1",
     "kind": "CustomResourceDefinition",
