@@ -28,6 +28,8 @@ from starter.workers import START_ONE, require_worker
 from workflows.contract import DELETE, Answer, Command, DeleteCommand
 
 ACCEPTED_WITHIN = timedelta(seconds=10)
+REFUSED_WITHIN = 0.1
+"""Seconds; a refusal comes with the acceptance, and is only to be read out of it."""
 
 
 @dataclass(frozen=True)
@@ -83,9 +85,11 @@ async def remove(client: Client, removal: Removal) -> None:
     """Ask a canary or an Application to bring everything back and end, and wait until it has."""
     try:
         update = await _ask(client, removal)
-        print(f"{removal.id} is being deleted", flush=True)
+        answering = asyncio.create_task(update.result())
+        if await _has_begun(answering):
+            print(f"{removal.id} is being deleted", flush=True)
         async with within(removal.limit):
-            answer = await update.result()
+            answer = await answering
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:  # the latter also on Ctrl-C
         waited = "" if removal.limit is None else f" after {removal.limit}"
         raise TimedOutError(f"{removal.id} is not deleted yet{waited}; it goes on.") from error
@@ -94,6 +98,12 @@ async def remove(client: Client, removal: Removal) -> None:
     if not answer.is_done:
         raise RefusedError(answer.message)
     print(answer.message, flush=True)
+
+
+async def _has_begun(answering: asyncio.Task[Answer]) -> bool:
+    """Whether what was asked for is under way or done, and was not refused outright."""
+    await asyncio.wait([answering], timeout=REFUSED_WITHIN)
+    return not answering.done() or answering.exception() is None
 
 
 async def _ask(client: Client, removal: Removal) -> WorkflowUpdateHandle[Answer]:

@@ -35,12 +35,14 @@ async def test_goes_on_when_nobody_waits_any_longer(engine: Any, seconds: float)
         await delete(engine.client, [wanted(spec, "slow")], Request(limit=engine.seconds(seconds)))
 
 
-async def test_a_refusal_is_told(engine: Any) -> None:
+async def test_a_refusal_is_told_and_nothing_else(engine: Any, capsys: Any) -> None:
     spec = engine.spec(namespace=engine.namespace())
     await engine.canary(spec)
 
     with pytest.raises(RefusedError, match="An Application owns it"):
         await delete(engine.client, [wanted(spec)], Request(who="refused"))
+
+    assert capsys.readouterr().out == ""
 
 
 async def test_without_a_worker_nothing_is_asked(idle: Any) -> None:
