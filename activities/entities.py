@@ -1,5 +1,6 @@
 """Talking to other workflows from within one, by Updates that answer."""
 
+import asyncio
 from typing import Any
 
 from pydantic import Field
@@ -8,6 +9,7 @@ from temporalio.client import (
     Client,
     WithStartWorkflowOperation,
     WorkflowUpdateFailedError,
+    WorkflowUpdateRPCTimeoutOrCancelledError,
 )
 from temporalio.common import (
     SearchAttributeKey,
@@ -78,6 +80,10 @@ class EntityActivities:
                 )
             except WorkflowUpdateFailedError as error:
                 raise _refused(wanted, error) from error
+            except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
+                # It is kept for who wants the handle as well; where nobody reads it there, asyncio logs it.
+                await asyncio.gather(operation.workflow_handle(), return_exceptions=True)
+                raise
         return EntityAnswer(is_there=True, answer=answer)
 
     @activity.defn

@@ -19,6 +19,7 @@ from temporalio.common import (
     TypedSearchAttributes,
     WorkflowIDConflictPolicy,
 )
+from temporalio.service import RPCError
 
 from canary.application import ApplicationSpec
 from canary.status import ListRow, Phase
@@ -124,14 +125,19 @@ async def _start(client: Client, offer: Offer) -> WorkflowUpdateHandle[ApplyResu
         ),
         static_summary=offer.id,
     )
-    return await client.start_update_with_start_workflow(
-        APPLY,
-        offer.request,
-        start_workflow_operation=start,
-        wait_for_stage=WorkflowUpdateStage.ACCEPTED,
-        id=offer.command.id,
-        result_type=ApplyResult,
-    )
+    try:
+        return await client.start_update_with_start_workflow(
+            APPLY,
+            offer.request,
+            start_workflow_operation=start,
+            wait_for_stage=WorkflowUpdateStage.ACCEPTED,
+            id=offer.command.id,
+            result_type=ApplyResult,
+        )
+    except (RPCError, WorkflowUpdateRPCTimeoutOrCancelledError):
+        # It is kept for who wants the handle as well; where nobody reads it there, asyncio prints it.
+        await asyncio.gather(start.workflow_handle(), return_exceptions=True)
+        raise
 
 
 async def _withdraw(client: Client, offer: Offer) -> None:

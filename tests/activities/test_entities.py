@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -7,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 from temporalio import workflow
-from temporalio.client import Client
+from temporalio.client import Client, WorkflowUpdateRPCTimeoutOrCancelledError
 from temporalio.common import SearchAttributeKey
 from temporalio.contrib.pydantic import pydantic_data_converter
 from temporalio.exceptions import ApplicationError
@@ -139,3 +140,19 @@ async def test_a_refusal_is_permanent_and_says_why(client: Client, name: str, *,
         await asyncio.wait_for(refused, 10)
 
     assert caught.value.non_retryable
+
+
+async def test_an_update_that_is_cut_off_leaves_nothing_for_asyncio_to_log(
+    client: Client, name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    await _cut_off(client, start_of(name, "one").model_copy(update={"task_queue": "nobody's"}))
+    await asyncio.sleep(0)  # the loop lets go of what it was woken by
+    gc.collect()
+
+    assert not caplog.records
+
+
+async def _cut_off(client: Client, wanted: EntityStart) -> None:
+    with pytest.raises(WorkflowUpdateRPCTimeoutOrCancelledError):
+        async with asyncio.timeout(0.2):
+            await EntityActivities(client).start_and_update(wanted)

@@ -1,5 +1,6 @@
 """Offers: judged by the engine, and never left behind without a worker."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -84,6 +85,19 @@ async def test_a_start_that_no_worker_takes_is_taken_back(idle: Any, monkeypatch
 
     described = await idle.client.get_workflow_handle(canary_id(spec.tail)).describe()
     assert described.status is WorkflowExecutionStatus.TERMINATED
+
+
+async def test_an_offer_without_an_answer_leaves_nothing_for_asyncio_to_print(
+    idle: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Beside, that printing within an `ast.parse` is what Python 3.11.7 fails at."""
+    monkeypatch.setattr(offer, "ACCEPTED_WITHIN", idle.seconds(0.2))
+
+    with pytest.raises(UnreachableError):
+        await offer.make(idle.client, offered(idle.spec(namespace=idle.namespace())))
+    gc.collect()
+
+    assert not caplog.records
 
 
 async def test_a_canary_that_lives_is_never_taken_back(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
