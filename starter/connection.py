@@ -20,6 +20,7 @@ ENDPOINTS = "endpoints.json"
 """The file in which a sandbox says where its parts are."""
 CONNECT_TIMEOUT = 10.0
 """Seconds; a port that swallows packets is then an error of ours."""
+NO_URL = "an address is HOST:PORT, without a scheme"
 
 Action = Callable[[Client], Awaitable[int | None]]
 """A command's work; what it returns is the exit code, None for done."""
@@ -46,6 +47,8 @@ async def connect(settings: Globals) -> Client:
     options = await asyncio.to_thread(connect_options, settings)
     address = options["target_host"]
     try:
+        if "://" in address:  # the SDK warns, and means to refuse it one day
+            raise ValueError(NO_URL)  # noqa: TRY301 — one of several addresses that cannot be
         async with asyncio.timeout(CONNECT_TIMEOUT):
             return await Client.connect(**options, data_converter=pydantic_data_converter)
     except ValueError as error:

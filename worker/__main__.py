@@ -50,6 +50,8 @@ async def connect(runtime: Runtime) -> Client:
     try:
         options = ClientConfig.load_client_connect_config()
         options.setdefault("target_host", "localhost:7233")
+        if "://" in options["target_host"]:  # the SDK warns, and means to refuse it one day
+            raise ValueError(f"{options['target_host']} is no HOST:PORT, for it has a scheme")  # noqa: TRY301 — as others
         return await Client.connect(**options, data_converter=pydantic_data_converter, runtime=runtime)
     except (RuntimeError, ValueError, OSError) as error:
         where = "TEMPORAL_ADDRESS, TEMPORAL_PROFILE, TEMPORAL_CONFIG_FILE and TEMPORAL_TLS_*"

@@ -59,6 +59,7 @@ def listener(port: str) -> int:
     ("name", "value", "seen"),
     [
         pytest.param("TEMPORAL_ADDRESS", "bad address", "invalid target URL", id="no address"),
+        pytest.param("TEMPORAL_ADDRESS", "http://h:7233", "http://h:7233 is no HOST:PORT", id="a URL"),
         pytest.param("TEMPORAL_PROFILE", "nope", "Profile 'nope' not found", id="no such profile"),
         pytest.param("TEMPORAL_TLS_CLIENT_CERT_PATH", "/nope", "/nope", id="no such file"),
     ],
