@@ -4,13 +4,14 @@ import asyncio
 import json
 import os
 from collections.abc import Coroutine
+from contextlib import ExitStack
 from typing import Any, Self
 
 from temporalio.client import Client
 from temporalio.service import RPCError
 
 from starter.connection import connect, worded
-from starter.demo.folder import Place, clear, clusters_file, remember_worker
+from starter.demo.folder import Place, clusters_file, remember_worker, take
 from starter.errors import UnreachableError
 from starter.options import Globals
 from starter.processes import Child, Program
@@ -39,10 +40,12 @@ class Stage:
         self._place = place
         self._children: list[Child] = []
         self._is_kept = False
+        self._held = ExitStack()
 
     async def __aenter__(self) -> Self:
         try:
-            await asyncio.to_thread(clear, self._place.folder)
+            held = await asyncio.to_thread(take, self._place.folder)
+            self._held.callback(held.close)
             async with asyncio.timeout(READY_WITHIN):
                 await self._raise()
         except TimeoutError as error:
@@ -88,8 +91,9 @@ class Stage:
             await asyncio.wait([playing, *falls], timeout=LEAVES_WITHIN)
 
     def keep(self) -> None:
-        """Leave everything running."""
+        """Leave everything running; from now on it is the sandbox that holds the folder."""
         self._is_kept = True
+        self._held.close()
 
     async def _raise(self) -> None:
         folder = self._place.folder
@@ -153,6 +157,7 @@ class Stage:
         """Take everything down, the worker first; not even a second Ctrl-C leaves half of it standing."""
         for child in reversed(self._children):
             await asyncio.shield(child.stop())
+        self._held.close()
 
 
 def _surroundings() -> dict[str, str]:
