@@ -16,12 +16,15 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+from sandbox import children
 from sandbox.handover import read_endpoints
-from sandbox.occupancy import AlreadyRunningError, is_running
+from sandbox.occupancy import SUBNETS, AlreadyRunningError, holder, is_running
 
 READY_WITHIN = 60.0
 ENDS_WITHIN = 20.0
+INTERRUPTED = 130
 DIRECTORY = Path("build/sandbox")
+ABOUT = "Start, stop and show the sandbox, or run one part of it alone; `python -m sandbox` is the same."
 RARELY = (20_000, 50, 100)
 """When garbage is looked for among the youngest objects, the younger, and all.
 
@@ -35,22 +38,37 @@ def main() -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     try:
         status: int = options.run(options)
-    except (AlreadyRunningError, LookupError, OSError) as error:
+    except (AlreadyRunningError, LookupError) as error:
         print(error, file=sys.stderr)
-        return 1
-    return status
+    except OSError as error:
+        print(f"{error.filename}: {error.strerror}" if error.filename else error, file=sys.stderr)
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    else:
+        return status
+    return 1
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sandbox", description=__doc__)
+    parser = argparse.ArgumentParser(prog="canary sandbox", description=ABOUT)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     up = _command(commands, "up", _up, "start everything and stay until ended")
-    up.add_argument("--clusters", type=int, default=2, help="member clusters, beside the host")
-    up.add_argument("--no-temporal", action="store_true", help="start no Temporal server")
-    up.add_argument("--temporal-port", type=int, default=0, help="default: a free port")
-    up.add_argument("--ui-port", type=int, default=0, help="default: a free port")
     up.add_argument(
-        "--propagation", type=float, default=0.0, help="seconds the mesh takes to hear of a change"
+        "--clusters",
+        type=_count,
+        default=2,
+        metavar="N",
+        help="member clusters, beside the host; default: %(default)s",
+    )
+    up.add_argument("--no-temporal", action="store_true", help="start no Temporal server")
+    up.add_argument("--temporal-port", type=_port, default=0, metavar="PORT", help="default: a free port")
+    up.add_argument("--ui-port", type=_port, default=0, metavar="PORT", help="default: a free port")
+    up.add_argument(
+        "--propagation",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long the mesh takes to hear of a change",
     )
     up.add_argument(
         "--assets",
@@ -74,7 +92,7 @@ def _parser() -> argparse.ArgumentParser:
         if name == "mesh":
             part.add_argument("--dir", type=Path, default=DIRECTORY / "mesh", help="default: %(default)s")
         if name == "metrics":
-            part.add_argument("--port", type=int, default=0, help="default: a free port")
+            part.add_argument("--port", type=_port, default=0, help="default: a free port")
     front = _command(commands, "front", _front, "put the request log and the faults before any API server")
     front.add_argument("--kubeconfig", type=Path, required=True)
     front.add_argument("--context", help="default: the current one")
@@ -85,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
 def _add_load_tester(commands: Any) -> None:
     tester = _command(commands, "loadtester", _load_tester, "run the load tester alone, also in production")
     tester.add_argument("--host", default="0.0.0.0", help="default: %(default)s")
-    tester.add_argument("--port", type=int, default=8080, help="default: %(default)s; 0 for a free one")
+    tester.add_argument("--port", type=_port, default=8080, help="default: %(default)s; 0 for a free one")
     tester.add_argument(
         "--token-file",
         type=Path,
@@ -99,6 +117,22 @@ def _command(commands: Any, name: str, run: Any, text: str) -> argparse.Argument
     parser: argparse.ArgumentParser = commands.add_parser(name, help=text, description=text)
     parser.set_defaults(run=run)
     return parser
+
+
+def _count(text: str) -> int:
+    """Read how many clusters there are to be: each takes addresses of its own, of which there are so many."""
+    return _within(range(len(SUBNETS)), text)
+
+
+def _port(text: str) -> int:
+    return _within(range(2**16), text)
+
+
+def _within(allowed: range, text: str) -> int:
+    number = int(text) if text.isdecimal() else -1
+    if number not in allowed:
+        raise argparse.ArgumentTypeError(f"{text} is no number from {allowed[0]} to {allowed[-1]}")
+    return number
 
 
 def _up(options: argparse.Namespace) -> int:
@@ -197,20 +231,28 @@ def _detach(directory: Path) -> int:
         )
     endpoints = directory / "endpoints.json"
     until = time.monotonic() + READY_WITHIN
-    while not endpoints.exists() and child.poll() is None and time.monotonic() < until:
-        time.sleep(0.02)
+    try:
+        while not endpoints.exists() and child.poll() is None and time.monotonic() < until:
+            time.sleep(0.02)
+    except KeyboardInterrupt:
+        child.terminate()
+        child.wait()
+        raise
     if not endpoints.exists():
         child.terminate()
-        raise LookupError(f"The sandbox did not start; see {directory}/sandbox.log.")
+        logged = directory / "sandbox.log"
+        raise LookupError(f"The sandbox did not start; see {logged}: {children.last_line(logged)}")
     return _show(directory)
 
 
 def _down(options: argparse.Namespace) -> int:
-    endpoints = read_endpoints(options.dir)
-    if not is_running(options.dir) or endpoints is None:
+    pid = holder(options.dir)
+    if pid is None:
         print(f"No sandbox is running in {options.dir}.")
         return 0
-    process = os.pidfd_open(endpoints["pid"])
+    if not pid:
+        raise LookupError(f"The sandbox in {options.dir} is being started this very moment; try again.")
+    process = os.pidfd_open(pid)
     signal.pidfd_send_signal(process, signal.SIGTERM)
     ended, _, _ = select.select([process], [], [], ENDS_WITHIN)
     if not ended:

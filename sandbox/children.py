@@ -51,7 +51,12 @@ async def ready(
     except BaseException:
         await stop(child)
         raise
-    raise LookupError(f"{log.stem} ended with {child.returncode}; see {log}.")
+    raise LookupError(f"{log.stem} ended with {child.returncode}; see {log}: {last_line(log)}")
+
+
+def last_line(log: Path) -> str:
+    """What was said last, which as a rule is why a child has ended."""
+    return " ".join(log.read_text(errors="replace").strip().splitlines()[-1:])
 
 
 async def stop(child: asyncio.subprocess.Process) -> None:

@@ -53,8 +53,15 @@ def write(path: Path, text: str) -> None:
 
 def read_endpoints(directory: Path) -> Object | None:
     """Read endpoints.json, if it is there."""
+    path = directory / "endpoints.json"
     try:
-        found: Object = json.loads((directory / "endpoints.json").read_text())
+        found: Object = json.loads(path.read_text())
+        if "clusters" in found:
+            return found
+        why = "it names no clusters"
     except FileNotFoundError:
         return None
-    return found
+    except (ValueError, TypeError) as error:
+        why = str(error)
+    anew = f"canary sandbox down --dir {directory}, then canary sandbox up --dir {directory}"
+    raise LookupError(f"{path} cannot be used: {why}; start the sandbox anew: {anew}")

@@ -2,9 +2,11 @@
 
 import contextlib
 import fcntl
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
+from typing import IO
 
 SUBNETS = range(10, 140)
 # Held for as long as the addresses of a subnet are in use.
@@ -19,23 +21,35 @@ class AlreadyRunningError(Exception):
 @contextlib.contextmanager
 def locked(directory: Path) -> Iterator[None]:
     """Be the only sandbox in `directory`; the kernel lets go when the process dies."""
-    with (directory / "lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
-            raise AlreadyRunningError(f"A sandbox is running in {directory}.") from error
+    with (directory / "lock").open("a+") as lock:
+        if not _take(lock):
+            raise AlreadyRunningError(f"A sandbox is running in {directory}.")
+        lock.truncate(0)
+        lock.write(f"{os.getpid()}\n")
+        lock.flush()
         yield
 
 
 def is_running(directory: Path) -> bool:
     """Tell whether a sandbox lives in `directory`."""
-    if not (directory / "lock").exists():
-        return False
+    return holder(directory) is not None
+
+
+def holder(directory: Path) -> int | None:
+    """Give the process of the sandbox that lives in `directory`; 0 in the moment before it is known."""
     try:
-        with locked(directory):
-            return False
-    except AlreadyRunningError:
-        return True
+        with (directory / "lock").open() as lock:
+            return None if _take(lock) else int(lock.read().strip() or 0)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+
+
+def _take(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @contextlib.contextmanager

@@ -78,14 +78,20 @@ class Sandbox:
         self._running.enter_context(locked(self.directory))
         (self.directory / "endpoints.json").unlink(missing_ok=True)
         subnets = self._running.enter_context(claimed(len(self._names)))
+        try:
+            await self._start_parts(subnets)
+        except ExceptionGroup as failed:  # the first to fail ended the others
+            raise failed.exceptions[0] from failed
+        self.clusters = {name: self.clusters[name] for name in self._names}
+        await self._hand_over()
+
+    async def _start_parts(self, subnets: list[int]) -> None:
         async with asyncio.TaskGroup() as group:
             for name, subnet in zip(self._names, subnets, strict=True):
                 group.create_task(self._start_cluster(name, subnet))
             group.create_task(self._start_git())
             if self._ports:
                 group.create_task(self._start_temporal(*self._ports))
-        self.clusters = {name: self.clusters[name] for name in self._names}
-        await self._hand_over()
 
     async def _start_cluster(self, name: str, subnet: int) -> None:
         place = Place(self.directory / name, subnet, self._propagation, self._assets)

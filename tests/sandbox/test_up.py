@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -18,7 +19,7 @@ from ruamel.yaml import YAML
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import ApiError, KubeClient
 from sandbox.handover import kubeconfig
-from sandbox.occupancy import AlreadyRunningError, claimed
+from sandbox.occupancy import AlreadyRunningError, claimed, holder, locked
 from sandbox.up import Sandbox
 
 Object = dict[str, Any]
@@ -269,8 +270,74 @@ async def test_up_status_and_down(tmp_path: Path) -> None:
     assert took < 15
 
 
+@pytest.mark.parametrize("broken", ["", "{", "{}", "7"])
+async def test_a_sandbox_whose_file_is_broken_can_be_ended(tmp_path: Path, broken: str) -> None:
+    where = ("--dir", str(tmp_path))
+    with locked(tmp_path):
+        (tmp_path / "endpoints.json").write_text(broken)
+        status = await run("status", *where)
+
+    assert status[0] == 1
+    assert status[1].startswith(f"{tmp_path}/endpoints.json cannot be used: ")
+    assert status[1].endswith(
+        f"canary sandbox down --dir {tmp_path}, then canary sandbox up --dir {tmp_path}\n"
+    )
+    assert len(status[1].splitlines()) == 1
+
+
+async def test_down_ends_a_sandbox_that_is_still_being_started(
+    process: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    while not holder(tmp_path):  # noqa: ASYNC110 — another process takes it
+        await asyncio.sleep(0.01)
+    down = await run("down", "--dir", str(tmp_path))
+
+    assert down == (0, "")
+    await asyncio.to_thread(process.wait, 15)
+    await no_child_is_left(tmp_path)
+
+
+@pytest.mark.parametrize("options", [[], ["--detach"]], ids=["here", "detached"])
+async def test_what_keeps_it_from_starting_is_said_in_one_line(tmp_path: Path, options: list[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        code, said = await run("up", "--dir", str(tmp_path), "--temporal-port", port, *options)
+
+    assert code == 1
+    assert "temporal ended with 1; see" in said
+    assert said.endswith("address already in use\n")
+    assert len(said.splitlines()) == 1
+    await no_child_is_left(tmp_path)
+
+
+async def test_interrupted_while_it_waits_it_leaves_nothing(tmp_path: Path) -> None:
+    child = await asyncio.create_subprocess_exec(
+        *COMMAND, "up", "--dir", str(tmp_path), "--detach", stderr=asyncio.subprocess.PIPE
+    )
+    while not holder(tmp_path):  # noqa: ASYNC110 — another process takes it
+        await asyncio.sleep(0.01)
+    child.send_signal(signal.SIGINT)
+    _, said = await child.communicate()
+
+    assert (child.returncode, said) == (130, b"")
+    assert holder(tmp_path) is None
+    await no_child_is_left(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "option", [["--clusters", "-1"], ["--clusters", "500"], ["--ui-port", "99999"], ["--temporal-port", "x"]]
+)
+async def test_numbers_that_cannot_be_are_refused(tmp_path: Path, option: list[str]) -> None:
+    code, said = await run("up", "--dir", str(tmp_path), *option)
+
+    assert code == 2
+    assert f"argument {option[0]}: {option[1]} is no number from 0 to " in said
+
+
 async def run(*arguments: str) -> tuple[int | None, str]:
-    child = await asyncio.create_subprocess_exec(*COMMAND, *arguments, stdout=asyncio.subprocess.PIPE)
+    child = await asyncio.create_subprocess_exec(
+        *COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
     output, _ = await child.communicate()
     return child.returncode, output.decode()
 
