@@ -144,8 +144,14 @@ class Repository:
                 raise SourceError(f"Git repository {self._shown} was not found.") from error
             except HTTPUnauthorized as error:
                 raise SourceError(f"Git repository {self._shown} refused access.") from error
-            except (GitProtocolError, urllib3.exceptions.HTTPError, OSError) as error:
+            except (GitProtocolError, urllib3.exceptions.HTTPError, ConnectionError, TimeoutError) as error:
                 raise SourceError(f"Git repository {self._shown} does not answer.") from error
+            except OSError as error:  # what was answered could not be written down
+                raise self._unkept(error) from error
+
+    def _unkept(self, error: OSError) -> SourceError:
+        why = error.strerror or type(error).__name__
+        return SourceError(f"Git repository {self._shown} cannot be kept by the worker: {why}.")
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -155,8 +161,7 @@ class Repository:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            why = error.strerror or type(error).__name__
-            raise SourceError(f"Git repository {self._shown} cannot be kept by the worker: {why}.") from error
+            raise self._unkept(error) from error
 
     def _open(self) -> Repo:
         if all((self._clone / part).exists() for part in PARTS):

@@ -1,4 +1,7 @@
 import asyncio
+import gc
+import random
+import resource
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -203,6 +206,25 @@ async def test_a_server_that_does_not_answer_is_named_without_the_password(cache
         await resolve(source, cache)
 
     assert str(caught.value) == "Git repository http://127.0.0.1:1/app.git does not answer."
+
+
+@pytest.mark.filterwarnings("ignore:Unclosed file <tempfile.Spooled:ResourceWarning")  # dulwich's
+async def test_a_disk_that_is_full_is_no_silence_of_the_servers(
+    origin: Any, cache: Path, tmp_path: Path
+) -> None:
+    source = origin.source(branch="master")
+    origin.commit({"a": random.Random(1).randbytes(500_000).hex()})
+    revision = await resolve(source, cache)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, before[1]))  # for want of a disk to fill
+    try:
+        with pytest.raises(SourceError, match=r"app\.git cannot be kept by the worker: File too large\.$"):
+            await export(source, cache, revision, tmp_path / "tree")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    gc.collect()
+
+    await export(source, cache, revision, tmp_path / "tree")
 
 
 @pytest.mark.parametrize("url", ["file:///etc", "/etc", "ssh://git@host/x", "ext::sh -c id", "git@host:x"])
