@@ -27,6 +27,7 @@ from starter.options import (
     Reports,
     Run,
     Timeout,
+    print_version,
 )
 from starter.verbs import add_verbs
 
@@ -52,8 +53,12 @@ def options(
         typer.Option("--sandbox", envvar="CANARY_SANDBOX", help="Use the sandbox that runs in this folder."),
     ] = None,
     no_color: Annotated[bool, typer.Option("--no-color", help="Print without colours.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=print_version, help="Print the version.")
+    ] = False,
 ) -> None:
     """Progressive delivery in which every rollout is a durable workflow."""
+    del version
     context.obj = Globals(sandbox=sandbox, color=not no_color)
 
 

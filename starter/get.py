@@ -31,7 +31,9 @@ class Wanted:
 
 
 def wanted(words: list[str], scope: Scope, output: Output) -> Wanted:
-    """Read `[application|canary|rollout] [NAME]`; a first word that is no kind is a canary's name."""
+    """Read `[KIND] [NAME]` or `KIND/NAME`; a first word that is no kind is a canary's name."""
+    if len(words) == 1 and words[0].partition("/")[0] in KINDS:
+        words = words[0].split("/", 1)
     match words:
         case []:
             return Wanted(Kind.CANARY, None, scope, output)

@@ -11,7 +11,7 @@ from workflows import contract
 
 @dataclass(frozen=True)
 class Reference:
-    """What a person typed: `backend` or `deployment/backend`, with a namespace and perhaps a cluster."""
+    """What a person typed: `backend`, `canary/backend` or `deployment/backend`, and where."""
 
     name: str
     namespace: str
@@ -26,7 +26,7 @@ class Reference:
         """Whether a canary has this name, or its target has."""
         kind, _, name = self.name.rpartition("/")
         target_kind, target = item.tail.split("/")[-2:]
-        return name in (item.row.name, target) and kind.lower() in ("", target_kind.lower())
+        return name in (item.row.name, target) and kind.lower() in ("", "canary", target_kind.lower())
 
     def __str__(self) -> str:
         place = f" of cluster {self.cluster}" if self.cluster else ""

@@ -65,8 +65,17 @@ def hoist(args: list[str]) -> list[str]:
     return front + rest
 
 
+def print_version(is_wanted: bool) -> None:  # noqa: FBT001 — the signature is an option callback's
+    """Print which version this is, and leave."""
+    from importlib.metadata import version
+
+    if is_wanted:
+        print(f"canary {version('durable-canary')}")
+        raise typer.Exit
+
+
 Name = Annotated[
-    str, typer.Argument(help="The canary's or its target's name, or kind/name.", show_default=False)
+    str, typer.Argument(help="The canary's or its target's name, also as KIND/NAME.", show_default=False)
 ]
 Namespace = Annotated[str, typer.Option("--namespace", "-n", help="The namespace it is in.")]
 

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,12 @@ def document(tmp_path: Path, engine: Any) -> Any:
         return str(path)
 
     return write
+
+
+async def test_the_version_needs_nobody() -> None:
+    ended = await canary("127.0.0.1:1", "--version")
+
+    assert (ended.code, ended.out) == (Exit.DONE, f"canary {version('durable-canary')}\n")
 
 
 async def test_apply_says_what_it_did(engine: Any, document: Any) -> None:

@@ -36,11 +36,12 @@ async def test_the_cluster_chooses(engine: Any) -> None:
     assert found.row.cluster == "two"
 
 
-async def test_the_targets_kind_may_stand_before_the_name(engine: Any) -> None:
+@pytest.mark.parametrize("name", ["deployment/backend", "canary/backend"])
+async def test_a_kind_may_stand_before_the_name(engine: Any, name: str) -> None:
     spec = engine.spec(namespace=engine.namespace())
     await engine.canary(spec)
 
-    found = await find_canary(engine.client, Reference("deployment/backend", spec.namespace))
+    found = await find_canary(engine.client, Reference(name, spec.namespace))
 
     assert found.tail == spec.tail
 

@@ -129,6 +129,9 @@ async def test_without_a_worker_the_list_is_named_instead(idle: Any, monkeypatch
         pytest.param(["apps"], Kind.APPLICATION, None, id="a kind"),
         pytest.param(["backend"], Kind.CANARY, "backend", id="a name alone is a canary's"),
         pytest.param(["application", "shop"], Kind.APPLICATION, "shop", id="both"),
+        pytest.param(["application/shop"], Kind.APPLICATION, "shop", id="both in one"),
+        pytest.param(["canary/deployment/a"], Kind.CANARY, "deployment/a", id="its target's kind as well"),
+        pytest.param(["deployment/backend"], Kind.CANARY, "deployment/backend", id="its target's kind"),
     ],
 )
 def test_words_are_read_as_kubectl_reads_them(words: list[str], kind: Kind, name: str | None) -> None:
