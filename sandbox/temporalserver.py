@@ -15,8 +15,9 @@ KEYWORDS = ("Cluster", "Namespace", "Target", "Application", "Phase", "Revision"
 SEARCH_ATTRIBUTES = (*(f"Canary{name}=Keyword" for name in KEYWORDS), "CanaryWeight=Int")
 # The default batches timers by the second, which short intervals would show.
 TIMERS = 'history.timerProcessorMaxTimeShift="10ms"'
-# A killed server loses nothing by it, only one whose machine lost power; and all is a third faster.
-UNSYNCHRONISED = "synchronous=0"
+# A killed server loses nothing by either, only one whose machine lost power. The first makes all a third
+# faster, the second takes a fifth of the server's processor time away.
+PRAGMAS = ("synchronous=0", "journal_mode=wal")
 RETENTION = "2592000s"  # 30 days; start-dev makes its namespace with one
 READY_WITHIN = 30.0
 
@@ -35,13 +36,14 @@ class TemporalServer:
         port, ui_port, http, metrics = free_ports(port, ui_port, 0, 0)
         ui_url = f"http://{LOCALHOST}:{ui_port}"
         attributes = [text for one in SEARCH_ATTRIBUTES for text in ("--search-attribute", one)]
+        pragmas = [text for one in PRAGMAS for text in ("--sqlite-pragma", one)]
         log = directory / "temporal.log"
         child = await children.start(
             *(str(Path(sys.executable).with_name("temporal")), "server", "start-dev", "--ip", LOCALHOST),
             *("--port", str(port), "--ui-port", str(ui_port)),
             *("--http-port", str(http), "--metrics-port", str(metrics)),
             *("--db-filename", str(directory / "temporal.db"), "--log-level", "warn"),
-            *("--sqlite-pragma", UNSYNCHRONISED, "--dynamic-config-value", TIMERS, *attributes),
+            *("--dynamic-config-value", TIMERS, *pragmas, *attributes),
             log=log,
         )
         async with aiohttp.ClientSession() as session:
