@@ -277,6 +277,8 @@ def run() -> int:
         return error.code
     except KeyboardInterrupt:
         return Exit.INTERRUPTED
+    except OSError as error:  # as where the disk is full that the output goes to
+        return _unwritten(error)
     return Exit.DONE
 
 
@@ -292,7 +294,14 @@ def main() -> NoReturn:
         sys.stderr.flush()
     except BrokenPipeError:  # the reader (`| head`) has seen enough
         pass
+    except OSError as error:
+        code = _unwritten(error)
     os._exit(code)
+
+
+def _unwritten(error: OSError) -> int:
+    print(f"error: {error}", file=sys.stderr)
+    return Exit.REFUSED
 
 
 if __name__ == "__main__":

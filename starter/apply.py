@@ -42,6 +42,8 @@ class Applied:
         """What happened, as kubectl says it."""
         if not self.result.accepted:
             return "refused"
+        if self.result.created:
+            return "created"
         return "configured" if self.result.changed else "unchanged"
 
 

@@ -30,6 +30,7 @@ RARELY = (10_000, 20, 50)
 
 That last look stops everything, with 500 canaries for a quarter of a second: far rarer is often enough.
 """
+INTERRUPTED = 130
 LONGEST_STOP = 18.0
 """Seconds from the signal to the end: what runs gets ten of them, but the SDK may wait without end.
 
@@ -114,6 +115,8 @@ def main() -> None:
     except (ClustersFileError, EndpointError, NoTemporalError, RuntimeError) as error:
         logger.error("cannot start: %s", error)  # noqa: TRY400 — the sentence is all there is to know
         code = 1
+    except KeyboardInterrupt:  # before there was anything to end
+        code = INTERRUPTED
     _leave(code)
 
 

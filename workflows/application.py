@@ -86,12 +86,13 @@ class ApplicationWorkflow:
                 return ApplyResult(accepted=False, problems=problems)
             self._refuse_apply(request)  # it may have been deleted meanwhile
             self._is_refused = False
+            is_new = self._state is None
             is_changed = self._state is None or self._state.spec != spec
             if is_changed:
                 self._take_up(spec)
             else:  # somebody wants it as it is: what was terminated meanwhile is begun again
                 self._change(deliveries=offered_again(self._known.deliveries))
-            return ApplyResult(accepted=True, changed=is_changed, problems=problems)
+            return ApplyResult(accepted=True, created=is_new, changed=is_changed, problems=problems)
 
     @apply.validator
     def _refuse_apply(self, request: ApplyApplication) -> None:

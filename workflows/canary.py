@@ -245,8 +245,9 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         if any(not problem.is_warning for problem in problems):
             return ApplyResult(accepted=False, problems=problems)
         served = (found.spec or wanted.spec).model_copy(update={"task_queue": found.task_queue})
-        changed = self._take_up(served, found)
-        return ApplyResult(accepted=True, changed=changed, problems=problems)
+        is_new = self._spec is None
+        is_changed = self._take_up(served, found)
+        return ApplyResult(accepted=True, created=is_new, changed=is_changed, problems=problems)
 
     @apply.validator
     def _check_apply(self, argument: dict[str, Any]) -> None:

@@ -114,6 +114,8 @@ class ApplyResult(Stored):
     """Whether an `apply` was taken, and every mistake that was found."""
 
     accepted: bool
+    created: bool = False
+    """Whether nothing was delivered by its name before."""
     changed: bool = False
     problems: tuple[Problem, ...] = ()
 

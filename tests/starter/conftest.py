@@ -170,6 +170,7 @@ class FakeCanary(_Entity):
     def __init__(self) -> None:
         super().__init__()
         self.spec = spec_of()
+        self.is_known = False
 
     @workflow.run
     async def run(self, _state: Any = None) -> None:
@@ -180,6 +181,9 @@ class FakeCanary(_Entity):
         result = _judged(request.spec.name)
         self.is_over = not result.accepted
         if result.accepted:
+            told = {"created": not self.is_known, "changed": request.spec != self.spec}
+            result = result.model_copy(update=told)
+            self.is_known = True
             self.spec = request.spec
             self.show(row_of(request.spec))
         return result

@@ -24,7 +24,7 @@ metadata:
 spec:
   targetRef: {{apiVersion: apps/v1, kind: Deployment, name: {name}}}
   service: {{port: 9898}}
-  analysis: {{interval: 30s, threshold: 2, maxWeight: 50, stepWeight: 10}}
+  analysis: {{interval: 30s, threshold: {threshold}, maxWeight: 50, stepWeight: 10}}
 """
 
 
@@ -51,10 +51,11 @@ async def canary(address: str, *words: str) -> Ended:
 @pytest.fixture
 def document(tmp_path: Path, engine: Any) -> Any:
     """Write a Canary of this name in a namespace of the test's own."""
+    namespace = engine.namespace()
 
-    def write(name: str) -> str:
-        path = tmp_path / f"{name}.yaml"
-        path.write_text(CANARY.format(name=name, namespace=engine.namespace()))
+    def write(name: str, threshold: int = 2) -> str:
+        path = tmp_path / f"{name}-{threshold}.yaml"
+        path.write_text(CANARY.format(name=name, namespace=namespace, threshold=threshold))
         return str(path)
 
     return write
@@ -66,12 +67,36 @@ async def test_the_version_needs_nobody() -> None:
     assert (ended.code, ended.out) == (Exit.DONE, f"canary {version('durable-canary')}\n")
 
 
-async def test_apply_says_what_it_did(engine: Any, document: Any) -> None:
-    ended = await canary(engine.address, "apply", "-f", document("backend"), "--cluster", "one")
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
+@pytest.mark.parametrize("words", [("--help",), ("--version",)])
+def test_output_that_cannot_be_written_is_told_in_one_line(words: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-m", "starter", *words],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
 
-    assert ended.out.startswith("canary/one/ns-")
-    assert ended.out.endswith("/Deployment/backend configured\n")
-    assert ended.code == Exit.DONE
+    assert (ended.returncode, ended.stderr) == (
+        Exit.REFUSED,
+        "error: [Errno 28] No space left on device\n",
+    )
+
+
+async def test_apply_says_what_it_did(engine: Any, document: Any) -> None:
+    given, changed = document("backend"), document("backend", threshold=3)
+
+    async def said(path: str) -> str:
+        ended = await canary(engine.address, "apply", "-f", path, "--cluster", "one")
+        assert ended.code == Exit.DONE
+        assert ended.out.startswith("canary/one/ns-")
+        return ended.out.rpartition("/")[2]
+
+    assert await said(given) == "backend created\n"
+    assert await said(given) == "backend unchanged\n"
+    assert await said(changed) == "backend configured\n"
 
 
 async def test_apply_waits_until_the_canary_is_at_rest(engine: Any, document: Any) -> None:
@@ -102,7 +127,7 @@ async def test_an_unreachable_cluster_has_its_own_code(engine: Any, document: An
 async def test_a_wrong_document_is_never_offered(tmp_path: Path) -> None:
     path = tmp_path / "canary.yaml"
     path.write_text(
-        CANARY.format(name="backend", namespace="webapp").replace("stepWeight: 10", "stepWeight: 0")
+        CANARY.format(name="backend", namespace="webapp", threshold=2).replace("Weight: 10", "Weight: 0")
     )
     ended = await canary("127.0.0.1:1", "apply", "-f", str(path), "--cluster", "one")
 

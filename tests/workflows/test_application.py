@@ -505,7 +505,7 @@ async def test_the_same_spec_again_brings_everything_again(begin: Any, of: Any) 
 
     result = await application.apply(of(BOTH))
 
-    assert result == ApplyResult(accepted=True, changed=False)
+    assert result == ApplyResult(accepted=True, created=False, changed=False)
 
     async def is_all_brought_again() -> bool:
         return sorted(fleet.log) == sorted(before * 2)
@@ -723,7 +723,7 @@ async def test_a_first_apply_that_is_judged_for_long_is_not_lost(
     await eventually(has_waited)
     judged.set()
 
-    assert (await applying).accepted
+    assert await applying == ApplyResult(accepted=True, created=True, changed=True)
     await application.until_ready()
     await application.delete()
 

@@ -455,7 +455,8 @@ async def test_delivers_by_what_was_read_from_the_cluster(serve: Serve) -> None:
 
     assert isinstance(view, CanaryView)
     assert view.spec == whole
-    assert (first.changed, again.changed) == (True, False)
+    assert (first.created, first.changed) == (True, True)
+    assert (again.created, again.changed) == (False, False)
     await in_phase(handle, Phase.INITIALIZED)
     await leave(handle)
 
