@@ -39,8 +39,6 @@ _FIELD_KEYS = {
     "PodSpec.imagePullSecrets": ("name",),
     "ServiceAccount.secrets": ("name",),
 }
-# Lists that a strategic merge patch merges although server-side apply replaces them.
-_PATCH_ONLY = {"ServiceAccount.imagePullSecrets": "name"}
 _SETS = {"ObjectMeta.finalizers", "NodeSpec.podCIDRs", "EndpointSlice.addresses"}
 _ATOMIC_FIELDS = {"ServiceSpec.selector", "PodSpec.nodeSelector"}
 _ATOMIC_TYPES = {
@@ -102,6 +100,7 @@ _ALWAYS = {
     "EndpointSlice": ("endpoints", "ports"),
     "Event": ("firstTimestamp", "lastTimestamp", "eventTime", "reportingComponent", "reportingInstance"),
     "EventsV1Event": ("eventTime", "deprecatedFirstTimestamp", "deprecatedLastTimestamp"),
+    "PodDisruptionBudgetStatus": ("currentHealthy", "desiredHealthy", "disruptionsAllowed", "expectedPods"),
     "Role": ("rules",),
     "V2HorizontalPodAutoscalerStatus": ("currentMetrics", "desiredReplicas"),
 }
@@ -119,13 +118,25 @@ terminatingReplicas terminationGracePeriodSeconds tolerationSeconds volumeMode
 """
 _POINTERS = {
     "*": frozenset(_POINTER_NAMES.split()),
+    "ClientIPConfig": frozenset({"timeoutSeconds"}),
     "DeploymentSpec": frozenset({"replicas"}),
     "DiscoveryV1EndpointPort": frozenset({"name", "port", "protocol"}),
     "EndpointConditions": frozenset({"ready", "serving", "terminating"}),
+    "JSONSchemaProps": frozenset(
+        f"{bound}{what}" for bound in ("max", "min") for what in ("imum", "Items", "Length", "Properties")
+    )
+    | {"multipleOf"},
     "ReplicaSetSpec": frozenset({"replicas"}),
     "V2HorizontalPodAutoscalerStatus": frozenset({"observedGeneration"}),
 }
 _QUANTITIES = {"limits", "requests", "capacity", "allocatable", "overhead"}
+_QUANTITY_FIELDS = {
+    f"{struct}.{field}"
+    for struct in ("V2MetricTarget", "V2MetricValueStatus")
+    for field in ("averageValue", "value")
+}
+# Structs whose times are no pointers: one that was never set is written as null.
+_TIMED = ("Condition", "ContainerStateRunning", "ContainerStateTerminated")
 _MICRO_TIMES = {"acquireTime", "eventTime", "lastObservedTime", "renewTime"}
 _SCALARS = {"bytes", "string", "int", "bool", "float", "time", "intOrString", "quantity"}
 
@@ -147,6 +158,8 @@ def _fill(types: dict[str, Schema], struct: Schema, fields: list[str]) -> None:
             field = field[:-1]
             required.append(field)
         struct.fields[field] = _shape(types, f"{name}.{field}", declared)
+        if declared == "time" and name.endswith(_TIMED):
+            required.append(field)
     struct.atomic = name in _ATOMIC_TYPES
     struct.required = tuple(required)
     if name not in _BY_POINTER:
@@ -167,7 +180,7 @@ def _shape(types: dict[str, Schema], place: str, declared: str) -> Schema:
     if declared == "time" and place.rpartition(".")[2] in _MICRO_TIMES:
         return Schema("scalar", scalar="microTime")
     if declared in _SCALARS:
-        return Schema("scalar", scalar=declared)
+        return Schema("scalar", scalar="quantity" if place in _QUANTITY_FIELDS else declared)
     if place == "ControllerRevision.data":
         return Schema("any", atomic=True)
     return types.get(declared, ANY)
@@ -178,7 +191,7 @@ def _list(types: dict[str, Schema], place: str, item: str) -> Schema:
     keys = _FIELD_KEYS.get(place) or _ITEM_KEYS.get(item, ())
     if place in _SETS:
         return Schema("list", element=element, patch_key="")
-    patch_key = keys[0] if keys else _PATCH_ONLY.get(place)
+    patch_key = keys[0] if keys else None
     defaults = {"protocol": "TCP"} if "protocol" in keys else {}
     return Schema(
         "list", element=element, atomic=not keys, keys=keys, key_defaults=defaults, patch_key=patch_key

@@ -139,7 +139,7 @@ def _node_selector(obj: Object) -> str:
     return ",".join(f"{key}={value}" for key, value in sorted(wanted.items())) or _NONE
 
 
-NAME = Column("Name", at("metadata.name"), "ObjectMeta.name", format="name")
+NAME = Column("Name", at("metadata.name", ""), "ObjectMeta.name", format="name")
 AGE = Column("Age", _age, "ObjectMeta.creationTimestamp")
 _CONTAINERS = Column(
     "Containers", _of_containers("name"), "Names of each container in the template.", priority=1

@@ -7,6 +7,7 @@ from typing import Any
 Object = dict[str, Any]
 _RBAC = "rbac.authorization.k8s.io"
 _OPEN_TO_ALL = 0o644
+NAME_LABEL = "kubernetes.io/metadata.name"
 
 
 def fill(kind: str, obj: Object) -> None:
@@ -36,34 +37,38 @@ def _pod_spec(spec: Object) -> None:
         _volume(volume)
     for group in ("initContainers", "containers", "ephemeralContainers"):
         for container in spec.get(group) or []:
-            _container(container, on_host=bool(spec.get("hostNetwork")))
-    for constraint in spec.get("topologySpreadConstraints") or []:
-        _set(constraint, nodeAffinityPolicy="Honor", nodeTaintsPolicy="Ignore")
+            _container(container)
 
 
-def _container(container: Object, *, on_host: bool) -> None:
-    image = container.get("image", "")
-    tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
-    is_moving = "@" not in image and tag in ("", "latest")
+def _container(container: Object) -> None:
     _set(
         container,
-        imagePullPolicy="Always" if is_moving else "IfNotPresent",
+        imagePullPolicy=_pull_policy(container.get("image", "")),
         terminationMessagePath="/dev/termination-log",
         terminationMessagePolicy="File",
     )
     for port in container.get("ports") or []:
         _set(port, protocol="TCP")
-        if on_host:
-            _set(port, hostPort=port.get("containerPort"))
     for variable in container.get("env") or []:
-        if reference := (variable.get("valueFrom") or {}).get("fieldRef"):
-            _set(reference, apiVersion="v1")
+        _reference(variable.get("valueFrom") or {})
     probes = [container[n] for n in ("livenessProbe", "readinessProbe", "startupProbe") if n in container]
     for probe in probes:
         _set(probe, timeoutSeconds=1, periodSeconds=10, successThreshold=1, failureThreshold=3)
     hooks = [hook for hook in (container.get("lifecycle") or {}).values() if isinstance(hook, dict)]
     for handler in [*probes, *hooks]:
         _handler(handler)
+
+
+def _pull_policy(image: str) -> str:
+    tag = image.rpartition("/")[2].partition("@")[0].partition(":")[2]
+    return "Always" if "@" not in image and tag in ("", "latest") else "IfNotPresent"
+
+
+def _reference(source: Object) -> None:
+    if "fieldRef" in source:
+        _set(source["fieldRef"], apiVersion="v1")
+    if "resourceFieldRef" in source:
+        _set(source["resourceFieldRef"], divisor="0")
 
 
 def _handler(handler: Object) -> None:
@@ -81,13 +86,20 @@ def _volume(volume: Object) -> None:
             _set(volume[source], defaultMode=_OPEN_TO_ALL)
     if "hostPath" in volume:
         _set(volume["hostPath"], type="")
+    if "image" in volume:
+        _set(volume["image"], pullPolicy=_pull_policy(volume["image"].get("reference", "")))
+    if claim := volume.get("ephemeral", {}).get("volumeClaimTemplate"):
+        _set(claim["spec"], volumeMode="Filesystem")
+    _downward(volume)
+
+
+def _downward(volume: Object) -> None:
     sources = (volume.get("projected") or {}).get("sources") or []
     for token in (source["serviceAccountToken"] for source in sources if "serviceAccountToken" in source):
         _set(token, expirationSeconds=3600)
     downward = [volume.get("downwardAPI"), *(source.get("downwardAPI") for source in sources)]
     for item in (item for each in downward if each for item in each.get("items") or []):
-        if "fieldRef" in item:
-            _set(item["fieldRef"], apiVersion="v1")
+        _reference(item)
 
 
 def _template(obj: Object) -> None:
@@ -99,6 +111,9 @@ def _pod(obj: Object) -> None:
     _pod_spec(spec)
     _set(spec, enableServiceLinks=True)
     for container in [*(spec.get("initContainers") or []), *(spec.get("containers") or [])]:
+        if spec.get("hostNetwork"):
+            for port in container.get("ports") or []:
+                _set(port, hostPort=port.get("containerPort"))
         resources = container["resources"]
         if limits := resources.get("limits"):
             resources["requests"] = {**limits, **(resources.get("requests") or {})}
@@ -136,21 +151,31 @@ def _service(obj: Object) -> None:
     _set(spec, type="ClusterIP", sessionAffinity="None")
     if spec["sessionAffinity"] == "ClientIP":
         _set(spec, sessionAffinityConfig={"clientIP": {"timeoutSeconds": 10800}})
-    if spec["type"] != "ExternalName":
-        _set(spec, internalTrafficPolicy="Cluster")
-    if spec["type"] in ("NodePort", "LoadBalancer"):
-        _set(spec, externalTrafficPolicy="Cluster")
-    if spec["type"] == "LoadBalancer":
-        _set(spec, allocateLoadBalancerNodePorts=True)
+    elif spec["sessionAffinity"] == "None":
+        spec.pop("sessionAffinityConfig", None)
+    _traffic(spec)
     for port in spec.get("ports") or []:
         _set(port, protocol="TCP")
         if port.get("targetPort") in (None, 0, ""):
             port["targetPort"] = port.get("port")
+    for ingress in (obj["status"].get("loadBalancer") or {}).get("ingress") or []:
+        if ingress.get("ip"):
+            _set(ingress, ipMode="VIP")
+
+
+def _traffic(spec: Object) -> None:
+    if spec["type"] != "ExternalName":
+        _set(spec, internalTrafficPolicy="Cluster")
+    if spec["type"] in ("NodePort", "LoadBalancer") or spec.get("externalIPs"):
+        _set(spec, externalTrafficPolicy="Cluster")
+    if spec["type"] == "LoadBalancer":
+        _set(spec, allocateLoadBalancerNodePorts=True)
 
 
 def _namespace(obj: Object) -> None:
-    if name := obj["metadata"].get("name"):
-        _set(obj["metadata"].setdefault("labels", {}), **{"kubernetes.io/metadata.name": name})
+    meta = obj["metadata"]
+    if meta.get("name") and not meta.get("generateName"):  # one that is made up is too late for owners
+        meta.setdefault("labels", {}).setdefault(NAME_LABEL, meta["name"])
 
 
 def _secret(obj: Object) -> None:
@@ -199,8 +224,6 @@ def _binding(obj: Object) -> None:
     for subject in obj.get("subjects") or []:
         if subject.get("kind") in ("User", "Group"):
             _set(subject, apiGroup=_RBAC)
-        elif obj["metadata"].get("namespace"):
-            _set(subject, namespace=obj["metadata"]["namespace"])
 
 
 def _node(obj: Object) -> None:

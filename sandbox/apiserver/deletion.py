@@ -69,11 +69,12 @@ def _mark(resource: Resource, old: Object, options: DeleteOptions) -> Object:
         moment = datetime.now(UTC) + timedelta(seconds=grace)
         meta["deletionTimestamp"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
         meta["deletionGracePeriodSeconds"] = grace
-    if is_first and meta.get("generation"):
-        meta["generation"] += 1
     marked = {**old, "metadata": meta}
-    if resource.storage == ("", "namespaces"):
+    if resource.storage in (("", "namespaces"), crd.STORAGE):  # whose deletion is a write of their own
         meta.pop("deletionGracePeriodSeconds", None)
+    elif is_first and meta.get("generation"):
+        meta["generation"] += 1
+    if resource.storage == ("", "namespaces"):
         marked["status"] = {**old["status"], "phase": "Terminating"}
     return crd.terminating(marked) if resource.storage == crd.STORAGE and is_first else marked
 
@@ -95,7 +96,7 @@ def _grace(resource: Resource, old: Object, options: DeleteOptions) -> int:
     if not old["spec"].get("nodeName") or old["status"].get("phase") in ("Succeeded", "Failed"):
         return 0
     if options.grace is not None:
-        return options.grace
+        return options.grace if options.grace >= 0 else 1
     seconds: int = old["spec"].get("terminationGracePeriodSeconds", 30)
     return seconds
 

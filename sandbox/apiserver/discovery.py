@@ -64,7 +64,9 @@ def resources(registry: Registry, name: str, version: str) -> Object:
     for resource in sorted(registry, key=lambda r: r.plural):
         if (resource.group, resource.version) == (name, version):
             found.append(_main(resource))
-            found += [_sub(resource, sub) for sub in sorted(resource.subresources)]
+            # Those of a definition are told of in the order in which it may have them.
+            subs = sorted(resource.subresources, reverse=resource.is_custom)
+            found += [_sub(resource, sub) for sub in subs]
     group_version = f"{name}/{version}" if name else version
     return {
         "kind": "APIResourceList",

@@ -99,6 +99,14 @@ def modified(resource: Resource, name: str) -> StatusError:
     return StatusError(409, "Conflict", message, about(resource, name))
 
 
+def already_bound(resource: Resource, name: str, node: str) -> StatusError:
+    """409: the pod is on a node already."""
+    qualified = f"{resource.qualified}/binding"
+    why = f'pod {name} is already assigned to node "{node}"'
+    message = f'Operation cannot be fulfilled on {qualified} "{name}": {why}'
+    return StatusError(409, "Conflict", message, about(resource, name, kind=qualified))
+
+
 def another(resource: Resource, name: str, wanted: str, found: str) -> StatusError:
     """409: there is another object under this name."""
     message = (

@@ -1,13 +1,13 @@
 """What each verb does to what a path names."""
 
-import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from sandbox.apiserver import deletion, errors, listing, options, patch, scale
 from sandbox.apiserver.errors import StatusError, bad_request
-from sandbox.apiserver.listing import Page, Selection
+from sandbox.apiserver.jsontext import read_json
+from sandbox.apiserver.listing import Selection
 from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.registry import Resource
 from sandbox.apiserver.request import Answer, Options, Place, timestamp
@@ -75,22 +75,22 @@ class Handlers:
         if target.resource.namespaced and not target.namespace:
             raise errors.not_allowed()
         wanted = options.of_write("POST", query, body[2], subresource=target.subresource)
-        sent = _read_body(body, target.resource)
-        return _written(self.objects.create(_place(target), sent, wanted))
+        sent, repeated = _read_body(body, target.resource)
+        return _written(self.objects.create(_place(target), sent, replace(wanted, repeated=repeated)))
 
     def _review(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         """Allow whatever is asked for: nobody's access is restricted here."""
         wanted = options.of_write("POST", query, body[2], subresource="")
-        sent = _read_body(body, target.resource)
+        sent, _ = _read_body(body, target.resource)
         return _written(self.objects.answer(_place(target), sent, {"allowed": True}, wanted))
 
     def _put(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         wanted = options.of_write("PUT", query, body[2], subresource=target.subresource)
         if target.subresource == "scale":
-            sent = _read_body(body, scale.RESOURCE)
+            sent, _ = _read_body(body, scale.RESOURCE)
             return self._scaled(target, lambda obj: scale.write(obj, sent, target.resource), wanted)
-        sent = _read_body(body, target.resource)
-        return _written(self.objects.update(_place(target), sent, wanted))
+        sent, repeated = _read_body(body, target.resource)
+        return _written(self.objects.update(_place(target), sent, replace(wanted, repeated=repeated)))
 
     def _patch(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         content, kind, agent = body
@@ -104,7 +104,9 @@ class Handlers:
             return self._apply(target, wanted, read_yaml(content))
         if target.subresource == "scale":
             return self._patch_scale(target, kind, content, wanted)
-        change = _change(kind, _parse(content), target.resource)
+        self.objects.get(_place(target))
+        sent, repeated = _parse(content)
+        change, wanted = _change(kind, sent, target.resource), replace(wanted, repeated=repeated)
         return _written(self.objects.patch(_place(target), change, wanted))
 
     def _apply(self, target: Target, wanted: Options, applied: Any) -> Reply:
@@ -116,7 +118,7 @@ class Handlers:
         return Reply(scale.read(answer.object, target.resource), is_object=False)
 
     def _patch_scale(self, target: Target, kind: str, content: bytes, wanted: Options) -> Reply:
-        change = _change(kind, _parse(content), scale.RESOURCE)
+        change = _change(kind, _parse(content)[0], scale.RESOURCE)
 
         def scaled(obj: Object) -> Object:
             return scale.write(obj, change(scale.read(obj, target.resource)), target.resource)
@@ -133,9 +135,11 @@ class Handlers:
 
     def _delete_collection(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         wanted = options.of_delete(query, _read_options(body))
-        if target.resource.storage == ("", "namespaces"):
+        if target.resource.storage == ("", "namespaces") or (
+            target.resource.namespaced and not target.namespace
+        ):
             raise errors.not_allowed()
-        found = listing.read(self.objects.store, _selection(target, query), Page())
+        found = listing.read(self.objects.store, _selection(target, query), options.of_list(query))
         for item in found["items"]:
             meta = item["metadata"]
             place = Place(target.resource, meta.get("namespace", ""), meta["name"])
@@ -144,14 +148,15 @@ class Handlers:
 
     def _bind(self, target: Target, query: dict[str, str], body: Body) -> Reply:
         """Bind a pod to a node."""
-        sent, place = _read_body(body, None), _place(target)
+        (sent, _), place = _read_body(body, None), _place(target)
         node = (sent.get("target") or {}).get("name", "")
 
         def bind(pod: Object) -> Object:
-            if pod["spec"].get("nodeName"):
-                raise errors.modified(place.resource, place.name)
+            if bound := pod["spec"].get("nodeName"):
+                raise errors.already_bound(place.resource, place.name, bound)
             scheduled = {"type": "PodScheduled", "status": "True", "lastTransitionTime": timestamp()}
-            status = {**pod["status"], "conditions": [scheduled]}
+            conditions = [c for c in pod["status"].get("conditions") or [] if c["type"] != "PodScheduled"]
+            status = {**pod["status"], "conditions": [*conditions, scheduled]}
             return {**pod, "spec": {**pod["spec"], "nodeName": node}, "status": status}
 
         wanted = options.of_write("POST", query, body[2], subresource="binding")
@@ -174,17 +179,18 @@ def _written(answer: Answer) -> Reply:
     return Reply(answer.object, 201 if answer.is_new else 200, answer.warnings)
 
 
-def _read_body(body: Body, resource: Resource | None) -> Any:
+def _read_body(body: Body, resource: Resource | None) -> tuple[Any, tuple[str, ...]]:
+    """Give what a body says, and the fields that it has twice."""
     content, kind, _ = body
     kind_name = resource.kind if resource else "Status"
     if kind == _YAML:
-        return read_yaml(content)
+        return read_yaml(content), ()
     if kind == _PROTOBUF:
         raise errors.protobuf()
     if kind not in (_JSON, "application/octet-stream"):
         raise errors.unsupported_media(f"{_JSON}, {_YAML}, {_PROTOBUF}")
     try:
-        return json.loads(content)
+        return read_json(content)
     except ValueError as error:
         raise bad_request(
             f"the object provided is unrecognized (must be of type {kind_name}): couldn't get version/kind; "
@@ -193,13 +199,13 @@ def _read_body(body: Body, resource: Resource | None) -> Any:
 
 
 def _read_options(body: Body) -> Object:
-    found: Object = _read_body(body, None) if body[0].strip() else {}
+    found: Object = _read_body(body, None)[0] if body[0].strip() else {}
     return found
 
 
-def _parse(content: bytes) -> Any:
+def _parse(content: bytes) -> tuple[Any, tuple[str, ...]]:
     try:
-        return json.loads(content)
+        return read_json(content)
     except ValueError as error:
         raise bad_request(f"error decoding patch: {error}") from error
 

@@ -71,6 +71,12 @@ class Managers:
             if entry.get("time"):
                 self.times[manager] = entry["time"]
 
+    def knows(self, path: list[str]) -> bool:
+        """Tell whether anybody owns a field."""
+        found: FieldSet = {}
+        f.insert(found, tuple(f"f:{name}" for name in path))
+        return any(f.intersection(own, found) for own in self.sets.values())
+
     def entries(self) -> list[Object]:
         """Write metadata.managedFields."""
 

@@ -5,12 +5,24 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
-from sandbox.apiserver import conversion, decode, defaults, errors, managers, strategy, structural, validation
+from sandbox.apiserver import (
+    conversion,
+    decode,
+    defaults,
+    errors,
+    managers,
+    names,
+    scale,
+    services,
+    strategy,
+    structural,
+    validation,
+)
 from sandbox.apiserver.builtin import METADATA
 from sandbox.apiserver.errors import Cause, StatusError, bad_request
 from sandbox.apiserver.managers import Manager, Managers, Writer
 from sandbox.apiserver.registry import Registry, Resource
-from sandbox.apiserver.request import Answer, Options, Place, check_kind, timestamp
+from sandbox.apiserver.request import Answer, Options, Place, check_applied_kind, check_kind, timestamp
 from sandbox.apiserver.store import Store
 
 Object = dict[str, Any]
@@ -78,6 +90,7 @@ class Objects:
             text = "Invalid value: 0: must be specified for an update"
             cause = Cause("FieldValueInvalid", "metadata.resourceVersion", text)
             raise errors.invalid(resource, place.name, [cause], plural=True)
+        validation.check_identity(resource, obj, old, names.MARKS)
         self._finish(resource, obj, old)
         return Answer(self._update(resource, obj, old, options), warnings)
 
@@ -90,17 +103,21 @@ class Objects:
         except StatusError as error:
             raise errors.unreadable_patch(changed, str(error)) from error
         self._check_place(place, obj)
+        self._place(resource, obj, place.namespace)
         validation.check_identity(resource, obj, old)
         self._finish(resource, obj, old)
-        return Answer(self._update(resource, obj, old, options), warnings)
+        # A patch is carried out on JSON with sorted keys.
+        return Answer(self._update(resource, obj, old, options), tuple(sorted(warnings)))
 
     def apply(self, place: Place, applied: Object, options: Options) -> Answer:
         """Carry out a server-side apply."""
         resource = place.resource
-        check_kind(resource, applied)
+        check_applied_kind(resource, applied)
         meta = applied.get("metadata") or {}
         if meta.get("managedFields"):
             raise bad_request("metadata.managedFields must be nil")
+        if options.subresource:
+            self.get(place)
         self._check_place(place, {**applied, "metadata": {"name": place.name, **meta}})
         structural.check_applied(applied, resource, place.name)
         old = self.find(place)
@@ -134,13 +151,17 @@ class Objects:
             decoder = decode.Decoder(resource.kind, resource.api_version)
             obj = decoder.struct(body, resource.schema)
         obj["apiVersion"], obj["kind"] = resource.api_version, resource.kind
-        texts = tuple(f'unknown field "{path}"' for path in decoder.unknown)
+        texts = (
+            *(f'duplicate field "{path}"' for path in options.repeated),
+            *(f'unknown field "{path}"' for path in decoder.unknown),
+        )
         if texts and options.validation == "Strict":
             raise bad_request(
                 f'{resource.kind} in version "{resource.version}" cannot be handled as a {resource.kind}: '
                 f"strict decoding error: {', '.join(texts)}"
             )
-        return obj, texts if options.validation == "Warn" else ()
+        warnings = texts if options.validation == "Warn" else ()
+        return obj, (*warnings, *names.merge_owners(obj["metadata"]))
 
     def _finish(self, resource: Resource, obj: Object, old: Object | None = None) -> None:
         """Fill in the defaults; identity comes from the old object, or is made."""
@@ -165,10 +186,16 @@ class Objects:
         sent = obj["metadata"].pop("managedFields", None)
         before = old["metadata"].get("managedFields")
         owners = managers.of(None if options.subresource else sent, before)
-        if owners.sets:
+        if self._is_tracked(resource, owners, options):
             writer = self._writer(resource, options, "Update")
             owners.update(_unmanaged(old), obj, resource.schema, writer)
         return self._store_changed(resource, obj, old, owners, options)
+
+    def _is_tracked(self, resource: Resource, owners: Managers, options: Options) -> bool:
+        """Tell whether a write makes its manager an owner: where nobody owned anything, no."""
+        if options.subresource == "scale":
+            return owners.knows(scale.path(resource))
+        return bool(owners.sets) and options.subresource != "binding"
 
     def _store_new(self, resource: Resource, obj: Object, owners: Managers, options: Options) -> Object:
         meta = obj["metadata"]
@@ -176,6 +203,7 @@ class Objects:
             meta["managedFields"] = entries
         strategy.prepare_create(resource, obj)
         validation.check_new(resource, obj)
+        self._allocate(resource, obj)
         if self.find(Place(resource, meta.get("namespace", ""), meta["name"])):
             raise errors.already_exists(resource, meta["name"])
         if options.dry_run:
@@ -190,11 +218,23 @@ class Objects:
             meta["managedFields"] = entries
         strategy.prepare_update(resource, obj, old, options.subresource)
         validation.check_changed(resource, obj, old, options.subresource)
+        self._allocate(resource, obj)
         if obj == old or options.dry_run:
             return obj
         if meta.get("deletionTimestamp") and not is_held(obj):
-            return self.remove(resource, obj)
+            self.remove(resource, old)  # watches see it go as it was stored
+            return obj
         return self.put(resource, obj)
+
+    def _allocate(self, resource: Resource, obj: Object) -> None:
+        """Give a Service what the server gives it; others get nothing."""
+        if resource.storage != ("", "services"):
+            return
+        place = (obj["metadata"]["namespace"], obj["metadata"]["name"])
+        known = self.store.collection(resource.storage).objects.items()
+        causes = list(services.allocate(obj, (other for key, other in known if key != place)))
+        if causes:
+            raise errors.invalid(resource, place[1], causes)
 
     def put(self, resource: Resource, obj: Object) -> Object:
         """Store an object as it is."""

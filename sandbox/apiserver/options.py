@@ -63,6 +63,11 @@ def of_delete(query: Query, sent: Object) -> DeleteOptions:
     conditions = sent.get("preconditions") or {}
     policy = query.get("propagationPolicy") or sent.get("propagationPolicy") or ""
     causes = _dry_run(query)
+    if (asked := sent.get("dryRun") or ["All"]) != ["All"]:
+        causes.append(not_supported("dryRun", asked, ("All",)))
+    if policy and sent.get("orphanDependents") is not None:
+        text = "orphanDependents and deletionPropagation cannot be both set"
+        causes.append(wrong("propagationPolicy", policy, text))
     if policy and policy not in _POLICIES:
         causes.append(not_supported("propagationPolicy", policy, (*_POLICIES, "nil")))
     _refuse(_KINDS["DELETE"], causes)
@@ -88,19 +93,41 @@ def of_list(query: Query) -> Page:
     if match == "Exact" and version == "0":
         text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
         causes.append(forbidden("resourceVersionMatch", text))
+    if match and query.get("continue"):
+        text = "resourceVersionMatch is forbidden when continue is provided"
+        causes.append(forbidden("resourceVersionMatch", text))
+    if "sendInitialEvents" in query:
+        causes.append(forbidden("sendInitialEvents", "sendInitialEvents is forbidden for list"))
     _refuse("ListOptions", causes)
+    number(query, "timeoutSeconds")
+    if query.get("continue") and version not in ("", "0"):
+        raise bad_request("specifying resource version is not allowed when using continue")
     limit = number(query, "limit") or 0
-    return Page(limit, query.get("continue", ""), version, is_exact=match == "Exact")
+    if version == "0":  # answered out of the cache, which knows no pages
+        limit = 0
+    return Page(max(limit, 0), query.get("continue", ""), version, is_exact=match == "Exact")
 
 
 def check_initial(query: Query) -> bool:
     """Tell whether a watch begins with the present objects and a mark after them."""
-    if query.get("sendInitialEvents") not in ("1", "true"):
-        return False
-    if query.get("resourceVersionMatch") != "NotOlderThan":
+    match = query.get("resourceVersionMatch", "")
+    text = ""
+    if "sendInitialEvents" not in query:
+        text = (
+            "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            if match
+            else ""
+        )
+    elif match != "NotOlderThan":
         text = "sendInitialEvents requires setting resourceVersionMatch to NotOlderThan"
+    if text:
         _refuse("ListOptions", [forbidden("resourceVersionMatch", text)])
-    return True
+    return is_true(query, "sendInitialEvents")
+
+
+def is_true(query: Query, name: str) -> bool:
+    """Read a yes or no: whatever does not say no says yes."""
+    return name in query and query[name].lower() not in ("0", "false")
 
 
 def _dry_run(query: Query) -> list[Cause]:

@@ -39,20 +39,20 @@ def json_patch(value: Any, operations: Any) -> Any:
 def _operate(value: Any, operation: Object) -> Any:
     verb, path = operation["op"], _pointer(operation["path"])
     if verb == "test":
-        if _get(value, path) != operation.get("value"):
+        if _found(value, path) != operation.get("value"):
             raise ValueError(path)
         return value
     if verb in ("move", "copy"):
         source = _pointer(operation["from"])
-        moved = copy.deepcopy(_get(value, source))
+        moved = copy.deepcopy(_found(value, source))
         if verb == "move":
             value = _remove(value, source)
         return _add(value, path, moved)
     if verb == "add":
-        return _add(value, path, operation["value"])
+        return _add(value, path, operation.get("value"))
     if verb == "replace":
-        _get(value, path)
-        return _add(_remove(value, path) if path else value, path, operation["value"])
+        _found(value, path)
+        return _replace(value, path, operation.get("value"))
     if verb == "remove":
         return _remove(value, path)
     raise ValueError(verb)
@@ -69,6 +69,22 @@ def _pointer(text: str) -> list[str]:
 def _get(value: Any, path: list[str]) -> Any:
     for part in path:
         value = value[int(part)] if isinstance(value, list) else value[part]
+    return value
+
+
+def _found(value: Any, path: list[str]) -> Any:
+    """Look a value up; what an object does not have is null, as the real one's library has it."""
+    if not path:
+        return value
+    parent = _get(value, path[:-1])
+    return parent.get(path[-1]) if isinstance(parent, dict) else _get(parent, path[-1:])
+
+
+def _replace(value: Any, path: list[str], new: Any) -> Any:
+    if not path:
+        return new
+    parent, last = _get(value, path[:-1]), path[-1]
+    parent[int(last) if isinstance(parent, list) else last] = new
     return value
 
 
@@ -114,6 +130,8 @@ def strategic(value: Any, patch: Any, schema: Schema) -> Any:
 def _directed(value: Object, patch: Object) -> Object:
     """Do what the patch's directives say of fields and items to be gone."""
     kept = patch.get("$retainKeys")
+    if kept is not None and any(key not in kept for key in patch if not key.startswith("$")):
+        raise bad_request("invalid patch format of retainKeys")
     merged = {key: child for key, child in value.items() if kept is None or key in kept}
     for key, gone in patch.items():
         if key.startswith(_DELETE) and (name := key.removeprefix(_DELETE)) in merged:
@@ -147,16 +165,19 @@ def _patch_list(live: list[Any], patch: list[Any], schema: Schema, order: list[A
         return [item for item in patch if item.get("$patch") != "replace"]
     if not all(isinstance(item.get(name), str | int) for item in patch):
         raise StatusError(500, "", f"map: {patch} does not contain declared merge key: {name}")
-    found = {item.get(name): item for item in live}
+    found = list(live)
     for item in patch:
         if item.get("$patch") == "delete":
-            found.pop(item[name], None)
-        elif item[name] in found:
-            found[item[name]] = strategic(found[item[name]], item, schema.item)
-        else:
-            found[item[name]] = strategic(None, item, schema.item)
-    keys = _in_order(list(found), [i.get(name) for i in live], [i[name] for i in order or patch])
-    return [found[key] for key in keys]
+            found = [other for other in found if other.get(name) != item[name]]
+            continue
+        # Several may have the key, as a port number that speaks TCP and UDP has: the first is meant.
+        place = next((i for i, other in enumerate(found) if other.get(name) == item[name]), len(found))
+        merged = strategic(found[place] if place < len(found) else None, item, schema.item)
+        found[place : place + 1] = [merged]
+    known = list(dict.fromkeys(item.get(name) for item in found))
+    before = list(dict.fromkeys(item.get(name) for item in live))
+    keys = _in_order(known, before, [item[name] for item in order or patch])
+    return [item for key in keys for item in found if item.get(name) == key]
 
 
 def _in_order(keys: list[Any], live: list[Any], wanted: list[Any]) -> list[Any]:

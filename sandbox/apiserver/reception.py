@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox.apiserver import errors
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.faults import Faults, RequestLog, as_json
+from sandbox.apiserver.options import is_true
 from sandbox.apiserver.routes import NoSuchPath
 from sandbox.apiserver.watch import line
 
@@ -103,7 +104,7 @@ class Reception:
 
 def is_watch(request: web.BaseRequest) -> bool:
     """Tell whether a request asks for a watch."""
-    return request.query.get("watch") in ("1", "true")
+    return is_true(dict(request.query), "watch")
 
 
 def json_answer(body: Any, status: int = 200) -> web.Response:

@@ -65,7 +65,7 @@ v1 services Service short=svc all sub=status,proxy select=spec.clusterIP,spec.ty
 apps/v1 controllerrevisions ControllerRevision
 apps/v1 daemonsets DaemonSet short=ds all grows sub=status
 apps/v1 deployments Deployment short=deploy all grows sub=status,scale
-apps/v1 replicasets ReplicaSet short=rs all grows sub=status,scale select=status.replicas
+apps/v1 replicasets ReplicaSet short=rs all grows sub=status,scale
 autoscaling/v2 horizontalpodautoscalers HorizontalPodAutoscaler type=V2HorizontalPodAutoscaler short=hpa all sub=status
 authorization.k8s.io/v1 selfsubjectaccessreviews SelfSubjectAccessReview cluster answered
 coordination.k8s.io/v1 leases Lease upserts locked

@@ -21,6 +21,7 @@ class Options:
     validation: str = "Warn"
     force: bool = False
     subresource: str = ""
+    repeated: tuple[str, ...] = ()  # fields that the body has twice
 
     @property
     def owner(self) -> str:
@@ -57,6 +58,10 @@ def check_kind(resource: Resource, body: Any) -> None:
         raise bad_request(f"the object provided is unrecognized (must be of type {resource.kind})")
     if resource.is_custom and not body.get("kind"):
         raise bad_request("Object 'Kind' is missing")
+    if resource.is_custom and not body.get("apiVersion"):
+        raise bad_request(
+            f"the API version in the data () does not match the expected API version ({resource.api_version})"
+        )
     kind, version = body.get("kind") or resource.kind, body.get("apiVersion") or resource.api_version
     if (kind, version) != (resource.kind, resource.api_version):
         outer, inner = version.rpartition("/")[2], resource.group.partition(".")[0] or "core"
@@ -69,3 +74,12 @@ def check_kind(resource: Resource, body: Any) -> None:
         raise bad_request(
             f"{resource.kind} cannot be handled: json: cannot unmarshal metadata into ObjectMeta"
         )
+
+
+def check_applied_kind(resource: Resource, applied: Object) -> None:
+    """Refuse an applied configuration of another kind, or one that does not say its kind and version."""
+    version, kind = applied.get("apiVersion") or "", applied.get("kind") or ""
+    if not resource.is_custom and not (version and kind):
+        group, _, version = version.rpartition("/")
+        raise bad_request(f"invalid object type: {group}/{version}, Kind={kind}")
+    check_kind(resource, applied)

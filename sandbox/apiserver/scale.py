@@ -4,7 +4,7 @@ from typing import Any
 
 from sandbox.apiserver import errors, selectors, table
 from sandbox.apiserver.builtin import TYPES
-from sandbox.apiserver.causes import negative
+from sandbox.apiserver.causes import negative, wrong
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -14,6 +14,12 @@ _BUILT_IN = {"specReplicasPath": ".spec.replicas", "statusReplicasPath": ".statu
 
 def _paths(resource: Resource) -> Object:
     return (resource.custom.get("subresources") or {}).get("scale") or _BUILT_IN
+
+
+def path(resource: Resource) -> list[str]:
+    """Name the field that holds the wanted replicas."""
+    found: str = _paths(resource)["specReplicasPath"]
+    return found.strip(".").split(".")
 
 
 def read(obj: Object, resource: Resource) -> Object:
@@ -41,27 +47,28 @@ def read(obj: Object, resource: Resource) -> Object:
 
 def write(obj: Object, scale: Object, resource: Resource) -> Object:
     """Give an object with the replicas that a Scale wants."""
-    path = _paths(resource)["specReplicasPath"].strip(".").split(".")
     replicas = (scale.get("spec") or {}).get("replicas", 0)
+    if resource.is_custom and isinstance(replicas, int) and replicas < 0:
+        cause = wrong("." + ".".join(path(resource)), replicas, "should be a non-negative integer")
+        raise errors.invalid(resource, obj["metadata"]["name"], [cause])
     if causes := negative({"replicas": replicas}, "replicas", "spec"):
         raise errors.invalid(RESOURCE, obj["metadata"]["name"], causes)
     meta = dict(obj["metadata"])
     if version := (scale.get("metadata") or {}).get("resourceVersion"):
         meta["resourceVersion"] = version
-    return {**_set(obj, path, replicas), "metadata": meta}
+    return {**_set(obj, path(resource), replicas), "metadata": meta}
 
 
-def _set(obj: Object, path: list[str], value: Any) -> Object:
-    if len(path) == 1:
-        return {**obj, path[0]: value}
-    return {**obj, path[0]: _set(obj.get(path[0]) or {}, path[1:], value)}
+def _set(obj: Object, names: list[str], value: Any) -> Object:
+    if len(names) == 1:
+        return {**obj, names[0]: value}
+    return {**obj, names[0]: _set(obj.get(names[0]) or {}, names[1:], value)}
 
 
 def applied(scale: Object, resource: Resource) -> Object:
     """Give the applied configuration of the object that an applied Scale stands for."""
-    path = _paths(resource)["specReplicasPath"].strip(".").split(".")
     meta = scale.get("metadata") or {}
     kept = {key: meta[key] for key in ("name", "namespace", "resourceVersion") if key in meta}
     root: Object = {"apiVersion": resource.api_version, "kind": resource.kind, "metadata": kept}
     replicas = (scale.get("spec") or {}).get("replicas")
-    return root if replicas is None else _set(root, path, replicas)
+    return root if replicas is None else _set(root, path(resource), replicas)

@@ -1,5 +1,6 @@
 """Label and field selectors, parsed from a query, asked of objects."""
 
+import json
 import re
 from collections.abc import Callable
 from typing import Any
@@ -10,8 +11,11 @@ from sandbox.apiserver.registry import Resource
 Object = dict[str, Any]
 Predicate = Callable[[Object], bool]
 _TOKEN = re.compile(r"\s*(!=|==|=|!|\(|\)|,|<|>|[^\s=!(),<>]+)")
-_NAME = re.compile(r"^([A-Za-z0-9]([-A-Za-z0-9_./]*[A-Za-z0-9])?)$")
+_NAME = re.compile(r"^[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+_KEY = re.compile(r"^([a-z0-9]([-a-z0-9.]*[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?$")
+_LONGEST = 63
 _PAIR = re.compile(r"^(.*?)(!=|==|=)(.*)$")
+_TERM_END = re.compile(r"(?<!\\),")
 
 
 def by_labels(text: str) -> Predicate:
@@ -50,18 +54,24 @@ class _Parser:
     def _next(self) -> str:
         return self._tokens.pop(0)
 
-    def _identifier(self) -> str:
+    def _key(self) -> str:
         token = self._next()
-        if not _NAME.match(token):
+        if not _KEY.match(token) or len(token.rpartition("/")[2]) > _LONGEST:
+            raise bad_request(f"unable to parse requirement: found '{token}', expected: identifier")
+        return token
+
+    def _value(self) -> str:
+        token = self._next()
+        if not _NAME.match(token) or len(token) > _LONGEST:
             raise bad_request(f"unable to parse requirement: found '{token}', expected: identifier")
         return token
 
     def _requirement(self) -> Callable[[dict[str, str]], bool]:
         if self._tokens[0] == "!":
             self._next()
-            absent = self._identifier()
+            absent = self._key()
             return lambda labels: absent not in labels
-        key = self._identifier()
+        key = self._key()
         operator = self._tokens[0]
         if operator in ("", ","):
             return lambda labels: key in labels
@@ -70,10 +80,12 @@ class _Parser:
             values = self._values()
             wanted = operator == "in"
             return lambda labels: (labels.get(key) in values) is wanted
+        if operator in ("<", ">"):
+            return _compared(key, operator, self._value())
         if operator not in ("=", "==", "!="):
             words = "in, notin, =, ==, !=, gt, lt"  # codespell:ignore notin
             raise bad_request(f"unable to parse requirement: found '{operator}', expected: {words}")
-        value = "" if self._tokens[0] in ("", ",") else self._identifier()
+        value = "" if self._tokens[0] in ("", ",") else self._value()
         if operator == "!=":
             return lambda labels: labels.get(key) != value
         return lambda labels: labels.get(key) == value
@@ -81,24 +93,44 @@ class _Parser:
     def _values(self) -> set[str]:
         if self._next() != "(":
             raise bad_request("unable to parse requirement: expected: '('")
-        found: set[str] = set()
+        found = {self._listed()}
         while (token := self._next()) != ")":
-            if not token:
-                raise bad_request("unable to parse requirement: found '', expected: ',' or ')'")
             if token != ",":
-                found.add(token)
+                raise bad_request(f"unable to parse requirement: found '{token}', expected: ',' or ')'")
+            found.add(self._listed())
         return found
+
+    def _listed(self) -> str:
+        """Read one of several values, which may be empty."""
+        return "" if self._tokens[0] in (",", ")") else self._value()
+
+
+def _compared(key: str, operator: str, bound: str) -> Callable[[dict[str, str]], bool]:
+    if not bound.isdigit():
+        raise bad_request(
+            f"unable to parse requirement: values[0][{key}]: Invalid value: {json.dumps(bound)}"
+        )
+
+    def test(labels: dict[str, str]) -> bool:
+        value = labels.get(key, "")
+        return value.isdigit() and (int(value) > int(bound) if operator == ">" else int(value) < int(bound))
+
+    return test
 
 
 def by_fields(text: str, resource: Resource) -> Predicate:
     """Parse a field selector with the fields that the kind allows."""
     tests: list[tuple[str, bool, str]] = []
-    for term in filter(None, text.split(",")):
+    for term in filter(None, _TERM_END.split(text)):
         match = _PAIR.match(term)
         if match is None:
             raise bad_request(f"invalid selector: '{text}'; can't understand '{term}'")
-        tests.append((_known(match[1], resource), match[2] != "!=", match[3]))
+        tests.append((_known(match[1], resource), match[2] != "!=", _unescaped(match[3])))
     return lambda obj: all((_text(obj, path) == value) is wanted for path, wanted, value in tests)
+
+
+def _unescaped(text: str) -> str:
+    return re.sub(r"\\([\\,=])", r"\1", text)
 
 
 def _known(path: str, resource: Resource) -> str:
@@ -124,7 +156,10 @@ def _text(obj: Any, path: str) -> str:
     return str(obj)
 
 
-_ZERO_TEXTS = {"spec.hostNetwork": "false", "spec.unschedulable": "false", "status.replicas": "0"}
+_ZERO_TEXTS = {"spec.hostNetwork": "false", "spec.unschedulable": "false"}
+
+
+OPERATORS = ("In", "NotIn", "Exists", "DoesNotExist")  # codespell:ignore notin
 
 
 def matches(selector: Object | None, labels: dict[str, str]) -> bool:

@@ -144,7 +144,7 @@ class ApiServer:
             return await to(request, place, target.rest or "/")
         shape = _shape(request.headers.get("Accept", ""))
         query = dict(request.query)
-        if request.method == "GET" and (target.is_watch or is_watch(request)):
+        if request.method == "GET" and (target.is_watch or (is_watch(request) and not target.name)):
             return await self._watch(request, target, shape)
         body = await request.read()
         reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
@@ -172,7 +172,7 @@ class ApiServer:
         wanted = WatchOptions(
             version=version,
             seconds=options.number(dict(query), "timeoutSeconds") or _WATCH_SECONDS,
-            bookmarks=query.get("allowWatchBookmarks") in ("1", "true"),
+            bookmarks=options.is_true(dict(query), "allowWatchBookmarks"),
             initial=initial,
             shape=shape,
         )

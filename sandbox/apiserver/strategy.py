@@ -1,16 +1,16 @@
 """What a write may touch, and what the server itself writes beside it: status, generation, addresses."""
 
-import itertools
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.apiserver import services
 from sandbox.apiserver.decode import zero_of
+from sandbox.apiserver.defaults import NAME_LABEL
 from sandbox.apiserver.registry import Resource
+from sandbox.apiserver.request import timestamp
 
 Object = dict[str, Any]
 _TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
-_addresses = itertools.count(1)
-_node_ports = itertools.count(30000)
 
 
 def prepare_create(resource: Resource, obj: Object) -> None:
@@ -20,7 +20,6 @@ def prepare_create(resource: Resource, obj: Object) -> None:
             obj.pop("status", None)
         else:
             obj["status"] = zero_of(resource.schema.child("status"))
-    obj["metadata"].pop("generation", None)
     if resource.grows:
         obj["metadata"]["generation"] = 1
     if not resource.is_custom and (function := _CREATE.get(resource.kind)):
@@ -30,20 +29,27 @@ def prepare_create(resource: Resource, obj: Object) -> None:
 def prepare_update(resource: Resource, obj: Object, old: Object, subresource: str) -> None:
     """Undo in place what this request may not change, and count the generation."""
     meta, before = obj["metadata"], old["metadata"]
-    if subresource == "status":
-        _keep_all_but_status(resource, obj, old)
-    elif subresource not in ("finalize", "binding"):
-        _keep(obj, old, *_SERVER_OWNED.get(resource.kind, ()))
-        if "status" in resource.subresources:
-            _keep(obj, old, "status")
+    _keep_parts(resource, obj, old, subresource)
     for name in ("uid", "creationTimestamp", "deletionTimestamp", "deletionGracePeriodSeconds", "generation"):
         _keep(meta, before, name)
     if resource.kind == "Service" and not resource.is_custom:
-        _keep_addresses(obj, old)
+        services.follow_type(obj, old)
     if resource.kind == "DaemonSet" and not resource.is_custom:
         _count_template(obj, old)
-    if resource.grows and subresource != "status" and _is_new_generation(resource, obj, old):
+    counts = resource.grows and subresource not in ("status", "binding")
+    if counts and _is_new_generation(resource, obj, old):
         meta["generation"] = before.get("generation", 0) + 1
+
+
+def _keep_parts(resource: Resource, obj: Object, old: Object, subresource: str) -> None:
+    if subresource == "status":
+        _keep_all_but_status(resource, obj, old)
+    elif subresource == "finalize":
+        _keep(obj, old, "status")
+    elif subresource != "binding":
+        _keep(obj, old, *_SERVER_OWNED.get(resource.kind, ()))
+        if "status" in resource.subresources:
+            _keep(obj, old, "status")
 
 
 def reset_fields(resource: Resource, subresource: str) -> Object:
@@ -53,7 +59,7 @@ def reset_fields(resource: Resource, subresource: str) -> Object:
     if subresource != "status":
         return {"f:status": {".": {}}} if "status" in resource.subresources else {}
     if resource.is_custom:
-        return {key: {".": {}} for key in ("f:spec", "f:metadata")}
+        return {"f:spec": {".": {}}}
     found: Object = {"f:spec": {".": {}}}
     if resource.kind in _LABELS_STAY:
         found["f:metadata"] = {"f:labels": {".": {}}}
@@ -93,8 +99,10 @@ def _is_new_generation(resource: Resource, obj: Object, old: Object) -> bool:
 
 
 def _pod(obj: Object) -> None:
-    obj["status"] = {"phase": "Pending", "qosClass": _quality(obj["spec"])}
     spec = obj["spec"]
+    obj["status"] = {"phase": "Pending", "qosClass": _quality(spec)}
+    if spec.get("schedulingGates"):
+        obj["status"]["conditions"] = [{**_GATED, "lastTransitionTime": timestamp()}]
     spec.setdefault("priority", 0)
     spec.setdefault("preemptionPolicy", "PreemptLowerPriority")
     tolerations = spec.setdefault("tolerations", [])
@@ -102,6 +110,15 @@ def _pod(obj: Object) -> None:
         if not any(_tolerates(toleration, key) for toleration in tolerations):
             toleration = {"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300}
             tolerations.append(toleration)
+
+
+_GATED = {
+    "type": "PodScheduled",
+    "status": "False",
+    "lastProbeTime": None,
+    "reason": "SchedulingGated",
+    "message": "Scheduling is blocked due to non-empty scheduling gates",
+}
 
 
 def _tolerates(toleration: Object, key: str) -> bool:
@@ -123,45 +140,9 @@ def _quality(spec: Object) -> str:
 
 def _namespace(obj: Object) -> None:
     obj["status"] = {"phase": "Active"}
-    obj["spec"] = {"finalizers": ["kubernetes"]}
-
-
-def _service(obj: Object) -> None:
-    spec = obj["spec"]
-    if spec["type"] == "ExternalName":
-        return
-    if not spec.get("clusterIP"):
-        number = next(_addresses)
-        spec["clusterIP"] = f"10.96.{number // 254}.{number % 254 + 1}"
-    spec["clusterIPs"] = [spec["clusterIP"]]
-    spec.setdefault("ipFamilies", ["IPv4"])
-    spec.setdefault("ipFamilyPolicy", "SingleStack")
-    _node_port(spec)
-
-
-def _node_port(spec: Object) -> None:
-    if spec["type"] in ("NodePort", "LoadBalancer"):
-        for port in spec.get("ports") or []:
-            port.setdefault("nodePort", next(_node_ports))
-
-
-def _keep_addresses(obj: Object, old: Object) -> None:
-    spec, before = obj["spec"], old["spec"]
-    if spec["type"] == "ExternalName":
-        return
-    if before.get("clusterIP"):
-        for name in ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy"):
-            if name in before:
-                spec.setdefault(name, before[name])
-        known = {
-            (p["port"], p["protocol"]): p["nodePort"] for p in before.get("ports") or [] if "nodePort" in p
-        }
-        for port in spec.get("ports") or []:
-            if spec["type"] != "ClusterIP" and (port.get("port"), port.get("protocol")) in known:
-                port.setdefault("nodePort", known[port["port"], port["protocol"]])
-        _node_port(spec)
-    else:
-        _service(obj)
+    finalizers = obj["spec"].get("finalizers") or []
+    obj["spec"] = {"finalizers": list(dict.fromkeys([*finalizers, "kubernetes"]))}
+    obj["metadata"].setdefault("labels", {})[NAME_LABEL] = obj["metadata"]["name"]
 
 
 def _daemon_set(obj: Object) -> None:
@@ -185,5 +166,4 @@ _CREATE: dict[str, Callable[[Object], None]] = {
     "DaemonSet": _daemon_set,
     "Namespace": _namespace,
     "Pod": _pod,
-    "Service": _service,
 }

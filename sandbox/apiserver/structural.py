@@ -7,9 +7,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.apiserver import decode, fields
+from sandbox.apiserver import decode, fields, formats
 from sandbox.apiserver.builtin import METADATA
-from sandbox.apiserver.errors import Cause, CauseKind, StatusError
+from sandbox.apiserver.errors import Cause, StatusError
 from sandbox.apiserver.registry import Resource
 from sandbox.apiserver.schema import ANY, Schema
 
@@ -18,6 +18,7 @@ _PRESERVE = "x-kubernetes-preserve-unknown-fields"
 _INT_OR_STRING = "x-kubernetes-int-or-string"
 _EMBEDDED = "x-kubernetes-embedded-resource"
 _LIST_TYPE = "x-kubernetes-list-type"
+NOWHERE = "<nil>"  # the field of what is said of no field
 _ROOT_FIELDS = ("apiVersion", "kind", "metadata")
 
 
@@ -78,6 +79,8 @@ def _prune(value: Any, part: Object, path: str, unknown: list[str]) -> Any:
     if isinstance(value, list):
         items = part.get("items") or {_PRESERVE: True}
         return [_prune(item, items, f"{path}[{i}]", unknown) for i, item in enumerate(value)]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)  # written without a point
     if not isinstance(value, dict):
         return value
     known = part.get("properties") or {}
@@ -108,13 +111,19 @@ def _fill(value: Any, part: Object) -> None:
     if not isinstance(value, dict):
         return
     known = part.get("properties") or {}
-    for key, child in known.items():
-        if "default" in child and (key not in value or (value[key] is None and not child.get("nullable"))):
-            value[key] = copy.deepcopy(child["default"])
+    _fill_known(value, known)
     more = part.get("additionalProperties")
     for key, child in value.items():
         if key in known or isinstance(more, dict):
             _fill(child, known.get(key) or more or {})
+
+
+def _fill_known(value: Object, known: Object) -> None:
+    for key, child in known.items():
+        if value.get(key, fields.MISSING) is None and not child.get("nullable"):
+            del value[key]  # a null that may not be is none, and makes way for the default
+        if "default" in child and key not in value:
+            value[key] = copy.deepcopy(child["default"])
 
 
 def check_applied(applied: Object, resource: Resource, name: str) -> None:
@@ -149,6 +158,7 @@ def _validate(value: Any, part: Object, path: str) -> Iterator[Cause]:
     else:
         right = wanted is None or kind == wanted or (wanted == "number" and kind == "integer")
     if not right:
+        wanted = "integer,string" if part.get(_INT_OR_STRING) else wanted
         message = f'Invalid value: "{kind}": {path} in body must be of type {wanted}: "{kind}"'
         yield Cause("FieldValueTypeInvalid", path, message)
         return
@@ -220,6 +230,10 @@ def _string_bounds(value: str, part: Object, path: str) -> Iterator[Cause]:
     if len(value) > part.get("maxLength", len(value)):
         text = f"Too long: may not be more than {part['maxLength']} bytes"
         yield Cause("FieldValueTooLong", path, text)
+    if not formats.fits(value, wanted := part.get("format", "")):
+        shown = json.dumps(value)
+        text = f"Invalid value: {shown}: {path} in body must be of type {wanted}: {shown}"
+        yield Cause("FieldValueTypeInvalid", path, text)
     if "pattern" in part and not re.search(part["pattern"], value):
         yield _wrong(value, path, f"should match '{part['pattern']}'")
 
@@ -247,17 +261,58 @@ def _size_bounds(value: list[Any] | Object, part: Object, path: str) -> Iterator
 
 
 def _combined(value: Any, part: Object, path: str) -> Iterator[Cause]:
-    for choice in part.get("allOf") or []:
-        yield from _validate(value, choice, path)
-    reason: CauseKind = "FieldValueInvalid"
-    place = path or "<nil>"
-    for word, text in (
-        ("anyOf", "must validate at least one schema (anyOf)"),
-        ("oneOf", "must validate one and only one schema (oneOf)"),
-    ):
-        if choices := part.get(word):
-            valid = sum(not list(_validate(value, choice, path)) for choice in choices)
-            if valid == 0 or (word == "oneOf" and valid > 1):
-                yield Cause(reason, place, f'Invalid value: "": "{path}" {text}')
+    every = [list(_validate(value, choice, path)) for choice in part.get("allOf") or []]
+    if any(every):
+        yield _unfitting(
+            path, "must validate all the schemas (allOf)" + ("" if not all(every) else _NONE_FITS)
+        )
+    yield from (cause for causes in every for cause in causes)
+    if some := [list(_validate(value, choice, path)) for choice in part.get("anyOf") or []]:
+        yield from _alternatives(path, some, "must validate at least one schema (anyOf)")
+    if one := [list(_validate(value, choice, path)) for choice in part.get("oneOf") or []]:
+        valid = sum(not causes for causes in one)
+        text = "must validate one and only one schema (oneOf)"
+        if valid > 1:
+            yield _unfitting(path, f"{text}. Found {valid} valid alternatives")
+        yield from _alternatives(path, one, f"{text}. Found none valid")
     if "not" in part and not list(_validate(value, part["not"], path)):
-        yield Cause(reason, place, f'Invalid value: "": "{path}" must not validate the schema (not)')
+        yield _unfitting(path, "must not validate the schema (not)")
+
+
+_NONE_FITS = ". None validated"
+
+
+def _alternatives(path: str, found: list[list[Cause]], text: str) -> Iterator[Cause]:
+    """Refuse what fits no alternative, with what is wrong by the nearest one."""
+    if all(found):
+        yield _unfitting(path, text)
+        yield from min(found, key=len)
+
+
+def _unfitting(path: str, text: str) -> Cause:
+    return Cause("FieldValueInvalid", NOWHERE, f'Invalid value: "": "{path}" {text}')
+
+
+_BLOCKING = (
+    *("FieldValueNotSupported", "FieldValueRequired", "FieldValueTooLong"),
+    *("FieldValueTooMany", "FieldValueTypeInvalid"),
+)
+
+
+def unchecked(resource: Resource, causes: list[Cause]) -> list[Cause]:
+    """Say that the rules of a schema were not asked, if it has some and the object is too wrong for them."""
+    if not any(cause.reason in _BLOCKING for cause in causes) or not _has_rules(_definition(resource)):
+        return []
+    text = (
+        "Invalid value: null: some validation rules were not checked because the object was invalid; "
+        "correct the existing errors to complete validation"
+    )
+    return [Cause("FieldValueInvalid", NOWHERE, text)]
+
+
+def _has_rules(part: Any) -> bool:
+    if isinstance(part, list):
+        return any(_has_rules(item) for item in part)
+    if not isinstance(part, dict):
+        return False
+    return bool(part.get("x-kubernetes-validations")) or any(_has_rules(child) for child in part.values())

@@ -8,7 +8,7 @@ from typing import Any
 
 from sandbox.apiserver.ages import age
 from sandbox.apiserver.columns import AGE, COLUMNS, DEFAULT, NAME, Column
-from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.errors import StatusError, bad_request
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -29,10 +29,15 @@ def _texts() -> dict[str, str]:
 def render(obj: Object, resource: Resource, shape: str, *, header: bool = True, include: str = "") -> Object:
     """Give an object, or a list object, in a shape ("" for whole, Table, PartialObjectMetadata…)."""
     is_list = "items" in obj and obj["kind"].endswith("List")
+    if include not in ("", "None", "Metadata", "Object"):
+        raise bad_request(
+            f"Unable to convert to Table as requested: includeObject: Invalid value: {json.dumps(include)}: "
+            "must be 'Metadata', 'Object', 'None', or empty"
+        )
     if shape == "Table":
         return _table(obj, resource, header=header, include=include)
     if shape == "PartialObjectMetadataList" and is_list:
-        items = [_partial(item, named=False) for item in obj["items"]]
+        items = [_partial(item) for item in obj["items"]]
         # Where there is none, Go has made no list yet: the real one answers null.
         return {"kind": shape, "apiVersion": _META, "metadata": obj["metadata"], "items": items or None}
     if shape == "PartialObjectMetadata" and is_list:
@@ -52,22 +57,20 @@ def _not_acceptable(text: str) -> StatusError:
     return StatusError(406, "NotAcceptable", f"you requested {text}")
 
 
-def _partial(obj: Object, *, named: bool = True) -> Object:
-    kind = {"kind": "PartialObjectMetadata", "apiVersion": _META} if named else {}
-    return {**kind, "metadata": obj["metadata"]}
+def _partial(obj: Object) -> Object:
+    return {"kind": "PartialObjectMetadata", "apiVersion": _META, "metadata": obj["metadata"]}
 
 
 def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Object:
     items = obj.get("items", [obj])
     meta = obj["metadata"] if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
     columns = _custom(resource) if resource.is_custom else COLUMNS.get(resource.kind, DEFAULT)
-    is_bookmark = "items" not in obj and "name" not in obj["metadata"]
     return {
         "kind": "Table",
         "apiVersion": _META,
         "metadata": meta,
         "columnDefinitions": [_heading(column) for column in columns] if header else None,
-        "rows": [] if is_bookmark else [_row(item, columns, include) for item in items],
+        "rows": [_row(_named(item, resource), columns, include) for item in items],
     }
 
 
@@ -83,9 +86,13 @@ def _heading(column: Column) -> Object:
 
 def _row(obj: Object, columns: tuple[Column, ...], include: str) -> Object:
     row: Object = {"cells": [column.cell(obj) for column in columns]}
-    if include != "None":
-        row["object"] = obj if include == "Object" else _partial(obj)
+    row["object"] = None if include == "None" else obj if include == "Object" else _partial(obj)
     return row
+
+
+def _named(item: Object, resource: Resource) -> Object:
+    """Give an item of a list, which does not say its kind, with its kind."""
+    return item if "kind" in item else {"kind": resource.kind, "apiVersion": resource.api_version, **item}
 
 
 def _custom(resource: Resource) -> tuple[Column, ...]:

@@ -29,22 +29,29 @@ _CHANGES: dict[str, Callable[[Object, Object], Iterator[Cause]]] = {
     "ControllerRevision": rules.keeps_revision,
     "DaemonSet": rules.keeps_selector,
     "Deployment": rules.keeps_selector,
+    "Namespace": rules.keeps_phase,
     "Pod": podrules.keeps_spec,
     "ReplicaSet": rules.keeps_selector,
     "RoleBinding": rules.keeps_role,
     "Secret": rules.keeps_data,
     "Service": rules.keeps_address,
 }
+_STATUSES: dict[str, Callable[[Object], Iterator[Cause]]] = {
+    "Deployment": podrules.deployment_status,
+    "ReplicaSet": podrules.replica_set_status,
+}
 
 
-def check_identity(resource: Resource, obj: Object, old: Object) -> None:
-    """Refuse a patch that makes another object of an object."""
-    _refuse(resource, obj, list(names.identity(obj, old)))
+def check_identity(
+    resource: Resource, obj: Object, old: Object, fields: tuple[str, ...] = names.IDENTITY
+) -> None:
+    """Refuse a change that makes another object of an object."""
+    _refuse(resource, obj, list(names.identity(obj, old, fields)))
 
 
 def check_new(resource: Resource, obj: Object) -> None:
     """Refuse a new object that is invalid."""
-    _refuse(resource, obj, [*names.metadata(resource, obj["metadata"]), *_own(resource, obj)])
+    _refuse_new(resource, obj, [*names.metadata(resource, obj["metadata"]), *_own(resource, obj)])
 
 
 def check_changed(resource: Resource, obj: Object, old: Object, subresource: str) -> None:
@@ -53,7 +60,14 @@ def check_changed(resource: Resource, obj: Object, old: Object, subresource: str
     found = [*names.metadata(resource, obj["metadata"]), *names.finalizers(obj, old)]
     if changes and not resource.is_custom:
         found += changes(obj, old)
-    _refuse(resource, obj, [*found, *_own(resource, obj)])
+    if subresource == "status" and resource.kind in _STATUSES and not resource.is_custom:
+        found += _STATUSES[resource.kind](obj["status"])
+    _refuse_new(resource, obj, [*found, *_own(resource, obj)])
+
+
+def _refuse_new(resource: Resource, obj: Object, causes: list[Cause]) -> None:
+    more = structural.unchecked(resource, causes) if resource.is_custom else []
+    _refuse(resource, obj, [*causes, *more])
 
 
 def _own(resource: Resource, obj: Object) -> list[Cause]:

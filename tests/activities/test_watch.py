@@ -225,6 +225,7 @@ async def test_our_own_writes_and_counters_do_not_ring(world: World, body: dict[
                     "observedGeneration": 9,
                     "replicas": 2,
                     "updatedReplicas": 2,
+                    "readyReplicas": 2,
                     "availableReplicas": 2,
                 }
             },

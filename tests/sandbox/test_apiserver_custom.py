@@ -153,7 +153,7 @@ async def test_an_item_without_its_key_is_not_applied(client: KubeClient) -> Non
         pytest.param({"label": "abcdef"}, ["spec.label"], id="too long"),
         pytest.param({"port": True}, ["spec.port"], id="neither number nor text"),
         pytest.param({"more": {"a": "b"}}, ["spec.more.a"], id="a wrong value of a map"),
-        pytest.param({"either": True}, ["spec.either"], id="none of the choices"),
+        pytest.param({"either": True}, ["<nil>", "spec.either"], id="none of the choices"),
         pytest.param({"tags": ["a", "a"]}, ["spec.tags[1]"], id="twice in a set"),
         pytest.param({"routes": [{"name": "a"}] * 2}, ["spec.routes[1]"], id="two items of one key"),
         pytest.param({"routes": [{"name": str(i)} for i in range(4)]}, ["spec.routes"], id="too many"),

@@ -303,7 +303,7 @@ async def test_deleted_pod_serves_on_while_it_drains(client: KubeClient, http: a
     [
         pytest.param({"sleep": {"seconds": 1}}, 30, 1.0, id="sleep"),
         pytest.param({"exec": {"command": ["sh", "-c", "sleep 1"]}}, 30, 1.0, id="exec"),
-        pytest.param({"sleep": {"seconds": 20}}, 1, 1.0, id="grace period ends it"),
+        pytest.param({"exec": {"command": ["sleep", "20"]}}, 1, 1.0, id="grace period ends it"),
     ],
 )
 async def test_pre_stop_prolongs_the_drain(

@@ -38,7 +38,8 @@ async def container(member: Member) -> Object:
 
 async def add(member: Member, kind: str, body: Object) -> None:
     path = paths.namespace_path(TESTER.namespace)
-    await member.kube.apply(path, {"metadata": {"name": TESTER.namespace}, "kind": "Namespace"}, manager="x")
+    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": TESTER.namespace}}
+    await member.kube.apply(path, namespace, manager="x")
     await member.kube.create(paths.collection(kind, TESTER.namespace), body, fieldManager="helm")
 
 
