@@ -46,6 +46,7 @@ _ATOMIC_TYPES = {
     "EndpointAddress",
     "EndpointPort",
     "DiscoveryV1EndpointPort",
+    "ServiceBackendPort",
     "FileKeySelector",
     "LabelSelector",
     "LocalObjectReference",

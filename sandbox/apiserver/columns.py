@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.apiserver import selectors
-from sandbox.apiserver.ages import UNKNOWN, age
+from sandbox.apiserver.ages import age
 
 Object = dict[str, Any]
 _NONE = "<none>"
@@ -111,7 +111,7 @@ def _last_seen(obj: Object) -> str:
 
 
 def _regarded(obj: Object) -> str:
-    about = obj.get("involvedObject") or {}
+    about = obj.get("involvedObject") or obj.get("regarding") or {}
     return f"{about.get('kind', '').lower()}/{about.get('name', '')}"
 
 
@@ -129,11 +129,6 @@ def _slice_endpoints(obj: Object) -> str:
     return ",".join(found[:_MOST_ENDPOINTS]) + more or "<unset>"
 
 
-def _target(obj: Object) -> str:
-    target = obj["spec"]["scaleTargetRef"]
-    return f"{target.get('kind')}/{target.get('name')}"
-
-
 def _node_selector(obj: Object) -> str:
     wanted = obj["spec"]["template"]["spec"].get("nodeSelector") or {}
     return ",".join(f"{key}={value}" for key, value in sorted(wanted.items())) or _NONE
@@ -146,6 +141,35 @@ _CONTAINERS = Column(
 )
 _IMAGES = Column(
     "Images", _of_containers("image"), "Images referenced by each container in the template.", priority=1
+)
+_MORE_ON_SELECTORS = (
+    "More info: https://kubernetes.io/docs/concepts/overview/working-with-objects/labels/#label-selectors"
+)
+_REPLICAS_SELECTED = (
+    "Selector is a label query over pods that should match the replica count. If the selector is "
+    "empty, it is defaulted to the labels present on the pod template. Label keys and values that must "
+    f"match in order to be controlled by this replica set. {_MORE_ON_SELECTORS}"
+)
+_DAEMONS_SELECTED = (
+    "A label query over pods that are managed by the daemon set. Must match in order to be controlled. "
+    f"If empty, defaulted to labels on Pod template. {_MORE_ON_SELECTORS}"
+)
+_DAEMONS_READY = (
+    "The number of nodes that should be running the daemon pod and have one or more of the daemon pod "
+    "running and ready."
+)
+_SOURCE = "The component reporting this event. Should be a short machine understandable string."
+_ADDRESS_TYPE = (
+    "addressType specifies the type of address carried by this EndpointSlice. All addresses in this "
+    "slice must be the same type. This field is immutable after creation. The following address types "
+    "are currently supported: * IPv4: Represents an IPv4 Address. * IPv6: Represents an IPv6 Address. "
+    "* FQDN: Represents a Fully Qualified Domain Name."
+)
+_SLICE_PORTS = (
+    "ports specifies the list of network ports exposed by each endpoint in this slice. Each port must "
+    "have a unique name. When ports is empty, it indicates that there are no defined ports. When a "
+    'port is defined with a nil port value, it indicates "all ports". Each slice may include a maximum '
+    "of 100 ports."
 )
 _READY_TEXT = "Number of the pod with ready state"
 
@@ -168,16 +192,14 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         NAME,
         _number("Desired", "status.desiredNumberScheduled", "DaemonSetStatus.desiredNumberScheduled"),
         _number("Current", "status.currentNumberScheduled", "DaemonSetStatus.currentNumberScheduled"),
-        _number("Ready", "status.numberReady", "DaemonSetStatus.numberReady"),
+        _number("Ready", "status.numberReady", _DAEMONS_READY),
         _number("Up-to-date", "status.updatedNumberScheduled", "DaemonSetStatus.updatedNumberScheduled"),
         _number("Available", "status.numberAvailable", "DaemonSetStatus.numberAvailable"),
         Column("Node Selector", _node_selector, "PodSpec.nodeSelector"),
         AGE,
         _CONTAINERS,
         _IMAGES,
-        Column(
-            "Selector", _selector, "A label query over pods that are managed by the daemon set.", priority=1
-        ),
+        Column("Selector", _selector, _DAEMONS_SELECTED, priority=1),
     ),
     "Deployment": (
         NAME,
@@ -197,11 +219,11 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "EndpointSlice": (
         NAME,
-        Column("AddressType", at("addressType"), "EndpointSlice.addressType"),
+        Column("AddressType", at("addressType"), _ADDRESS_TYPE),
         Column(
             "Ports",
-            lambda o: ",".join(str(p.get("port")) for p in o.get("ports") or []) or "<unset>",
-            "EndpointSlice.ports",
+            lambda o: ",".join(str(p.get("port") or "") for p in o.get("ports") or []) or "<unset>",
+            _SLICE_PORTS,
         ),
         Column("Endpoints", _slice_endpoints, "EndpointSlice.endpoints"),
         AGE,
@@ -215,10 +237,10 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         Column(
             "Subobject",
             at("involvedObject.fieldPath", ""),
-            "The object that this event is about.",
+            "ObjectReference.fieldPath",
             priority=1,
         ),
-        Column("Source", at("source.component", ""), "The component reporting this event.", priority=1),
+        Column("Source", at("source.component", ""), _SOURCE, priority=1),
         Column("Message", at("message", ""), "Event.message"),
         Column(
             "First Seen",
@@ -227,18 +249,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
             priority=1,
         ),
         Column("Count", at("count", 1), "Event.count", priority=1),
-        Column("Name", at("metadata.name"), "ObjectMeta.name", priority=1),
-    ),
-    "HorizontalPodAutoscaler": (
-        NAME,
-        Column("Reference", _target, "The resource whose replicas are scaled."),
-        Column("Targets", lambda _: UNKNOWN, "V2HorizontalPodAutoscalerSpec.metrics"),
-        Column("MinPods", at("spec.minReplicas"), "V2HorizontalPodAutoscalerSpec.minReplicas"),
-        Column("MaxPods", at("spec.maxReplicas"), "V2HorizontalPodAutoscalerSpec.maxReplicas"),
-        Column(
-            "Replicas", at("status.currentReplicas", 0), "V2HorizontalPodAutoscalerStatus.currentReplicas"
-        ),
-        AGE,
+        Column("Name", at("metadata.name"), "ObjectMeta.name", format="name", priority=1),
     ),
     "Lease": (NAME, Column("Holder", at("spec.holderIdentity", ""), "LeaseSpec.holderIdentity"), AGE),
     "Namespace": (NAME, Column("Status", at("status.phase"), "The status of the namespace"), AGE),
@@ -273,9 +284,7 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         AGE,
         _CONTAINERS,
         _IMAGES,
-        Column(
-            "Selector", _selector, "A label query over pods that should match the replica count.", priority=1
-        ),
+        Column("Selector", _selector, _REPLICAS_SELECTED, priority=1),
     ),
     "Secret": (
         NAME,

@@ -1,6 +1,7 @@
 """Reads built-in objects as Go's decoder does: types checked, unknown fields named, zeros dropped."""
 
 import base64
+import re
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -22,6 +23,9 @@ _PYTHON_TYPES: dict[str, Any] = {
     "time": str,
 }
 _GO_NAMES = {"string": "string", "time": "string", "int": "int32", "float": "float64", "bool": "bool"}
+
+
+_MICRO = re.compile(r"\.\d{6}(Z|[-+]\d\d:\d\d)$")
 
 
 @dataclass
@@ -106,8 +110,8 @@ class Decoder:
         """Write a time as the server does: in UTC, to the second or to the microsecond."""
         try:
             moment = datetime.fromisoformat(value)
-            if moment.tzinfo is None:
-                raise ValueError("it has no zone")  # noqa: TRY301 — one of two ways not to be a time
+            if moment.tzinfo is None or (wanted == "microTime" and not _MICRO.search(value)):
+                raise ValueError("a part is missing")  # noqa: TRY301 — one of two ways not to be a time
         except ValueError as error:
             raise self._unreadable(f"parsing time {value!r}: {error}") from error
         pattern = "%Y-%m-%dT%H:%M:%SZ" if wanted == "time" else "%Y-%m-%dT%H:%M:%S.%fZ"

@@ -187,7 +187,8 @@ def _secret(obj: Object) -> None:
 def _hpa(obj: Object) -> None:
     spec = obj["spec"]
     cpu = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}
-    _set(spec, minReplicas=1, metrics=[{"type": "Resource", "resource": cpu}])
+    _set(spec, minReplicas=1)
+    spec["metrics"] = spec.get("metrics") or [{"type": "Resource", "resource": cpu}]
     if "behavior" in spec:
         up = {"stabilizationWindowSeconds": 0, "selectPolicy": "Max"}
         up["policies"] = [

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from sandbox.apiserver.columns import COLUMNS
+from sandbox.apiserver.furthercolumns import FURTHER
 
 TYPES_FILE = Path(__file__).with_name("builtin_types.txt")
 TEXTS_FILE = Path(__file__).with_name("builtin_texts.txt")
@@ -96,12 +97,13 @@ def texts() -> list[str]:
     from kubernetes.client import models
 
     found = []
-    for about in sorted({column.about for columns in COLUMNS.values() for column in columns}):
+    for about in sorted({column.about for columns in (COLUMNS | FURTHER).values() for column in columns}):
         if re.fullmatch(r"\w+\.\w+", about):
             name, _, field = about.partition(".")
             model = next(getattr(models, p + name) for p in ("", "V1", "CoreV1") if hasattr(models, p + name))
-            # The generator of the models has made two spaces of an empty line.
-            text = _infos(model)[field].description.replace("  ", "\\n\\n")
+            text = _infos(model)[field].description
+            if name == "ObjectMeta":  # whose empty lines the generator of the models has made two spaces
+                text = text.replace("  ", "\\n\\n")
             found.append(f"{about} {text}")
     return found
 

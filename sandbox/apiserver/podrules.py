@@ -128,14 +128,14 @@ def _strategy(strategy: Object, choices: tuple[str, ...], path: str) -> Iterator
         yield forbidden(f"{path}.rollingUpdate", f"may not be specified when strategy `type` is '{kind}'")
     elif rolling:
         missing, surge = rolling.get("maxUnavailable", 0), rolling.get("maxSurge", 0)
-        yield from _share(missing, f"{path}.rollingUpdate.maxUnavailable", highest=100)
-        yield from _share(surge, f"{path}.rollingUpdate.maxSurge")
+        yield from share(missing, f"{path}.rollingUpdate.maxUnavailable", highest=100)
+        yield from share(surge, f"{path}.rollingUpdate.maxSurge")
         if {str(missing), str(surge)} <= {"0", "0%"}:
             text = "may not be 0 when `maxSurge` is 0"
             yield wrong(f"{path}.rollingUpdate.maxUnavailable", missing, text)
 
 
-def _share(value: Any, path: str, highest: int | None = None) -> Iterator[Cause]:
+def share(value: Any, path: str, highest: int | None = None) -> Iterator[Cause]:
     """Check a number of pods, or a percentage of them."""
     if isinstance(value, int):
         if value < 0:

@@ -160,36 +160,12 @@ def event(obj: Object) -> Iterator[Cause]:
             yield required(name)
 
 
-def autoscaler(obj: Object) -> Iterator[Cause]:
-    """Check a HorizontalPodAutoscaler."""
-    spec = obj["spec"]
-    target, low, high = spec["scaleTargetRef"], spec.get("minReplicas", 1), spec.get("maxReplicas", 0)
-    for name in ("kind", "name"):
-        if not target.get(name):
-            yield required(f"spec.scaleTargetRef.{name}")
-    if low < 1:
-        yield wrong("spec.minReplicas", low, "must be greater than or equal to 1")
-    if high < 1:
-        yield wrong("spec.maxReplicas", high, "must be greater than 0")
-    elif high < low:
-        yield wrong("spec.maxReplicas", high, "must be greater than or equal to `minReplicas`")
-
-
 def lease(obj: Object) -> Iterator[Cause]:
     """Check a Lease."""
     seconds = obj["spec"].get("leaseDurationSeconds")
     if seconds is not None and seconds <= 0:
         yield wrong("spec.leaseDurationSeconds", seconds, "must be greater than 0")
     yield from negative(obj["spec"], "leaseTransitions", "spec")
-
-
-def disruption_budget(obj: Object) -> Iterator[Cause]:
-    """Check a PodDisruptionBudget."""
-    spec = obj["spec"]
-    if "minAvailable" in spec and "maxUnavailable" in spec:
-        yield wrong("spec", spec, "minAvailable and maxUnavailable cannot be both set")
-    for name in ("minAvailable", "maxUnavailable"):
-        yield from negative(spec, name, "spec")
 
 
 def definition(obj: Object) -> Iterator[Cause]:

@@ -9,6 +9,7 @@ from typing import Any
 from sandbox.apiserver.ages import age
 from sandbox.apiserver.columns import AGE, COLUMNS, DEFAULT, NAME, Column
 from sandbox.apiserver.errors import StatusError, bad_request
+from sandbox.apiserver.furthercolumns import FURTHER
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -64,7 +65,7 @@ def _partial(obj: Object) -> Object:
 def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Object:
     items = obj.get("items", [obj])
     meta = obj["metadata"] if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
-    columns = _custom(resource) if resource.is_custom else COLUMNS.get(resource.kind, DEFAULT)
+    columns = _custom(resource) if resource.is_custom else _columns(resource.kind)
     return {
         "kind": "Table",
         "apiVersion": _META,
@@ -72,6 +73,10 @@ def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Ob
         "columnDefinitions": [_heading(column) for column in columns] if header else None,
         "rows": [_row(_named(item, resource), columns, include) for item in items],
     }
+
+
+def _columns(kind: str) -> tuple[Column, ...]:
+    return COLUMNS.get(kind) or FURTHER.get(kind, DEFAULT)
 
 
 def _heading(column: Column) -> Object:

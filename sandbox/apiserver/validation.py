@@ -3,23 +3,31 @@
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sandbox.apiserver import errors, names, podrules, rules, structural
+from sandbox.apiserver import accessrules, errors, names, podrules, rules, scalingrules, structural
 from sandbox.apiserver.errors import Cause
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
 _KINDS: dict[str, Callable[[Object], Iterator[Cause]]] = {
+    "ClusterRole": accessrules.role,
+    "ClusterRoleBinding": accessrules.binding,
     "ConfigMap": rules.config_map,
     "ControllerRevision": rules.revision,
     "CustomResourceDefinition": rules.definition,
     "DaemonSet": podrules.daemon_set,
     "Deployment": podrules.deployment,
+    "EndpointSlice": accessrules.endpoint_slice,
+    "Endpoints": accessrules.endpoints,
     "Event": rules.event,
-    "HorizontalPodAutoscaler": rules.autoscaler,
+    "HorizontalPodAutoscaler": scalingrules.autoscaler,
+    "Ingress": accessrules.ingress,
     "Lease": rules.lease,
+    "NetworkPolicy": accessrules.network_policy,
     "Pod": podrules.pod,
-    "PodDisruptionBudget": rules.disruption_budget,
+    "PodDisruptionBudget": scalingrules.disruption_budget,
     "ReplicaSet": podrules.workload,
+    "Role": accessrules.role,
+    "RoleBinding": accessrules.binding,
     "Secret": rules.secret,
     "Service": rules.service,
 }

@@ -180,7 +180,11 @@ async def test_a_strategic_patch_deletes_from_a_set_of_strings(client: KubeClien
             "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers",
             {
                 "metadata": {"name": "h"},
-                "spec": {"scaleTargetRef": {"kind": "D", "name": "d"}, "minReplicas": 3, "maxReplicas": 2},
+                "spec": {
+                    "scaleTargetRef": {"apiVersion": "apps/v1", "kind": "D", "name": "d"},
+                    "minReplicas": 3,
+                    "maxReplicas": 2,
+                },
             },
             ["spec.maxReplicas"],
             id="an autoscaler's bounds",
@@ -332,7 +336,7 @@ async def test_what_cannot_be_read_is_a_bad_request(client: KubeClient, body: di
 
 
 async def test_times_are_written_in_one_form(client: KubeClient) -> None:
-    spec = {"holderIdentity": "x", "renewTime": "2026-01-01T01:00:00.5+01:00"}
+    spec = {"holderIdentity": "x", "renewTime": "2026-01-01T01:00:00.500000+01:00"}
     body = {"metadata": {"name": "l"}, "spec": spec}
     lease = await client.create("/apis/coordination.k8s.io/v1/namespaces/default/leases", body)
 

@@ -55,7 +55,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/apis/apps/v1/namespaces/default/daemonsets": {"spec": {**WORKLOAD, "updateStrategy": STRATEGY}},
     "/apis/autoscaling/v2/namespaces/default/horizontalpodautoscalers": {
         "spec": {
-            "scaleTargetRef": {"kind": "D", "name": "d"},
+            "scaleTargetRef": {"apiVersion": "v1", "kind": "D", "name": "d"},
             "maxReplicas": 2,
             "metrics": [],
             "behavior": {},
