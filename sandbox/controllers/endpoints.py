@@ -15,6 +15,7 @@ SLICES = "/apis/discovery.k8s.io/v1/endpointslices"
 SERVICE_NAME = "kubernetes.io/service-name"
 MANAGED_BY = "endpointslice.kubernetes.io/managed-by"
 MANAGER = "endpointslice-controller.k8s.io"
+HEADLESS = "service.kubernetes.io/headless"
 # Of the same name and told apart by this label, as the real controller's are.
 ENDPOINTS_LABELS = {"endpoints.kubernetes.io/managed-by": "endpoint-controller"}
 
@@ -76,7 +77,7 @@ class EndpointsController:
     async def _write_endpoints(self, key: str, service: Object, pods: list[Object]) -> None:
         subsets = subsets_of(service, pods)
         found = self._endpoints.objects.get(key)
-        labels = labels_of(service) | ENDPOINTS_LABELS
+        labels = _made_labels(service) | ENDPOINTS_LABELS
         if found is None:
             meta = {"name": service["metadata"]["name"], "namespace": service["metadata"]["namespace"]}
             meta["labels"] = labels
@@ -91,9 +92,9 @@ class EndpointsController:
         wanted = slice_of(service, pods)
         if found is None:
             await self._client.create(collection_of(wanted, "endpointslices"), wanted)
-        elif any(found.get(name) != wanted[name] for name in ("endpoints", "ports")):
-            changed = found | {"endpoints": wanted["endpoints"], "ports": wanted["ports"]}
-            await self._client.replace(path_of(found, "endpointslices"), changed)
+        elif _told(found) != _told(wanted):
+            meta = found["metadata"] | {"labels": labels_of(wanted)}
+            await self._client.replace(path_of(found, "endpointslices"), wanted | {"metadata": meta})
 
     def _slice_of(self, service: Object) -> Object | None:
         found = self._slices.controlled_by(service["metadata"]["uid"])
@@ -118,7 +119,7 @@ def subsets_of(service: Object, pods: list[Object]) -> list[Object]:
 def slice_of(service: Object, pods: list[Object]) -> Object:
     """Make the EndpointSlice, terminating pods included and marked so."""
     meta = service["metadata"]
-    labels = meta.get("labels", {}) | {SERVICE_NAME: meta["name"], MANAGED_BY: MANAGER}
+    labels = _made_labels(service) | {SERVICE_NAME: meta["name"], MANAGED_BY: MANAGER}
     ports = next(iter(ports_of(service, pod) for pod in pods), [])
     return {
         "apiVersion": "discovery.k8s.io/v1",
@@ -135,6 +136,16 @@ def slice_of(service: Object, pods: list[Object]) -> Object:
         "endpoints": [_endpoint(service, pod) for pod in pods],
         "ports": [{"name": ""} | port for port in ports],
     }
+
+
+def _made_labels(service: Object) -> dict[str, str]:
+    """Give the labels of what is made for a Service: its own, and that it is headless."""
+    return labels_of(service) | ({HEADLESS: ""} if service["spec"].get("clusterIP") == "None" else {})
+
+
+def _told(found: Object) -> tuple[object, ...]:
+    """Give what a slice says."""
+    return labels_of(found), found.get("endpoints"), found.get("ports")
 
 
 def ports_of(service: Object, pod: Object) -> list[Object]:

@@ -595,6 +595,23 @@ async def test_slice_tells_ready_pods_from_others(client: KubeClient, namespace:
     assert web
 
 
+async def test_what_is_made_for_a_service_has_its_labels(
+    client: KubeClient, namespace: str, web: str
+) -> None:
+    endpoints = await _service(client, namespace, clusterIP="None")
+    slices = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
+    await _until(client, slices, lambda found: len(found["items"]) == 1)
+    service = endpoints.replace("endpoints", "services")
+    await client.patch(service, {"metadata": {"labels": {"team": "a"}}})
+    wanted = {"service.kubernetes.io/headless": "", "team": "a"}
+
+    await _until(client, endpoints, lambda found: wanted.items() <= found["metadata"]["labels"].items())
+    await _until(
+        client, slices, lambda found: wanted.items() <= found["items"][0]["metadata"]["labels"].items()
+    )
+    assert web
+
+
 async def test_endpoints_go_with_their_service(client: KubeClient, namespace: str) -> None:
     endpoints = await _service(client, namespace)
     await _until(client, endpoints, lambda _: True)
