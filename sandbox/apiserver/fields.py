@@ -144,6 +144,14 @@ def fields_of(value: Any, schema: Schema) -> FieldSet:
     return found
 
 
+_FITTING: dict[str, tuple[type, ...]] = {
+    **dict.fromkeys(("string", "bytes", "time", "microTime"), (str,)),
+    **dict.fromkeys(("int", "integer"), (int,)),
+    **dict.fromkeys(("bool", "boolean"), (bool,)),
+    "number": (int, float),
+}
+
+
 def misfits(value: Any, schema: Schema, path: str = "") -> list[str]:
     """Say what of an applied configuration cannot be owned: wrong types, items without keys or twice."""
     if value is None or schema.kind == "any":
@@ -151,7 +159,8 @@ def misfits(value: Any, schema: Schema, path: str = "") -> list[str]:
     if schema.kind == "list":
         return _misfitting_items(value, schema, path)
     if schema.kind == "scalar":
-        fits = not isinstance(value, dict | list) and (schema.scalar != "int" or isinstance(value, int))
+        fits = isinstance(value, _FITTING.get(schema.scalar, (str, int, float)))
+        fits = fits and (not isinstance(value, bool) or schema.scalar in ("bool", "boolean"))
         return [] if fits else [f"{path}: expected {schema.scalar}, got {value!r}"]
     if not isinstance(value, dict):
         return [f"{path}: expected map, got {value!r}"]

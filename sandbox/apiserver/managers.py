@@ -110,8 +110,19 @@ class Managers:
             self.sets[writer.manager] = f.union(self.sets.get(writer.manager, {}), changed)
             self.times[writer.manager] = writer.time
 
-    def apply(self, live: Object, applied: Object, schema: Schema, writer: Writer, *, force: bool) -> Object:
+    def apply(  # noqa: PLR0913 — the last two say what of the others' may be taken
+        self,
+        live: Object,
+        applied: Object,
+        schema: Schema,
+        writer: Writer,
+        *,
+        force: bool,
+        allowed: FieldSet | None = None,
+    ) -> Object:
         """Lay `applied` over `live`, remove what its manager let go, and record the owners.
+
+        With `force` it may take everything, without it what is `allowed`.
 
         Raises:
             StatusError: 409, if it would change what others own and `force` is not given.
@@ -126,7 +137,7 @@ class Managers:
         changed, removed = (
             f.below_difference(each, writer.ignored) for each in f.changes(live, found, schema)
         )
-        conflicts = self._conflicts(changed, manager)
+        conflicts = self._conflicts(f.difference(changed, allowed or {}), manager)
         if conflicts and not force:
             raise _conflict(conflicts)
         self._take(changed, removed, manager)

@@ -10,6 +10,7 @@ from sandbox.apiserver import (
     decode,
     defaults,
     errors,
+    lastapplied,
     managers,
     names,
     scale,
@@ -122,6 +123,22 @@ class Objects:
         structural.check_applied(applied, resource, place.name)
         old = self.find(place)
         self._check_version(resource, place.name, meta, old)
+        found, owners = self._lay_over(resource, applied, old, options)
+        obj, warnings = self._read(resource, found, options)
+        obj["metadata"] |= {"name": place.name}
+        if old:
+            validation.check_identity(resource, obj, old)
+        self._place(resource, obj, place.namespace)
+        self._finish(resource, obj, old)
+        if old:
+            return Answer(self._store_changed(resource, obj, old, owners, options), warnings)
+        self._check_namespace(resource, place.namespace, place.name)
+        return Answer(self._store_new(resource, obj, owners, options), warnings, is_new=True)
+
+    def _lay_over(
+        self, resource: Resource, applied: Object, old: Object | None, options: Options
+    ) -> tuple[Object, Managers]:
+        """Give what an applied configuration makes of an object, or of none, and its owners then."""
         live = self._empty(resource) if old is None else _unmanaged(old)
         owners = managers.of(None, old["metadata"].get("managedFields") if old else None)
         if old and not owners.sets:
@@ -130,15 +147,10 @@ class Objects:
             )
             owners.update(self._empty(resource), live, resource.schema, first)
         writer = self._writer(resource, options, "Apply")
-        found = owners.apply(live, applied, resource.schema, writer, force=options.force)
-        obj, warnings = self._read(resource, found, options)
-        obj["metadata"] |= {"name": place.name}
-        self._place(resource, obj, place.namespace)
-        self._finish(resource, obj, old)
-        if old:
-            return Answer(self._store_changed(resource, obj, old, owners, options), warnings)
-        self._check_namespace(resource, place.namespace, place.name)
-        return Answer(self._store_new(resource, obj, owners, options), warnings, is_new=True)
+        is_kubectl = options.owner == lastapplied.MANAGER
+        allowed = lastapplied.owned(live, resource) if is_kubectl else {}
+        found = owners.apply(live, applied, resource.schema, writer, force=options.force, allowed=allowed)
+        return (lastapplied.renewed(found, applied) if is_kubectl else found), owners
 
     def _read(self, resource: Resource, body: Any, options: Options) -> tuple[Object, tuple[str, ...]]:
         """Decode a body; fields that the kind does not have are warned of or refused."""
