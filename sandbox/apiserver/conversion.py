@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+from sandbox.apiserver import structural
 from sandbox.apiserver.registry import Resource
 
 Object = dict[str, Any]
@@ -26,7 +27,10 @@ def present(obj: Object, resource: Resource) -> Object:
     if obj["apiVersion"] == resource.api_version:
         return obj
     function = _CONVERSIONS.get((obj["apiVersion"], resource.api_version, resource.kind))
-    converted = function(obj) if function else dict(obj)
+    if resource.is_custom:  # a version shows the fields that it has
+        converted = structural.prune(obj, resource, [])
+    else:
+        converted = function(obj) if function else dict(obj)
     return {**converted, "apiVersion": resource.api_version}
 
 

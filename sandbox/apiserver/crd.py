@@ -62,7 +62,11 @@ def _resource(spec: Object, version: Object) -> Resource:
 def _warning(spec: Object, version: Object) -> str:
     if not version.get("deprecated"):
         return ""
-    usual = f"{spec['group']}/{version['name']} {spec['names']['kind']} is deprecated"
+    group, kind = spec["group"], spec["names"]["kind"]
+    usual = f"{group}/{version['name']} {kind} is deprecated"
+    lasting = [v["name"] for v in spec["versions"] if v.get("served") and not v.get("deprecated")]
+    if lasting:
+        usual += f"; use {group}/{lasting[0]} {kind}"
     return str(version.get("deprecationWarning") or usual)
 
 

@@ -63,7 +63,7 @@ def resources(registry: Registry, name: str, version: str) -> Object:
     found: list[Object] = []
     for resource in sorted(registry, key=lambda r: r.plural):
         if (resource.group, resource.version) == (name, version):
-            found.append(_main(resource))
+            found.append(_main(resource, registry.stored_as(resource).version))
             # Those of a definition are told of in the order in which it may have them.
             subs = sorted(resource.subresources, reverse=resource.is_custom)
             found += [_sub(resource, sub) for sub in subs]
@@ -76,8 +76,8 @@ def resources(registry: Registry, name: str, version: str) -> Object:
     }
 
 
-def _main(resource: Resource) -> Object:
-    identity = f"{resource.group}/{resource.version}/{resource.kind}"
+def _main(resource: Resource, stored: str) -> Object:
+    identity = f"{resource.group}/{stored}/{resource.kind}"
     digest = hashlib.sha256(identity.encode()).digest()[:8]
     found: Object = {
         "name": resource.plural,

@@ -65,6 +65,8 @@ def read(store: Store, selection: Selection, page: Page) -> Object:
         version = int(page.version)
     items = [obj for obj in select(store, selection, version) if _place(obj) >= start]
     meta: Object = {"resourceVersion": str(version)}
+    if resource.is_custom:  # whose lists leave nothing out
+        meta["continue"] = ""
     if page.limit and len(items) >= page.limit:
         items = items[: page.limit]
         # As the real one, which reads until the page is full: what follows may not be selected.

@@ -24,6 +24,12 @@ class NoSuchPath(Exception):  # noqa: N818 — an outcome rather than an error o
     """A path that the server has nothing at, not even a Status."""
 
 
+def is_served(registry: Registry, group: str, version: str) -> bool:
+    """Tell whether something answers for a group, and if it is not built in for that version of it."""
+    known = [resource for resource in registry if resource.group == group]
+    return any(not resource.is_custom or resource.version == version for resource in known)
+
+
 def find(registry: Registry, path: str) -> Target:
     """Say what a path below /api/VERSION or /apis/GROUP/VERSION names.
 
@@ -35,7 +41,7 @@ def find(registry: Registry, path: str) -> Target:
     group, version, parts = (
         ("", parts[1], parts[2:]) if parts[0] == "api" else (parts[1], parts[2], parts[3:])
     )
-    if group and not any(resource.group == group for resource in registry):
+    if group and not is_served(registry, group, version):
         raise NoSuchPath(path)
     is_watch = parts[0] == "watch"
     if is_watch:

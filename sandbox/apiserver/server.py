@@ -126,7 +126,7 @@ class ApiServer:
         if parts[0] == "apis" and len(parts) == _GROUP_PATH:
             return json_answer(discovery.group(self.registry, group))
         if parts[-1] not in self.registry.versions(group):
-            raise errors.unknown_path()
+            raise errors.unknown_path() if routes.is_served(self.registry, group, "") else NoSuchPath(group)
         return json_answer(discovery.resources(self.registry, group, parts[-1]))
 
     def _openapi(self, parts: list[str]) -> web.Response:

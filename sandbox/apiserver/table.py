@@ -40,12 +40,16 @@ def render(obj: Object, resource: Resource, shape: str, *, header: bool = True, 
     if shape == "PartialObjectMetadataList" and is_list:
         items = [_partial(item) for item in obj["items"]]
         # Where there is none, Go has made no list yet: the real one answers null.
-        return {"kind": shape, "apiVersion": _META, "metadata": obj["metadata"], "items": items or None}
+        return {"kind": shape, "apiVersion": _META, "metadata": _of_list(obj), "items": items or None}
     if shape == "PartialObjectMetadata" and is_list:
         raise _not_acceptable(f"{shape}, but the requested object is a list ({_go_type(resource, 'List')})")
     if shape == "PartialObjectMetadataList":
         raise _not_acceptable(f"{shape}, but the requested object is not a list ({_go_type(resource)})")
     return _partial(obj) if shape == "PartialObjectMetadata" else obj
+
+
+def _of_list(obj: Object) -> Object:
+    return {key: value for key, value in obj["metadata"].items() if value != ""}
 
 
 def _go_type(resource: Resource, suffix: str = "") -> str:
@@ -64,7 +68,7 @@ def _partial(obj: Object) -> Object:
 
 def _table(obj: Object, resource: Resource, *, header: bool, include: str) -> Object:
     items = obj.get("items", [obj])
-    meta = obj["metadata"] if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
+    meta = _of_list(obj) if "items" in obj else {"resourceVersion": obj["metadata"].get("resourceVersion")}
     columns = _custom(resource) if resource.is_custom else _columns(resource.kind)
     return {
         "kind": "Table",

@@ -187,7 +187,7 @@ async def test_a_deprecated_version_warns(client: KubeClient) -> None:
     async with client._session.get(client.url + GAUGES.replace("v1", "v1alpha1")) as answer:
         warning = answer.headers["Warning"]
 
-    assert warning == '299 - "lab.example/v1alpha1 Gauge is deprecated"'
+    assert warning == '299 - "lab.example/v1alpha1 Gauge is deprecated; use lab.example/v1 Gauge"'
 
 
 async def test_scale_writes_where_the_definition_says(client: KubeClient) -> None:
