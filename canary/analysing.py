@@ -77,7 +77,9 @@ def _failed_check(case: Situation) -> Hold | Rollback | None:
 
 
 def halted(case: Situation, verdict: Verdict) -> str:
-    """Say why a check held the rollout, as Flagger says it: that there is no data names no canary."""
+    """Say why a check held the rollout, as Flagger says it: no data names no canary, no answer nothing."""
+    if verdict.result is AnalysisResult.ERROR:
+        return verdict.message
     if verdict.message.startswith(NO_VALUES):
         return f"Halt advancement {verdict.message}"
     return f"Halt {case.name} advancement {verdict.message}"

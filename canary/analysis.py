@@ -191,9 +191,8 @@ _HOOKS = {HookType.PRE_ROLLOUT: "pre-rollout"}
 def judge_measurement(spec: CanarySpec, metric: MetricSpec, measurement: Measurement) -> Verdict:
     """Compare one measurement with its bounds."""
     if measurement.error:
-        return Verdict(
-            result=AnalysisResult.ERROR, message=f"Metric {metric.name} error: {measurement.error}"
-        )
+        text = f"{_query_failed(spec, metric)}: {measurement.error}"
+        return Verdict(result=AnalysisResult.ERROR, message=text)
     if measurement.value is None:
         return _without_data(metric, _no_values(spec, metric))
     if metric.min_samples is not None and (measurement.samples or 0) < metric.min_samples:
@@ -223,13 +222,32 @@ def _within(metric: MetricSpec, measured: float) -> Verdict:
     return Verdict(result=AnalysisResult.SUCCESSFUL)
 
 
-def _no_values(spec: CanarySpec, metric: MetricSpec) -> str:
+def _query_failed(spec: CanarySpec, metric: MetricSpec) -> str:
     if metric.template is None:
+        return "Prometheus query failed"
+    asked = "Prometheus" if _is_inline(spec, metric) else "Metric"
+    return f"{asked} query failed for {metric.name}"
+
+
+def _no_values(spec: CanarySpec, metric: MetricSpec) -> str:
+    """Say that there is no data in Flagger's words, which are others for each kind of metric."""
+    if metric.template is not None:
+        inline = f"{NO_VALUES} for metric: {metric.name}"
         return (
-            f"{NO_VALUES} for istio metric {metric.name} probably {spec.target.name}.{spec.namespace} "
-            f"is not receiving traffic: running query failed: {NO_VALUES}"
+            inline
+            if _is_inline(spec, metric)
+            else f"{NO_VALUES} for custom metric: {metric.name}: {NO_VALUES}"
         )
-    return f"{NO_VALUES} for custom metric: {metric.name}: {NO_VALUES}"
+    text = f"{NO_VALUES} for istio metric {metric.name} probably {spec.target.name}.{spec.namespace}"
+    text = f"{text} is not receiving traffic"
+    return text if metric.name == DURATION else f"{text}: running query failed: {NO_VALUES}"
+
+
+def _is_inline(spec: CanarySpec, metric: MetricSpec) -> bool:
+    """Whether the query stands in the Canary itself: it is asked of the canary's own metrics server."""
+    found = metric.template
+    own = metric.name, spec.namespace, spec.metrics_server
+    return found is not None and (found.name, found.namespace, found.provider.address) == own
 
 
 def _words(metric: MetricSpec, value: float, relation: str, bound: float) -> str:

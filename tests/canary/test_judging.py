@@ -29,7 +29,7 @@ from tests.canary.rollouts import (
 )
 
 TEMPLATE = MetricTemplate(
-    name="errors", namespace="test", query="rate(x{ns='{{ namespace }}'}[{{interval}}])"
+    name="error-share", namespace="test", query="rate(x{ns='{{ namespace }}'}[{{interval}}])"
 )
 
 
@@ -201,6 +201,7 @@ def measured(metric: MetricSpec, value: float | None, error: str = "") -> tuple[
 SUCCESS = MetricSpec(name="request-success-rate", threshold_range=ThresholdRange(min=99, max=99.9))
 DURATION = MetricSpec(name="request-duration", threshold_range=ThresholdRange(max=500))
 CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdRange(max=5))
+INLINE = MetricSpec(name="depth", template=MetricTemplate(name="depth", namespace="test", query="depth"))
 
 
 @pytest.mark.parametrize(
@@ -229,6 +230,21 @@ CUSTOM = MetricSpec(name="errors", template=TEMPLATE, threshold_range=ThresholdR
             "no values found for custom metric: errors: no values found",
             id="no data of a template",
         ),
+        pytest.param(
+            DURATION,
+            None,
+            "Inconclusive",
+            "no values found for istio metric request-duration "
+            "probably podinfo.test is not receiving traffic",
+            id="no data of the duration",
+        ),
+        pytest.param(
+            INLINE,
+            None,
+            "Inconclusive",
+            "no values found for metric: depth",
+            id="no data of an inline query",
+        ),
     ],
 )
 def test_judges_a_metric(metric, value, result, message) -> None:  # noqa: ANN001 — a table's row
@@ -240,15 +256,20 @@ def test_judges_a_metric(metric, value, result, message) -> None:  # noqa: ANN00
 
 
 @pytest.mark.proves("C26")
-def test_a_metric_without_an_answer_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("metric", "message"),
+    [
+        pytest.param(SUCCESS, "Prometheus query failed: timed out", id="built in"),
+        pytest.param(INLINE, "Prometheus query failed for depth: timed out", id="inline"),
+        pytest.param(CUSTOM, "Metric query failed for errors: timed out", id="of a template"),
+    ],
+)
+def test_a_metric_without_an_answer_is_an_error(metric: MetricSpec, message: str) -> None:
     """A query that fails counts as a failed check, and is told apart from a bad value.
 
     C26: Flagger's scheduler_metrics.go.
     """
-    assert measured(SUCCESS, None, "timed out") == (
-        "Error",
-        "Metric request-success-rate error: timed out",
-    )
+    assert measured(metric, None, "timed out") == ("Error", message)
 
 
 def test_a_hook_that_fails_comes_before_any_metric() -> None:
