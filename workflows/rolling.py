@@ -102,8 +102,11 @@ class RollingCanary(InitialisingCanary):
         """Run a rollout and say how it ended by our own rules; None if it was cut off."""
         early = self._wishes.abort if start.wishes.abort is None else None
         self._wishes = Wishes(abort=early)  # it came in between: the rollout is told
+        begun = start.status
         self._become(
-            phase=start.status.phase if start.status else first_phase(self.spec),
+            phase=begun.phase if begun else first_phase(self.spec),
+            iterations=begun.iterations if begun else 0,
+            failed_checks=begun.failed_checks if begun else 0,
             last_applied=start.revision,
             outcome=None,
             by=None,

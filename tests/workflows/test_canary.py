@@ -21,7 +21,7 @@ from activities.cluster.preflight import Preflight
 from canary.problem import Problem
 from canary.reference import ObjectRef
 from canary.spec import CanarySpec, MetricProvider, MetricSpec, MetricTemplate, TestLoader
-from canary.status import CanaryStatus, Outcome, Phase
+from canary.status import CanaryStatus, ListRow, Outcome, Phase
 from tests.workflows.cluster import EPOCH, NEW, OLD, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from workflows.canary import CanaryWorkflow
@@ -30,6 +30,7 @@ from workflows.contract import (
     BELL,
     DELETE,
     QUEUE,
+    ROW,
     STATUS,
     ApplyCanary,
     ApplyResult,
@@ -323,6 +324,28 @@ async def test_without_references_nothing_is_read_again(serve: Serve) -> None:
     await in_phase(handle, Phase.SUCCEEDED)
 
     assert "read_references" not in await asked(handle)
+    await leave(handle)
+
+
+async def test_shows_no_failed_check_of_another_run(serve: Serve) -> None:
+    cluster = settled()
+    cluster.values = [90.0, 90.0]
+    client, handle, _ = await initialised(serve, cluster)
+    cluster.target = NEW
+    await handle.signal(BELL)
+    await in_phase(handle, Phase.FAILED)
+    await handle.execute_update(Verb.RESTART, Command(who="ada"), result_type=dict)
+    await in_phase(handle, Phase.SUCCEEDED)
+    changes = [
+        event.workflow_properties_modified_event_attributes.upserted_memo.fields
+        for event in (await handle.fetch_history()).events
+        if event.HasField("workflow_properties_modified_event_attributes")
+    ]
+    rows = [(await client.data_converter.decode([fields[ROW]], [ListRow]))[0] for fields in changes]
+    shown = {(row.phase, row.failed_checks) for row in rows}
+
+    assert (Phase.FAILED, 2) in shown
+    assert (Phase.PROGRESSING, 2) not in shown
     await leave(handle)
 
 
