@@ -40,6 +40,7 @@ class Mend(Stored):
 
 IdleDecision = Rest | Roll | Resume | Recreate | Mend
 
+SUSPENDED = "Suspended: a new revision starts nothing"
 MENDINGS = 3
 """So often routes are put right between two rollouts; after that we stand back and name the writer."""
 
@@ -70,7 +71,7 @@ def _next(
 ) -> Rest | Roll:
     """What a canary that stands as it should does with its target's revision."""
     if spec.suspend:
-        return _exposed(seen) or Rest(message="Suspended: a new revision starts nothing")
+        return _exposed(seen) or Rest(message=SUSPENDED)
     if revision == status.last_promoted or (revision == status.last_applied and wishes.restart is None):
         return _exposed(seen) or _at_rest(status, seen)
     return Roll(revision=revision)

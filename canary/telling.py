@@ -116,6 +116,11 @@ def told_of_a_halt(message: str) -> Notice:
     return _warning("PersonNeeded", message, Severity.ERROR)
 
 
+def told_of_suspension() -> Notice:
+    """A canary that rests is suspended; Flagger tells it at every tick, we once (D14)."""
+    return _normal("Suspended", "skipping canary run as object is suspended")
+
+
 def told_of_repair(message: str) -> Notice:
     """Something that a canary stands on was changed by somebody, and is put right."""
     return _warning("Repaired", message, Severity.WARN)

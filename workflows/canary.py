@@ -11,12 +11,12 @@ from temporalio.exceptions import ActivityError, ApplicationError
 
 from activities.cluster.preflight import Preflight, PreflightActivities
 from activities.cluster.references import Referenced
-from canary.idle import IdleDecision, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
+from canary.idle import SUSPENDED, IdleDecision, Mend, Recreate, Rest, Resume, Roll, decide_idle, noticed_idle
 from canary.observation import Observation
 from canary.problem import Problem
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Outcome, Wishes
-from canary.telling import told_of_a_halt, told_of_a_refusal, told_of_repair
+from canary.telling import told_of_a_halt, told_of_a_refusal, told_of_repair, told_of_suspension
 from workflows.contract import (
     ALERTS,
     APPLY,
@@ -173,6 +173,8 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             self._become(message=decision.message, needs_person=decision.needs_person)
         if decision.needs_person and not before.needs_person:
             self._tell(told_of_a_halt(decision.message))
+        if decision.message == SUSPENDED != before.message:
+            self._tell(told_of_suspension())
         if seen.is_misled and before.outcome is not Outcome.HALTED:
             await self._lead_services()
         await self._rest(RESYNC, "until something changes")

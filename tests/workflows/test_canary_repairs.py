@@ -1,6 +1,7 @@
 """What a canary puts right that somebody has changed, and whose word it goes by meanwhile."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.preflight import Preflight
 from canary.problem import Problem
-from canary.status import Outcome, Phase
+from canary.status import Outcome, Phase, Revision
 from tests.workflows.cluster import NEW, OLD, Cluster
 from tests.workflows.conftest import Serve
 from tests.workflows.test_canary import (
@@ -178,6 +179,24 @@ async def test_what_is_said_after_a_suspension_is_how_the_last_rollout_ended(ser
 
     mended = await until(handle, lambda found: not found.message.startswith("Suspended"))
     assert mended.message == failed.message
+    await leave(handle)
+
+
+@pytest.mark.proves("D14")
+async def test_a_suspension_is_told_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "temporalio.workflow")
+    cluster = settled()
+    client, handle, spec = await initialised(serve, cluster)
+    await apply(client, spec.model_copy(update={"suspend": True}))
+    await until(handle, lambda found: found.message.startswith("Suspended"))
+    for template in ("one", "another"):
+        cluster.target = Revision(template=template)
+        await handle.signal(BELL)
+    await apply(client, spec)
+    await in_phase(handle, Phase.SUCCEEDED)
+
+    notices = [record.__dict__.get("notice") for record in caplog.records]
+    assert notices.count("skipping canary run as object is suspended") == 1
     await leave(handle)
 
 
