@@ -81,6 +81,13 @@ async def test_a_running_pod_is_marked_and_goes_when_its_node_says_so(client: Ku
     assert (await client.list(f"{CORE}/pods"))["items"] == []
 
 
+async def test_a_spread_of_pods_is_given_back_as_it_was_written(client: KubeClient) -> None:
+    spread = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+    created = await client.create(f"{CORE}/pods", pod("p", topologySpreadConstraints=[spread]))
+
+    assert created["spec"]["topologySpreadConstraints"] == [spread]
+
+
 async def test_a_bound_pod_is_not_bound_again(client: KubeClient) -> None:
     await client.create(f"{CORE}/pods", pod("p", nodeName="here"))
     error = await refused(client, f"{CORE}/pods/p/binding", {"target": {"name": "there"}})
