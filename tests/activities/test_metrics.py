@@ -227,7 +227,9 @@ async def test_a_redirect_is_not_followed(server: Server, prometheus: Prometheus
     assert len(server.requests) == 1
 
 
+@pytest.mark.proves("D18")
 async def test_an_answer_that_is_no_json_is_an_error(server: Server, prometheus: Prometheus) -> None:
+    """Flagger's Events hold all of it (D18: docs/architecture.md)."""
     server.refuses(200, "<html>hello</html>")
 
     with pytest.raises(MeasurementError, match="no readable answer"):

@@ -92,6 +92,7 @@ def test_always_tells_the_cluster(type_: AlertType) -> None:
             AnalysisSpec(steps=StepPlan(step_weights=(1, 2, 80), max_weight=80)),
             "Weight steps: 1,2,80 max: 80",
             id="list of weights",
+            marks=pytest.mark.proves("D22"),
         ),
         pytest.param(AnalysisSpec(iterations=3, match=({},)), "A/B Testing", id="A/B testing"),
         pytest.param(AnalysisSpec(iterations=3), "Blue/Green", id="blue/green"),
@@ -99,6 +100,7 @@ def test_always_tells_the_cluster(type_: AlertType) -> None:
     ],
 )
 def test_tells_how_traffic_is_routed(analysis: AnalysisSpec, routing: str | None) -> None:
+    """Beside a list Flagger tells a maximum of 0 (D22: docs/architecture.md)."""
     spec = SPEC.model_copy(update={"analysis": analysis})
     fields = message("text", Severity.INFO, is_detailed=True, spec=spec).fields
 

@@ -316,6 +316,17 @@ def test_a_closed_promotion_gate_waits_with_all_its_weight() -> None:
     assert (status.canary_weight, status.traffic_weight, status.iterations) == (30, 30, 0)
 
 
+@pytest.mark.proves("D17")
+def test_nobody_waits_any_more_once_the_users_follow() -> None:
+    """Flagger's blue/green stays in WaitingPromotion behind an open gate (D17: docs/architecture.md)."""
+    gated = a_spec(iterations=2, webhooks=GATED.analysis.webhooks)
+    waiting = at_weight(0, phase=Phase.WAITING_PROMOTION, waiting_for=PROMOTION, iterations=2)
+    case = a_case(gated, waiting, a_check(), gates=asked(answer(PROMOTION)))
+    status = after(case, decide(case), NOW)
+
+    assert (status.phase, status.iterations, status.traffic_weight) == (Phase.PROGRESSING, 3, 100)
+
+
 @pytest.mark.proves("C21")
 def test_a_waiting_promotion_goes_on_being_checked_and_may_fail() -> None:
     """Checks go on behind a closed `confirm-promotion` gate (C21: Flagger's scheduler_hooks.go)."""

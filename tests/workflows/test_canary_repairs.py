@@ -184,6 +184,7 @@ async def test_what_is_said_after_a_suspension_is_how_the_last_rollout_ended(ser
 
 @pytest.mark.proves("D14")
 async def test_a_suspension_is_told_once(serve: Serve, caplog: pytest.LogCaptureFixture) -> None:
+    """Flagger tells it at every tick (D14: docs/architecture.md)."""
     caplog.set_level(logging.INFO, "temporalio.workflow")
     cluster = settled()
     client, handle, spec = await initialised(serve, cluster)

@@ -309,11 +309,11 @@ async def test_routes_are_put_back_around_the_weights_that_stand(
     assert ((mended.primary, mended.canary), mended.is_intact) == (kept, True)
 
 
-@pytest.mark.proves("C02")
+@pytest.mark.proves("C02", "D21")
 async def test_an_apex_is_adopted_with_its_ports_and_kept_in_a_note(cluster: Member) -> None:
     """A Service that is there becomes the apex; what it was is noted on it for the way out.
 
-    C02: Flagger's istio.go.
+    Its other ports stay (D21: docs/architecture.md). C02: Flagger's istio.go.
     """
     await cluster.add(APEX)
     await establish(cluster)
@@ -687,11 +687,11 @@ def ported(*containers: Object) -> Object:
     return target
 
 
-@pytest.mark.proves("C13")
+@pytest.mark.proves("C13", "D23")
 async def test_ports_of_containers_are_discovered(cluster: Member) -> None:
     """With `portDiscovery` the ports of the containers are in the Services as well.
 
-    C13: Flagger's istio.go.
+    C13: Flagger's istio.go. To Flagger all are of TCP (D23: docs/architecture.md).
     """
     target = ported(
         {"name": "app", "image": "a", "ports": [{"containerPort": 9898}, {"containerPort": 9999}]},

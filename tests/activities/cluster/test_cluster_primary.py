@@ -68,6 +68,19 @@ async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wan
     assert {(kind, name): bare(await member.read(kind, name)) for kind, name in expected} == expected
 
 
+@pytest.mark.proves("D24")
+async def test_a_primarys_autoscaler_has_the_annotations_of_the_targets(member: Member) -> None:
+    """Flagger leaves them out, and what metrics adapters read in them (D24: docs/architecture.md)."""
+    objects = given("hpa", *WORKLOADS)
+    (scaler,) = [body for body in objects if body["kind"] == "HorizontalPodAutoscaler"]
+    scaler["metadata"]["annotations"] = {"adapter": "queue", "kubectl.kubernetes.io/last-applied-x": "{}"}
+    await member.add(*objects)
+    await Story(member, spec(autoscaler="podinfo")).create()
+    made = await member.read("HorizontalPodAutoscaler", "podinfo-primary")
+
+    assert made["metadata"]["annotations"] == {"adapter": "queue"}
+
+
 @pytest.mark.parametrize(("recording", "wanted"), RECORDINGS)
 @pytest.mark.proves("C15", "C17", "C18")
 async def test_a_primary_is_promoted_as_recorded(member: Member, recording: str, wanted: CanarySpec) -> None:

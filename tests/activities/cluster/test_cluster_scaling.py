@@ -184,8 +184,10 @@ async def test_a_daemon_set_is_taken_away_by_a_selector_and_comes_back(member: M
     assert back == {"disk": "ssd"}
 
 
+@pytest.mark.proves("D20")
 @pytest.mark.parametrize("recording", ["canary", "daemonset"])
 async def test_pods_are_started_anew_with_other_configs(member: Member, recording: str) -> None:
+    """Flagger's go on with what they read when they started (D20: docs/architecture.md)."""
     kind = WorkloadKind.DEPLOYMENT if recording == "canary" else WorkloadKind.DAEMON_SET
     await member.add(*given(recording, str(kind)))
     before = (await member.read(str(kind), "podinfo"))["spec"]["template"]

@@ -245,7 +245,9 @@ def test_without_weight_no_browser_is_led_to_the_canary_by_its_cookie() -> None:
     assert [weights(route) for route in found] == [[("podinfo-primary", 100), ("podinfo-canary", 0)]]
 
 
+@pytest.mark.proves("D19")
 def test_a_cookie_has_every_attribute_of_the_document() -> None:
+    """Without them browsers keep what Flagger takes back (D19: docs/architecture.md)."""
     every = affinity(
         max_age=60,
         domain="example.com",
