@@ -69,8 +69,11 @@ def digest(kind: str, found: Object) -> Digest:
     )
 
 
-def concerns(before: Digest | None, after: Digest | None) -> bool:
-    """Whether a change from one digest to the next is to be rung for; None is an object that is not there."""
+def concerns(before: Digest | None, after: Digest | None, *, is_gap: bool = False) -> bool:
+    """Whether a change from one digest to the next is to be rung for; None is an object that is not there.
+
+    In a gap there may have been several: that the last fence is ours says nothing of who wrote after it.
+    """
     if before is None or after is None:
         return before is not after and not is_own_work(after)
     if before.uid != after.uid:
@@ -78,7 +81,8 @@ def concerns(before: Digest | None, after: Digest | None) -> bool:
     if not after.is_at_zero and _has_turned(before, after):
         return True
     # A fence that is gone or older came with what was written before: `kubectl rollout undo` and `replace`.
-    is_written_by_us = after.fence > before.fence or (after.is_ours and not before.is_ours)
+    is_fenced = after.fence > before.fence and not is_gap
+    is_written_by_us = is_fenced or (after.is_ours and (is_gap or not before.is_ours))
     return before.wanted != after.wanted and not is_written_by_us
 
 

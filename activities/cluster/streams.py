@@ -150,7 +150,7 @@ class Streams:
             query["continue"] = page["metadata"]["continue"]
         for key in self._canaries:
             if stream.holds(key):
-                self._note(key, found.get(key))
+                self._note(key, found.get(key), is_gap=True)
         self._memory.versions[stream] = page["metadata"]["resourceVersion"]
 
     def _take(self, stream: Stream, event: Object) -> None:
@@ -160,13 +160,13 @@ class Streams:
             self._note(key, None if event["type"] == "DELETED" else digest(stream.kind, item))
         self._memory.versions[stream] = item["metadata"]["resourceVersion"]
 
-    def _note(self, key: Key, after: Digest | None) -> None:
+    def _note(self, key: Key, after: Digest | None, *, is_gap: bool = False) -> None:
         """Remember an object as it is now; what cannot be compared counts as changed."""
         is_new = key not in self._memory.digests
         before = self._memory.digests.get(key)
         after = carried(before, after)
         self._memory.digests[key] = after
-        if (is_new and not is_own_work(after)) or concerns(before, after):
+        if (is_new and not is_own_work(after)) or concerns(before, after, is_gap=is_gap):
             self._ring(self._canaries[key] - self._newcomers, key.kind)
 
     def _opened(self, stream: Stream) -> None:

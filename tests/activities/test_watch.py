@@ -414,6 +414,19 @@ async def test_a_gap_rings_for_what_differs_and_for_nothing_else(world: World, d
     assert len(world.api.lists) >= 2
 
 
+async def test_a_gap_hides_nobody_who_wrote_after_us(world: World) -> None:
+    """Other streams than before begin with a list, as in the sixth namespace: it shows all writes as one."""
+    await add(world, "a")
+    await change(world, "a", fence("2026-01-01"))
+    async with world.watching(interest("a")):
+        pass
+    await change(world, "a", {"spec": {"replicas": 0}} | fence("2026-01-02"))
+    await change(world, "a", image("podinfo:2"))
+    others = [interest("b", namespace=f"n{number}") for number in range(NAMESPACED_STREAMS)]
+    async with world.watching(interest("a"), *others, greeted=False):
+        assert "canary/a" in await world.temporal.next_of(2)
+
+
 async def test_a_closed_stream_goes_on_where_it_was(world: World) -> None:
     await add(world, "a")
     async with world.watching(interest("a")):
