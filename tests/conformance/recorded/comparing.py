@@ -20,6 +20,8 @@ class Excused:
     why: str
     theirs: Callable[[Story], None] | None = None
     ours: Callable[[Story], None] | None = None
+    both: Callable[[Story, Story], None] | None = None
+    """Where what is ours can only be told from theirs."""
 
     def is_needed(self, theirs: Story, ours: Story) -> bool:
         """Change the stories; whether that changed anything."""
@@ -28,10 +30,14 @@ class Excused:
             self.theirs(theirs)
         if self.ours is not None:
             self.ours(ours)
+        if self.both is not None:
+            self.both(theirs, ours)
         return before != (theirs, ours)
 
 
-def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[str]:
+def differences(
+    theirs: Story, ours: Story, excuses: Iterable[Excused], *, are_needed: bool = True
+) -> list[str]:
     """Every line in which our story differs without an excuse, and every excuse that is not needed."""
     theirs, ours = theirs.copy(), ours.copy()
     for story in (theirs, ours):
@@ -39,7 +45,7 @@ def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[
     unneeded = [
         f"{excuse.rule} is no excuse here: {excuse.why}"
         for excuse in excuses
-        if not excuse.is_needed(theirs, ours)
+        if not excuse.is_needed(theirs, ours) and are_needed
     ]
     return [*_compared(theirs, ours), *unneeded]
 
@@ -47,8 +53,9 @@ def differences(theirs: Story, ours: Story, excuses: Iterable[Excused]) -> list[
 def _compared(theirs: Story, ours: Story) -> Iterator[str]:
     yield from _diff("statuses", map(str, theirs.statuses), map(str, ours.statuses))
     yield from _diff("condition", [theirs.condition], [ours.condition])
-    yield from _diff("calls", settled(theirs.calls), settled(ours.calls))
-    yield from _diff("events", theirs.events, ours.events)
+    yield from _diff("calls", settled(theirs.calls, theirs.gates), settled(ours.calls, ours.gates))
+    told = len(theirs.events) if theirs.is_cut_off else len(ours.events)
+    yield from _diff("events", theirs.events, ours.events[:told])
     yield from _diff("event hooks", theirs.event_hooks, ours.event_hooks)
     yield from _diff("alerts", _by_service(theirs), _by_service(ours))
     for name in sorted(theirs.objects.keys() | ours.objects.keys()):

@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import groupby
 
 from tests.conformance.recorded.essence import Object
-from tests.conformance.recorded.story import Status, Story, deduplicated, settled
+from tests.conformance.recorded.story import QUERY, Status, Story, deduplicated, settled
 
 Edit = Callable[[Story], None]
 OWN = "durable-canary.dev/"
@@ -53,11 +54,29 @@ def each_status(change: Callable[[list[Status]], Iterator[Status]]) -> Edit:
     return replace
 
 
+def checks(story: Story) -> list[list[str]]:
+    """The queries of each check."""
+    calls = settled(story.calls, story.gates)
+    return [list(run) for are_queries, run in groupby(calls, key=_is_query) if are_queries]
+
+
+def with_checks(story: Story, queries: list[list[str]]) -> list[str]:
+    """The calls of a story with other queries in its checks."""
+    others = iter(queries)
+    runs = groupby(settled(story.calls, story.gates), key=_is_query)
+    return [call for are_queries, run in runs for call in (next(others) if are_queries else run)]
+
+
+def _is_query(call: str) -> bool:
+    return call.startswith(QUERY)
+
+
 def rewrites(old: str, new: str) -> Edit:
-    """Word events otherwise."""
+    """Word events otherwise, and what hooks are told of them."""
     pattern = re.compile(old)
 
     def replace(story: Story) -> None:
         story.events = deduplicated(pattern.sub(new, event) for event in story.events)
+        story.event_hooks = deduplicated(pattern.sub(new, event) for event in story.event_hooks)
 
     return replace

@@ -1,5 +1,6 @@
 """What objects and alerts say, without what API servers, controllers and chance put into them."""
 
+import base64
 import re
 from collections.abc import Callable
 from typing import Any
@@ -27,6 +28,7 @@ _RESTART_MARKS = ("flagger-id", "durable-canary.dev/revision")
 """What makes the primary's pods new at a promotion: there a random id, here a hash of the revision."""
 _COOKIE = re.compile(r"([a-z]+-cookie)(=|\.\*)[A-Za-z]{10}\b")
 """A session cookie, whose value is drawn."""
+_STUB = re.compile(rb"(http://127\.0\.0\.1):\d+")
 _AGE = re.compile(r"(primary-cookie=<cookie>; Max-Age=)\d+")
 """The primary's cookie lives for one interval, and intervals differ."""
 
@@ -51,7 +53,7 @@ def each_text(found: Any, change: Callable[[str], str]) -> Any:
 
 def unsigned(alert: Object) -> Object:
     """An alert without who sent it, and without the cluster, whose name the recorder did not give."""
-    return {key: _unsigned(value) for key, value in alert.items()}
+    return {key: _unsigned(value) for key, value in alert.items() if value not in _SENDERS}
 
 
 def _unsigned(found: Any) -> Any:
@@ -62,6 +64,10 @@ def _unsigned(found: Any) -> Any:
     if found.get("title") in ("Flagger", "Durable Canary"):
         return {key: value for key, value in found.items() if key not in ("title", "imageUrl")}
     return {key: _unsigned(value) for key, value in found.items()}
+
+
+_SENDERS = ("flagger", "durable-canary")
+"""Who alerts when a provider names nobody."""
 
 
 def _names_the_cluster(item: Any) -> bool:
@@ -79,6 +85,8 @@ def essence(kind: str, found: Object) -> Object:
     found = each_text(found, unnamed)
     said = {key: value for key, value in found.items() if key not in ("apiVersion", "kind", "status")}
     said["metadata"] = _metadata(found["metadata"])
+    if kind == "Secret":
+        said["data"] = {key: _without_port(text) for key, text in found.get("data", {}).items()}
     if "spec" in said:
         said["spec"] = {
             key: value for key, value in said["spec"].items() if key not in _ASSIGNED.get(kind, ())
@@ -89,6 +97,13 @@ def essence(kind: str, found: Object) -> Object:
             template = said["spec"]["template"]
             said["spec"]["template"] = {**template, "metadata": _metadata(template["metadata"])}
     return said
+
+
+def _without_port(text: str) -> str:
+    """A value of a Secret, without the port of the stub that it may lead to."""
+    said = base64.b64decode(text)
+    bare = _STUB.sub(rb"\1", said)
+    return text if bare == said else base64.b64encode(bare).decode()
 
 
 def weights(virtual_service: Object) -> str:

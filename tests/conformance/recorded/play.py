@@ -25,17 +25,17 @@ from workflows.contract import DELETE as DELETE_UPDATE
 from workflows.contract import STATUS, Answer, ApplyCanary, CanaryView, DeleteCommand, canary_id, rollout_id
 
 CLUSTER = "kurator-member1"
-INTERVAL, RECORDED_INTERVAL = 3.0, 10.0
-"""Seconds between two checks: ours, and the recorded one."""
-SPEED = INTERVAL / RECORDED_INTERVAL
-WITHIN = 60.0
+INTERVAL = 3.0
+"""Seconds between two checks of ours."""
+WITHIN = 90.0
+OVER = ("Succeeded", "Failed")
 QUIET = 1.0
 """Seconds without anything new, after which a story is over."""
 
 
 async def play(recording: Recording, world: World) -> Story:
     """Play a recording with our engine and tell what came of it."""
-    story = Story()
+    story = Story(gates=recording.gates)
     api = world.clusters[CLUSTER].api
     namespace = workload.namespace(recording.namespace)
     await api.apply(f"/api/v1/namespaces/{recording.namespace}", namespace, manager="kubectl")
@@ -60,6 +60,7 @@ class _Player:
         self._api: KubeClient = world.clusters[CLUSTER].api
         self._stub = stub
         self._story = story
+        self._documents = recording.documents
         self._since = 0
         """How many statuses there were when the last action was done."""
         self._spec: CanarySpec
@@ -72,14 +73,16 @@ class _Player:
         """Create what was given and hand the documents over."""
         for obj in self._recording.given:
             path = collection(obj["kind"], self._recording.namespace, obj["apiVersion"])
-            await self._api.create(path, obj)
+            await self._api.create(path, _redirected(obj, self._stub.url))
         await self._apply()
         witness.follow(self._canary)
 
     async def act(self, action: Action) -> None:
-        """Do one action in the status it was done in."""
+        """Do one action in the status it was done in; Flagger scales down before it says that it is over."""
         await self._reaches(action)
-        await asyncio.sleep(action.pause * SPEED)
+        if action.after.phase in OVER:
+            await self._is_wound_down()
+        await asyncio.sleep(action.pause * INTERVAL / self._recording.interval)
         self._since = len(self._story.statuses)
         if action.is_by_the_stub:
             self._stub.go_on()
@@ -87,22 +90,34 @@ class _Player:
             await self._apply(suspend=action.text == SUSPEND)
         elif action.text == DELETE:
             await self._delete()
+        elif action.kind == "Canary":
+            assert action.wanted is not None
+            await self._apply(**action.wanted["spec"])
         else:
-            path = f"{collection(action.kind, self._recording.namespace)}/{action.name}"
+            await self._change(action)
+
+    async def _change(self, action: Action) -> None:
+        path = f"{collection(action.kind, self._recording.namespace)}/{action.name}"
+        if action.wanted is None:
+            await self._api.delete(path)
+        else:
             await self._api.patch(path, merge_patch(action.before, action.wanted))
 
     async def end(self) -> None:
         """Wait until all has come to its end."""
         if not any(action.text == DELETE for action in self._recording.actions):
             await self._reaches_end()
-            rollout = self._client.get_workflow_handle(rollout_id(self._spec.tail))
-            async with asyncio.timeout(WITHIN):
-                with suppress(WorkflowFailureError):  # of a rollback the story tells
-                    await rollout.result()
+            await self._is_wound_down()
         await until(self._is_quiet, WITHIN, f"nothing new happens in {self._recording.name}")
         view: CanaryView = await self._canary.query(STATUS, result_type=CanaryView)
         assert view.status.condition is not None, view.status
         self._story.saw_condition(view.status.condition.model_dump())
+
+    async def _is_wound_down(self) -> None:
+        rollout = self._client.get_workflow_handle(rollout_id(self._spec.tail))
+        async with asyncio.timeout(WITHIN):
+            with suppress(WorkflowFailureError):  # of a rollback the story tells
+                await rollout.result()
 
     async def _is_quiet(self) -> bool:
         before = self._story.copy()
@@ -110,10 +125,8 @@ class _Player:
         return self._story == before
 
     async def _apply(self, **changes: Any) -> None:
-        documents = [
-            _rewritten(document, self._recording, self._stub.url) for document in self._recording.documents
-        ]
-        documents[-1]["spec"] |= changes
+        self._documents[-1]["spec"] |= changes
+        documents = [_rewritten(document, self._recording, self._stub.url) for document in self._documents]
         found = resolve(documents, CLUSTER)
         mistakes = [mistake for mistake in found.mistakes if not mistake.is_warning]
         assert not mistakes, mistakes
@@ -133,7 +146,7 @@ class _Player:
         async def reached() -> bool:
             since = (*self._story.statuses[self._since :], *self._story.statuses[-1:])
             called = all(self._stub.called[name] >= count for name, count in action.calls.items())
-            is_there = called and self._story.routes == action.routes
+            is_there = called and (action.after.phase in OVER or self._story.routes == action.routes)
             return is_there and any(_is_like(status, action.after) for status in since)
 
         await self._until(reached, action.after)
@@ -160,13 +173,18 @@ def _is_like(ours: Status, theirs: Status) -> bool:
     return ours == theirs if is_under_analysis else ours.phase == theirs.phase
 
 
+def _redirected(obj: Object, stub: str) -> Object:
+    """An object with our addresses."""
+    found: Object = json.loads(STUB.sub(stub, json.dumps(obj)))
+    return found
+
+
 def _rewritten(document: Object, recording: Recording, stub: str) -> Object:
     """A document with our addresses, our pace and a namespace."""
-    found: Object = json.loads(json.dumps(document).replace(STUB, stub))
-    found["metadata"]["namespace"] = recording.namespace
+    found = _redirected(document, stub)
+    found["metadata"].setdefault("namespace", recording.namespace)
     if found["kind"] == "Canary":
         found["spec"]["metricsServer"] = stub
-        assert found["spec"]["analysis"]["interval"] == f"{RECORDED_INTERVAL:g}s"
         found["spec"]["analysis"]["interval"] = f"{INTERVAL:g}s"
     assert found["kind"] in DOCUMENTS
     return found

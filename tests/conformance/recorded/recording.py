@@ -1,6 +1,7 @@
 """Reading a recording of Flagger: what was given and done, what was answered, and the story it tells."""
 
 import json
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -12,14 +13,19 @@ from tests.conformance.recorded.essence import Object
 from tests.conformance.recorded.story import Status, Story, is_announcement
 
 FOLDER = Path(__file__).parents[2] / "recorded" / "flagger"
-STUB = "http://127.0.0.1:29191"
+STUB = re.compile(r"http://127\.0\.0\.1:\d+")
 """Where the recorder's metrics, hooks and alerts were."""
 DOCUMENTS = ("Canary", "MetricTemplate", "AlertProvider")
 _ONE_BY_ONE = ("Deployment", "DaemonSet", "HorizontalPodAutoscaler")
 """Of these kinds a change names the fields of `spec` that changed; of others it holds the new `spec`."""
 SUSPEND, RESUME, DELETE = "suspend", "resume", "Canary deleted"
-_BY_THE_STUB = ("metrics now", "opened")
+_BY_THE_STUB = ("metrics now", "opened", "closed")
 """Actions that changed the recorder's answers only."""
+
+_EVENTS_AT_ONCE = 25
+"""As many of one object's Events Kubernetes' client library lets through in a burst."""
+
+_INITIALISED = "Initialization done! "
 
 Line = dict[str, Any]
 
@@ -41,7 +47,7 @@ class Action:
     name: str = ""
     before: Object | None = None
     wanted: Object | None = None
-    """An object's content before and after it, where the action changed an object."""
+    """An object's content before and after it, where the action changed or deleted an object."""
 
     @property
     def is_by_the_stub(self) -> bool:
@@ -57,15 +63,23 @@ class Recording:
     lines: tuple[Line, ...]
 
     @classmethod
-    def read(cls, name: str) -> "Recording":
+    def read(cls, name: str, folder: Path = FOLDER) -> "Recording":
         """Read a scenario by its name."""
-        text = (FOLDER / f"{name}.jsonl").read_text()
+        text = (folder / f"{name}.jsonl").read_text()
         return cls(name, tuple(json.loads(line) for line in text.splitlines()))
 
     @property
     def namespace(self) -> str:
-        """Where it happened."""
-        return f"g-{self.name}"
+        """Where it happened, as Events name it."""
+        told = (line["message"] for line in self._of("event"))
+        found = (text.rpartition(".")[2] for text in told if text.startswith(_INITIALISED))
+        return next(found, f"g-{self.name}")
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two checks of the recorder."""
+        text: str = self.documents[-1]["spec"]["analysis"]["interval"]
+        return float(text[:-1]) * {"s": 1, "m": 60}[text[-1]]
 
     @property
     def given(self) -> list[Object]:
@@ -98,10 +112,17 @@ class Recording:
     @cached_property
     def story(self) -> Story:
         """What the world saw."""
-        story, told = Story(), _Teller()
+        is_cut_off = sum(1 for _ in self._of("event")) >= _EVENTS_AT_ONCE
+        story, told = Story(is_cut_off=is_cut_off, gates=self.gates), _Teller()
         for line in self.lines:
             told.tell(line, story)
         return story
+
+    @property
+    def gates(self) -> frozenset[str]:
+        """The hooks that hold a rollout while they are closed."""
+        hooks = self.documents[-1]["spec"]["analysis"].get("webhooks", [])
+        return frozenset(hook["name"] for hook in hooks if hook.get("type", "").startswith("confirm-"))
 
     @property
     def actions(self) -> list[Action]:
@@ -131,10 +152,10 @@ class Recording:
             action = replace(action, pause=moment - self._time_of(last[0]))
         if action.is_by_the_stub or action.text in (SUSPEND, RESUME, DELETE):
             return action
-        changed = next(line for line in self._of("changed") if line["t"] >= moment)
+        changed = next(line for line in self._of("changed", "deleted") if line["t"] >= moment)
         kind, name = changed["kind"], changed["name"]
         before = told.objects[kind, name]
-        wanted = _changed(kind, before, changed["fields"])
+        wanted = None if changed["what"] == "deleted" else _changed(kind, before, changed["fields"])
         return replace(action, kind=kind, name=name, before=before, wanted=wanted)
 
     def _time_of(self, action: Action) -> float:
@@ -145,8 +166,8 @@ class Recording:
         for line in self._of("given"):
             yield line["object"]
 
-    def _of(self, what: str) -> Iterator[Line]:
-        return (line for line in self.lines if line["what"] == what)
+    def _of(self, *what: str) -> Iterator[Line]:
+        return (line for line in self.lines if line["what"] in what)
 
 
 def which_query(query: str) -> str:
@@ -163,6 +184,9 @@ class _Teller:
     def tell(self, line: Line, story: Story) -> None:
         """Tell one line."""
         match line["what"]:
+            case "given" if line["object"]["kind"] in DOCUMENTS:
+                found = line["object"]
+                self.objects[found["kind"], found["metadata"]["name"]] = found
             case "created" | "changed" | "deleted":
                 self._tell_object(line, story)
             case "status":
@@ -183,14 +207,13 @@ class _Teller:
     def _tell_object(self, line: Line, story: Story) -> None:
         kind = line["kind"]
         name = line["name"] if "name" in line else line["object"]["metadata"]["name"]
-        if kind in DOCUMENTS:
-            return
         if line["what"] == "deleted":
-            story.saw_object(kind, name, None)
-            return
-        before = self.objects.get((kind, name), {})
-        self.objects[kind, name] = line.get("object") or _changed(kind, before, line["fields"])
-        story.saw_object(kind, name, self.objects[kind, name])
+            found = None
+        else:
+            before = self.objects.get((kind, name), {})
+            found = self.objects[kind, name] = line.get("object") or _changed(kind, before, line["fields"])
+        if kind not in DOCUMENTS:
+            story.saw_object(kind, name, found)
 
 
 def _changed(kind: str, before: Object, fields: Object) -> Object:

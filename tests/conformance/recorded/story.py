@@ -7,7 +7,7 @@ import copy
 import json
 import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple, TypeVar
@@ -17,6 +17,7 @@ from tests.conformance.recorded.essence import Object, essence, unsigned, weight
 Item = TypeVar("Item")
 
 QUERY, ROUTES = "query ", "routes "
+CLOSED = " -> 403"
 _SPACE = re.compile(r'("(?:[^"\\]|\\.)*")|\s+')
 _WAITS = " not ready: waiting for rollout to finish: "
 """What is seen of workloads on their way to readiness depends on when one looks, but for the last of it."""
@@ -50,17 +51,24 @@ class Story:
     """What was told last of a workload that is not ready, until something else is told."""
     condition: str = ""
     """The last condition `Promoted`."""
+    is_cut_off: bool = False
+    """Whether later Events are missing: Kubernetes' client writes 25 at once, then one in five minutes."""
+    gates: frozenset[str] = frozenset()
+    """The hooks that hold a rollout while they are closed."""
 
     def leave_to_autoscalers(self) -> None:
-        """Leave out how many pods a primary has whose autoscaler decides that: none ran at the recorder's."""
+        """Leave out how many pods a workload has whose autoscaler decides that: none ran at the recorder's.
+
+        A target that is scaled to zero is left alone by its autoscaler.
+        """
         for name in [name for name in self.objects if name.startswith("HorizontalPodAutoscaler/")]:
             for scaler in filter(None, self.objects[name]):
                 target = scaler["spec"]["scaleTargetRef"]
                 key = f"{target['kind']}/{target['name']}"
-                if key.endswith("-primary"):
-                    for workload in filter(None, self.objects[key]):
-                        workload["spec"].pop("replicas", None)
-                    self.objects[key] = deduplicated(self.objects[key])
+                for workload in filter(None, self.objects[key]):
+                    if workload["spec"].get("replicas"):
+                        del workload["spec"]["replicas"]
+                self.objects[key] = deduplicated(self.objects[key])
 
     @property
     def routes(self) -> str:
@@ -102,7 +110,7 @@ class Story:
 
     def saw_event(self, kind: str, message: str) -> None:
         """A Kubernetes Event was written, or counted once more."""
-        told = f"{kind} {message.removeprefix(_COMBINED)}"
+        told = f"{kind} {message.removeprefix(_COMBINED)}".rstrip()
         if _WAITS in message:
             self.unready = told
             return
@@ -121,13 +129,50 @@ def is_announcement(payload: Object) -> bool:
     return "eventMessage" in payload.get("metadata", {})
 
 
-def settled(calls: Iterable[str]) -> list[str]:
-    """The calls as they are compared: queries asked beside each other stand in no order, and once."""
+def settled(calls: Iterable[str], gates: Collection[str] = ()) -> list[str]:
+    """The calls as they are compared: queries asked beside each other stand in no order, and once.
+
+    So do the checks that go on while a gate is closed, of which there may be any number.
+    """
     found: list[str] = []
-    for are_queries, some in groupby(calls, key=lambda call: call.startswith(QUERY)):
+    for are_queries, some in groupby(_told_once(list(calls), gates), key=_is_query):
         run = list(some)
         found += sorted(set(run)) if are_queries else deduplicated(run)
     return found
+
+
+def _is_query(call: str) -> bool:
+    return call.startswith(QUERY)
+
+
+def _told_once(calls: list[str], gates: Collection[str]) -> Iterator[str]:
+    """The calls without what is repeated until a gate opens."""
+    opens, seen = -1, set[str]()
+    for number, call in enumerate(calls):
+        if number >= opens:
+            opens, seen = _opens(calls, number, gates), set()
+        if call not in seen:
+            yield call
+        if number < opens:
+            seen.add(call)
+
+
+def _opens(calls: list[str], number: int, gates: Collection[str]) -> int:
+    """Where the gate opens that a call has found closed; -1 if it is no such call or no gate opens."""
+    name = gate_of(calls[number])
+    if name not in gates or not calls[number].endswith(CLOSED):
+        return -1
+    later = (
+        place
+        for place, call in enumerate(calls)
+        if place > number and gate_of(call) == name and not call.endswith(CLOSED)
+    )
+    return next(later, -1)
+
+
+def gate_of(call: str) -> str:
+    """The name of the hook that was called; nothing if it was no hook."""
+    return call.split()[1] if call.startswith("hook ") else ""
 
 
 def deduplicated(items: Iterable[Item]) -> list[Item]:
