@@ -91,6 +91,7 @@ CLAIMS = {
     "D22": "alerts tell the last step of a list as its maximum",
     "D23": "a port that is discovered keeps its protocol",
     "D24": "the primary's autoscaler has the annotations of the target's",
+    "D25": "the primary's pods keep away from each other, whatever their label is",
     "K1": "a Service may have another name than its workload",
     "K2": "load tests go to the load tester of the workload, whatever its Service is called",
     "K3": "a rollout, a policy or a cluster taken out of an Application is taken back",

@@ -9,6 +9,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import configs, marks, records
 from activities.cluster.api import ClusterUnreachableError
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
+from activities.cluster.workloads import primary_workload
 from canary.spec import CanarySpec, TargetRef, WorkloadKind
 from tests.activities.cluster.member import WORKLOADS, Member, Object, given, recorded, spec
 from tests.activities.cluster.story import Story, config, secret, using
@@ -66,6 +67,21 @@ async def test_a_primary_is_made_as_recorded(member: Member, recording: str, wan
     expected["ConfigMap", "podinfo-vol-primary"]["binaryData"] = {"bin": "AAEC"}  # T9: Flagger loses it
 
     assert {(kind, name): bare(await member.read(kind, name)) for kind, name in expected} == expected
+
+
+@pytest.mark.proves("D25")
+def test_pods_of_any_label_keep_away_from_their_like() -> None:
+    """Flagger renames what bears the Deployment's name only (D25: docs/architecture.md)."""
+    (target,) = given("canary", "Deployment")
+    pod = target["spec"]["template"]
+    target["spec"]["selector"]["matchLabels"] = pod["metadata"]["labels"] = {"name": "web"}
+    (preferred,) = pod["spec"]["affinity"]["podAntiAffinity"].values()
+    preferred[0]["podAffinityTerm"]["labelSelector"] = {"matchLabels": {"name": "web"}}
+    made = primary_workload(spec(), target, pod)["spec"]["template"]["spec"]["affinity"]["podAntiAffinity"]
+
+    assert [term["podAffinityTerm"]["labelSelector"] for (term,) in made.values()] == [
+        {"matchLabels": {"name": "web-primary"}}
+    ]
 
 
 @pytest.mark.proves("D24")
