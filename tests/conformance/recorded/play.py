@@ -16,7 +16,7 @@ from starter.commands import command
 from tests.conformance import workload
 from tests.conformance.recorded.essence import Object
 from tests.conformance.recorded.recording import DELETE, DOCUMENTS, RESUME, STUB, SUSPEND, Action, Recording
-from tests.conformance.recorded.story import Status, Story
+from tests.conformance.recorded.story import Status, Story, deduplicated
 from tests.conformance.recorded.stub import Stub
 from tests.conformance.recorded.witness import Witness, collection
 from tests.conformance.waiting import until
@@ -156,7 +156,8 @@ class _Player:
         wanted = self._recording.last_status
 
         async def reached() -> bool:
-            return any(status.phase == wanted.phase for status in self._story.statuses[self._since :])
+            phases = [status.phase for status in self._story.statuses[self._since :]]
+            return deduplicated(phases).count(wanted.phase) >= self._recording.endings
 
         await self._until(reached, wanted)
 

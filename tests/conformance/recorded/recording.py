@@ -109,6 +109,16 @@ class Recording:
         """How it ended."""
         return self.story.statuses[-1]
 
+    @property
+    def endings(self) -> int:
+        """How often the last phase was reached since the last action."""
+        told, count = [line["phase"] for line in self._of("status")], 0
+        times = [line["t"] for line in self._of("status")]
+        since = max((line["t"] for line in self._of("action")), default=0.0)
+        for moment, before, phase in zip(times[1:], told, told[1:], strict=False):
+            count += moment > since and phase == told[-1] != before
+        return max(count, 1)
+
     @cached_property
     def story(self) -> Story:
         """What the world saw."""
