@@ -153,13 +153,13 @@ def test_hosts_and_gateways_have_their_defaults(service: dict[str, Any], wanted:
         pytest.param({"gateways": ("public",)}, False, id="a gateway without discovery"),
     ],
 )
-@pytest.mark.proves("C13")
+@pytest.mark.proves("C13", "D27")
 def test_destinations_have_a_port_where_the_listener_tells_none(
     service: dict[str, Any], *, has_port: bool
 ) -> None:
     """Where ports are discovered a gateway has to be told which one is meant, and the mesh has not.
 
-    C13: Flagger's istio.go.
+    C13: Flagger's istio.go. That looks at the first gateway only (D27: docs/architecture.md).
     """
     (route,) = routes(spec(service, mirror=True), Routing(weight=10, is_mirrored=True))
     wanted = {"port": {"number": 9898}} if has_port else {}
@@ -171,7 +171,9 @@ def test_destinations_have_a_port_where_the_listener_tells_none(
     assert route["mirror"] == {"host": "podinfo-canary", **wanted}
 
 
+@pytest.mark.proves("D26")
 def test_both_matches_hold_and_query_parameters_are_kept() -> None:
+    """Without them Flagger's canary answers everybody (D26: docs/architecture.md)."""
     service = {
         "match": (
             {"uri": {"prefix": "/a"}, "queryParams": {"v": {"exact": "1"}}},
