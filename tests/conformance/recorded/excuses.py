@@ -48,7 +48,7 @@ def _copy_binary(story: Story) -> None:
     for name in [name for name in story.objects if name.startswith("ConfigMap/")]:
         for original in filter(None, story.objects[name]):
             for copied in filter(None, story.objects.get(f"{name}-primary", [])):
-                copied |= {key: value for key, value in original.items() if key == "binaryData"}
+                copied |= {key: original[key] for key in ("binaryData", "immutable") if key in original}
 
 
 COPIED_WHOLE = Excused("T9", "binaryData is copied as well", theirs=_copy_binary)
@@ -240,7 +240,7 @@ ROUTED_AT_LAST = Excused(
 )
 
 
-_MATCHED = re.compile(r"\.\*([a-z]+-cookie)\.\*<cookie>\.\*")
+_MATCHED = re.compile(r"\.\*([\w-]+)\.\*<cookie>\.\*")
 
 
 def _match_whole(story: Story) -> None:

@@ -35,7 +35,7 @@ QUIET = 1.0
 
 async def play(recording: Recording, world: World) -> Story:
     """Play a recording with our engine and tell what came of it."""
-    story = Story(gates=recording.gates)
+    story = Story(gates=recording.gates, interval=INTERVAL)
     api = world.clusters[CLUSTER].api
     namespace = workload.namespace(recording.namespace)
     await api.apply(f"/api/v1/namespaces/{recording.namespace}", namespace, manager="kubectl")

@@ -123,7 +123,7 @@ class Recording:
     def story(self) -> Story:
         """What the world saw."""
         is_cut_off = sum(1 for _ in self._of("event")) >= _EVENTS_AT_ONCE
-        story, told = Story(is_cut_off=is_cut_off, gates=self.gates), _Teller()
+        story, told = Story(interval=self.interval, is_cut_off=is_cut_off, gates=self.gates), _Teller()
         for line in self.lines:
             told.tell(line, story)
         return story

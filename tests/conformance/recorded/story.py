@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from itertools import groupby
 from typing import NamedTuple, TypeVar
 
-from tests.conformance.recorded.essence import Object, essence, unsigned, weights
+from tests.conformance.recorded.essence import Object, each_text, essence, unsigned, weights
 
 Item = TypeVar("Item")
 
@@ -51,6 +51,8 @@ class Story:
     """What was told last of a workload that is not ready, until something else is told."""
     condition: str = ""
     """The last condition `Promoted`."""
+    interval: float = 0.0
+    """Seconds between two checks."""
     is_cut_off: bool = False
     """Whether later Events are missing: Kubernetes' client writes 25 at once, then one in five minutes."""
     gates: frozenset[str] = frozenset()
@@ -81,12 +83,16 @@ class Story:
 
     def saw_object(self, kind: str, name: str, found: Object | None) -> None:
         """An object appeared, changed, or went away."""
-        said = None if found is None else essence(kind, found)
+        said = None if found is None else each_text(essence(kind, found), self._unaged)
         _add(self.objects[f"{kind}/{name}"], said)
         if kind == "VirtualService" and said is not None:
             told = f"{ROUTES}{weights(said)}"
             if told != self.routes:
                 self.calls.append(told)
+
+    def _unaged(self, text: str) -> str:
+        """A text without the life of the primary's cookie, which is one interval."""
+        return re.sub(rf"Max-Age={self.interval:g}\b", "Max-Age=<interval>", text)
 
     def saw_condition(self, condition: Object) -> None:
         """The condition changed."""

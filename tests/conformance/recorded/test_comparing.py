@@ -7,7 +7,7 @@ import pytest
 from tests.conformance.recorded.comparing import Excused, differences
 from tests.conformance.recorded.excuses import UNDER_ANALYSIS
 from tests.conformance.recorded.recording import DELETE, FOLDER, RESUME, SUSPEND, Recording
-from tests.conformance.recorded.story import Status, Story
+from tests.conformance.recorded.story import Status, Story, settled
 
 _CONDITION = {"type": "Promoted", "status": "True", "reason": "Succeeded", "message": "Over."}
 NAMES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
@@ -105,3 +105,38 @@ def test_a_gate_that_is_polled_more_often_makes_no_difference() -> None:
         story.saw_status(Status("Waiting", 0, 0, 0))
 
     assert len(story.calls) == len(story.statuses) == 1
+
+
+def test_checks_behind_a_closed_gate_are_told_once_whatever_their_number() -> None:
+    behind = ["hook gate {} -> 403", "hook load {} -> 200", "query up -> 1.0"]
+    opened = ["hook gate {} -> 200", "routes 90/10", "hook load {} -> 200"]
+
+    assert settled([*behind, *behind, *behind, *opened], {"gate"}) == [*behind, *opened]
+    assert settled([*behind, *behind, *opened]) != [*behind, *opened]
+
+
+def test_events_that_the_recorder_could_not_write_are_not_missed() -> None:
+    theirs = Recording.read("canary").story
+    ours = theirs.copy()
+    theirs.events.pop()
+
+    assert differences(theirs, ours, ())
+    theirs.is_cut_off = True
+    assert not differences(theirs, ours, ())
+
+
+def test_an_action_knows_the_document_that_it_changed() -> None:
+    action = Recording.read("skip-mid-run").actions[-1]
+
+    assert action.kind == "Canary"
+    assert action.wanted is not None
+    assert action.wanted["spec"]["skipAnalysis"] is True
+
+
+def test_a_deletion_is_an_action_on_what_it_deleted() -> None:
+    given = Recording.read("canary")
+    done = {"t": 99.0, "what": "action", "text": "deleted"}
+    seen = {"t": 99.1, "what": "deleted", "kind": "Service", "name": "podinfo"}
+    action = Recording("canary", (*given.lines, done, seen)).actions[-1]
+
+    assert (action.kind, action.name, action.wanted) == ("Service", "podinfo", None)
