@@ -30,6 +30,8 @@ from tests.canary.examples import read
 RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "flagger").glob("*.jsonl"))
 STRATEGIES = {
     "ab": Strategy.AB_TESTING,
+    "ab-hooks-template": Strategy.AB_TESTING,
+    "bg-gates": Strategy.BLUE_GREEN,
     "blue-green": Strategy.BLUE_GREEN,
     "blue-green-mirror": Strategy.BLUE_GREEN,
     "daemonset": Strategy.BLUE_GREEN,

@@ -21,6 +21,7 @@ from canary.telling import (
     told_of_post_rollout,
     told_of_promotion,
     told_of_repair,
+    told_of_suspension,
     told_of_waiting,
 )
 from canary.transition import REMINDER, begin
@@ -439,3 +440,10 @@ def test_the_condition_keeps_its_times() -> None:
 @pytest.mark.parametrize("phase", list(Phase))
 def test_every_phase_has_its_condition(phase: Phase) -> None:
     assert promoted(phase, "Deployment", None, NOW).reason == phase
+
+
+def test_a_suspension_is_told_in_flaggers_words_and_alerts_nobody() -> None:
+    told = told_of_suspension()
+
+    assert told.message == "skipping canary run as object is suspended"
+    assert told.severity is None
