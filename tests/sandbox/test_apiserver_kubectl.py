@@ -96,6 +96,16 @@ async def test_client_side_apply_changes_what_the_file_changes(kubectl: Kubectl,
     assert second.split("\n")[:2] == ["deployment.apps/web configured", "service/web unchanged"]
 
 
+async def test_get_sorts_what_it_shows(kubectl: Kubectl) -> None:
+    for name in ("b", "c", "a"):
+        body = f"{{apiVersion: v1, kind: ConfigMap, metadata: {{name: {name}}}}}"
+        await kubectl("create", "-f", "-", stdin=body)
+
+    shown = await kubectl("get", "configmaps", "--sort-by=.metadata.name", "--no-headers")
+
+    assert [line.split()[0] for line in shown.splitlines()] == ["a", "b", "c"]
+
+
 async def test_server_side_apply_names_the_conflict(kubectl: Kubectl, client: KubeClient) -> None:
     await kubectl("apply", "--server-side", "-f", "-", stdin=MANIFEST)
     await client.apply(
