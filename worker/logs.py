@@ -10,12 +10,16 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 
+from activities.cluster.api import ApiError, ClusterUnreachableError, UnknownClusterError
+
 TALKATIVE = ("httpx", "httpcore")
 """They write whole addresses, which of alerts and hooks may be secrets."""
 _GIVEN = frozenset(logging.makeLogRecord({}).__dict__) | {"message", "asctime", "taskName"}
 """What every record has: all else are facts."""
 _ABOUT = {"workflow": "workflow_id", "activity": "activity_type"}
 """What is said of the workflow and the activity that something was logged in, and what the SDK calls it."""
+_WORDED = (ApplicationError, ApiError, ClusterUnreachableError, UnknownClusterError, asyncio.CancelledError)
+"""Errors that are no mistake of ours: what they say is all there is to know."""
 SDK = LoggingConfig(
     filter=TelemetryFilter(core_level="WARN", other_level="ERROR"),
     forwarding=LogForwardingConfig(logging.getLogger("temporalio"), append_target_to_name=False),
@@ -30,7 +34,7 @@ class Lines(logging.Formatter):
         """Return a line, and below it the traceback of an error that is a mistake of ours."""
         facts = _facts(record)
         error = record.exc_info[1] if record.exc_info else None
-        if isinstance(error, ApplicationError | asyncio.CancelledError):
+        if isinstance(error, _WORDED):
             facts["cause"] = str(error)
         told = " ".join(f"{name}={_worded(value)}" for name, value in facts.items())
         at = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")

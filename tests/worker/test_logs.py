@@ -40,6 +40,7 @@ def test_prints_no_address_and_nothing_below_its_level(level: str, is_printed: b
 TOLD = """
 import logging
 from temporalio.exceptions import ApplicationError
+from activities.cluster.api import ClusterUnreachableError
 from worker.logs import configure
 
 configure("INFO")
@@ -51,6 +52,10 @@ try:
     raise ApplicationError("backend is not ready yet.", type="NotReady")
 except ApplicationError:
     logger.warning("Completing activity as failed", exc_info=True, extra={"temporal_activity": about})
+try:
+    raise ClusterUnreachableError("one", TimeoutError())
+except ClusterUnreachableError:
+    logger.warning("Completing activity as failed", exc_info=True)
 try:
     raise KeyError("a mistake")
 except KeyError:
@@ -72,11 +77,12 @@ def test_a_line_holds_the_facts_that_were_given_with_it() -> None:
 
 
 def test_what_was_put_into_words_has_no_traceback_and_a_mistake_has_one() -> None:
-    _, worded, mistake, *traceback = printed_lines()
+    _, worded, unanswered, mistake, *traceback = printed_lines()
 
     ours = "WARNING streams Completing activity as failed"
     about = "workflow=canary/shop activity=observe"
     assert worded.endswith(f'{ours} {about} cause="NotReady: backend is not ready yet."')
+    assert unanswered.endswith(f'{ours} cause="Cluster one does not answer: TimeoutError."')
     assert mistake.endswith(f"{ours} {about}")
     assert traceback[0] == "Traceback (most recent call last):"
     assert traceback[-1] == "KeyError: 'a mistake'"
