@@ -70,7 +70,8 @@ def _set(affinity: SessionAffinity, name: str, value: str, age: int) -> Object:
         (affinity.secure, "Secure"),
     )
     parts = [f"{name}={value}", f"Max-Age={age}", *(text for is_wanted, text in attributes if is_wanted)]
-    return {"response": {"add": {"Set-Cookie": "; ".join(parts)}}}
+    # A lone % begins a variable to Envoy, and the mesh refuses the whole VirtualService for it.
+    return {"response": {"add": {"Set-Cookie": "; ".join(parts).replace("%", "%%")}}}
 
 
 def _beginning(name: str) -> str:

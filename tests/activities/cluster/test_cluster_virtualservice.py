@@ -271,6 +271,19 @@ def test_a_cookie_has_every_attribute_of_the_document() -> None:
     assert forgetting["headers"]["response"]["add"]["Set-Cookie"] == f"flagger-cookie=A; Max-Age=-1{tail}"
 
 
+def test_a_percent_sign_in_a_cookie_is_no_variable_of_envoys() -> None:
+    document = spec(session_affinity=affinity(cookie_name="a%20", path="/%7Eme"))
+    _, _, exposed = routes(document, Routing(weight=10, **BOTH))
+    forgetting, _ = routes(document, Routing(expired_cookie=COOKIE))
+    told = [exposed["route"][1]["headers"], forgetting["headers"]]
+
+    assert [one["response"]["add"]["Set-Cookie"] for one in told] == [
+        f"a%%20={COOKIE}; Max-Age=86400; Path=/%%7Eme",
+        f"a%%20={COOKIE}; Max-Age=-1; Path=/%%7Eme",
+    ]
+    assert forgetting["match"][0]["headers"]["Cookie"]["regex"] == cookies.pattern("a%20", COOKIE)
+
+
 def test_without_a_primary_cookie_only_the_canarys_users_are_kept() -> None:
     found = routes(spec(session_affinity=affinity(primary_cookie_name="")), Routing(weight=10, cookie=COOKIE))
 
