@@ -174,7 +174,7 @@ async def _take_over_rules(api: ClusterApi, scene: _Scene) -> None:
 def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:
     """Write the Services and DestinationRules of canary and primary."""
     spec = scene.spec
-    ports = services.ports(spec, scene.target)
+    ports = services.side_ports(spec, scene.target, scene.apex)
     for front, live in zip((scene.fronts.canary, scene.fronts.primary), scene.sides, strict=True):
         rule = services.destination_rule(spec, front.name)
         yield api.apply(paths.one("DestinationRule", spec.namespace, front.name), rule, force=True)

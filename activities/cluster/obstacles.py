@@ -148,7 +148,9 @@ def _how_to_add_port(name: str, namespace: str, port: int) -> str:
 
 
 def _about_other_ports(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
-    """Ports of the Service that the routes do not tell apart: the mesh leads their requests elsewhere."""
+    """Ports of the Service that the sides do not have: in the mesh they do not answer as before."""
+    if services.keeps_other_ports(spec) or not virtualservice.is_in_mesh(spec):
+        return
     found = (seen.service or {"spec": {}})["spec"].get("ports") or []
     known = _routed_ports(spec, seen.target)
     others = [port for port in found if port["port"] not in known and port.get("protocol", "TCP") == "TCP"]
@@ -156,17 +158,15 @@ def _about_other_ports(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
         return
     name, own = spec.service.name, spec.service.port
     listed = ", ".join(" ".join(filter(None, (port.get("name"), str(port["port"])))) for port in others)
-    where, remedy = f"lead to port {own} in the mesh", "give them a Service of their own"
-    if spec.service.port_discovery:
-        where = "lead nowhere in the mesh, for no container has a port of that number"
-    elif not spec.application and spec.target.kind is not WorkloadKind.SERVICE:
-        remedy = f"say portDiscovery: true, or {remedy}"
-    text = f"Requests for other ports of Service {name} ({listed}) {where}: {remedy}"
+    where = (
+        f"lead to port {own} in the mesh" if virtualservice.names_port(spec) else "lead nowhere in the mesh"
+    )
+    text = f"Requests for other ports of Service {name} ({listed}) {where}: give them a Service of their own"
     yield Problem(path="spec.service.port", message=text, is_warning=True)
 
 
 def _routed_ports(spec: CanarySpec, target: Object | None) -> set[int]:
-    if target is None or not spec.service.port_discovery:
+    if target is None or not spec.service.port_discovery or virtualservice.names_port(spec):
         return {spec.service.port}
     return {port["port"] for port in services.ports(spec, target)}
 

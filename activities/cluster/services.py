@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from activities.cluster import marks, workloads
+from activities.cluster import marks, virtualservice, workloads
 from activities.cluster.api import ROLLOUT_MANAGER, Object
 from canary.spec import CanarySpec, ObjectMetadata, WorkloadKind
 
@@ -115,14 +115,31 @@ def with_target_port(spec: CanarySpec, apex: Object | None) -> CanarySpec:
 
 
 def ports(spec: CanarySpec, target: Object) -> list[Object]:
-    """The ports of the Services: the document's, and with port discovery those of the pods.
-
-    No more than these: a route through a gateway names no port, and finds a side by its only one.
-    """
+    """The ports of the Services: the document's, and with port discovery those of the pods."""
     own = [_main_port(spec)]
     if spec.service.port_discovery:
         own += _discovered(spec, target)
     return _distinct(own)
+
+
+def side_ports(spec: CanarySpec, target: Object, apex: Object | None) -> list[Object]:
+    """The ports of a side: a sidecar routes a request for a port of the apex to the same port of a side.
+
+    Without one there nobody would answer on the other ports of an apex that was there before.
+    """
+    own = ports(spec, target)
+    if apex is None or marks.is_ours(spec, apex["metadata"]) or not keeps_other_ports(spec):
+        return own
+    return _distinct([*own, *(_portable(port) for port in apex["spec"].get("ports") or [])])
+
+
+def keeps_other_ports(spec: CanarySpec) -> bool:
+    """Whether the sides have the apex's other ports, too.
+
+    Not where a route finds a side by its only port, or leads to one port of it anyway.
+    """
+    is_ours = spec.target.kind is not WorkloadKind.SERVICE
+    return is_ours and not virtualservice.is_led_from_outside(spec) and not virtualservice.names_port(spec)
 
 
 def adopted_ports(spec: CanarySpec, target: Object, apex: Object) -> list[Object]:

@@ -154,12 +154,36 @@ def _sides(spec: CanarySpec, weight: Weight) -> list[Object]:
 
 
 def _destination(spec: CanarySpec, host: str) -> Object:
-    """A side of the canary; it needs a port where it has several and the gateway's listener tells none."""
+    """A side of the canary; it needs a port where the listener does not tell which one is meant."""
+    return {"host": host, "port": {"number": spec.service.port}} if names_port(spec) else {"host": host}
+
+
+def names_port(spec: CanarySpec) -> bool:
+    """Whether our routes say the port of a side, which is then the document's whatever port was asked for.
+
+    A gateway finds a side by its only port. A sidecar looks for the port that was asked for, 80 for a
+    host that is no Service: Flagger's route from there leads nowhere.
+    """
+    return is_led_from_outside(spec) if spec.service.port_discovery else _has_hosts_in_mesh(spec)
+
+
+def is_led_from_outside(spec: CanarySpec) -> bool:
+    """Whether requests come by a gateway, or may: those of a delegate are the delegating one's."""
+    return spec.service.delegation or any(gateway != MESH for gateway in spec.service.gateways)
+
+
+def is_in_mesh(spec: CanarySpec) -> bool:
+    """Whether sidecars route by it, or may: those of a delegate are the delegating one's."""
+    return not spec.service.gateways or MESH in spec.service.gateways
+
+
+def _has_hosts_in_mesh(spec: CanarySpec) -> bool:
+    """Whether sidecars route requests for hosts that are not the apex."""
     service = spec.service
-    is_outside = any(gateway != MESH for gateway in service.gateways)
-    if service.port_discovery and (is_outside or service.delegation):
-        return {"host": host, "port": {"number": service.port}}
-    return {"host": host}
+    if service.is_tcp or not is_in_mesh(spec):
+        return False
+    apex = (service.name, f"{service.name}.{spec.namespace}.svc.cluster.local")
+    return any(host not in apex for host in service.hosts)
 
 
 def _joined(narrow: Sequence[Object], wide: Sequence[Object]) -> Sequence[Object]:

@@ -94,6 +94,7 @@ CLAIMS = {
     "D25": "the primary's pods keep away from each other, whatever their label is",
     "D26": "query parameters of the analysis' match are kept beside the Service's matches",
     "D27": "a gateway is told the port wherever it stands among others",
+    "D28": "hosts and ports beside the document's are answered in the mesh",
     "K1": "a Service may have another name than its workload",
     "K2": "load tests go to the load tester of the workload, whatever its Service is called",
     "K3": "a rollout, a policy or a cluster taken out of an Application is taken back",

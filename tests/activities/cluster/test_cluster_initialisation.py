@@ -347,22 +347,36 @@ async def test_a_port_that_a_person_adds_is_taken_up_with_its_target(cluster: Me
     await cluster.change("Service", "podinfo", {"spec": {"ports": [added]}}, "strategic")
     await establish(cluster, spec({"port": 8080}))
 
-    (side,) = (await cluster.read("Service", "podinfo-primary"))["spec"]["ports"]
+    side, *_ = (await cluster.read("Service", "podinfo-primary"))["spec"]["ports"]
     apex = (await cluster.read("Service", "podinfo"))["spec"]["ports"]
     assert (side["port"], side["targetPort"]) == (8080, "http")
     assert [port["port"] for port in apex] == [8080, 9898, 9797]
 
 
-async def test_the_sides_have_no_port_but_the_documents(cluster: Member) -> None:
-    """A gateway finds a side without a port by its only one; with two it answers 503."""
+@pytest.mark.parametrize(
+    ("service", "others"),
+    [
+        pytest.param({}, [("metrics", 9797, 9797)], id="a sidecar asks a side for the apex's port"),
+        pytest.param({"gateways": ("a/public", "mesh")}, [], id="a gateway finds a side by its only port"),
+        pytest.param({"delegation": True}, [], id="a gateway may delegate"),
+        pytest.param({"hosts": ("a.example.com",)}, [], id="the routes name the port"),
+    ],
+)
+@pytest.mark.proves("D28")
+async def test_the_sides_have_the_other_ports_where_a_sidecar_asks_for_them(
+    cluster: Member, service: Object, others: list[tuple[str, int, int]]
+) -> None:
+    """What leads to a port that a side does not have is answered 503 (D28: docs/architecture.md)."""
     await cluster.add(APEX)
-    await establish(cluster)
+    await establish(cluster, spec(service))
 
     for side in ("podinfo-primary", "podinfo-canary"):
         ports = (await cluster.read("Service", side))["spec"]["ports"]
         assert [(port["name"], port["port"], port["targetPort"]) for port in ports] == [
-            ("http", 9898, "http")
+            ("http", 9898, "http"),
+            *others,
         ]
+        assert not any("nodePort" in port for port in ports)
 
 
 async def test_the_document_renames_a_port_only_where_it_names_it(cluster: Member) -> None:

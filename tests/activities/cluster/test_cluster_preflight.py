@@ -174,53 +174,59 @@ async def test_a_port_that_its_service_lacks_is_refused(meshed: Member) -> None:
 
 MAIN = {"name": "http", "port": 9898}
 METRICS = {"name": "http-metrics", "port": 9797}
-OWN_SERVICE = "give them a Service of their own"
+BOTH = ("istio-system/public-gateway", "mesh")
 
 
 @pytest.mark.parametrize(
     ("fields", "others", "expected"),
     [
+        pytest.param({}, [METRICS], "", id="the sides have them too"),
         pytest.param(
-            {},
+            {"gateways": BOTH},
             [METRICS, {"port": 81, "name": "web"}],
-            "(http-metrics 9797, web 81) lead to port 9898 in the mesh: say portDiscovery: true, or "
-            + OWN_SERVICE,
-            id="several ports",
+            "(http-metrics 9797, web 81) lead nowhere in the mesh",
+            id="a gateway finds a side by its only port",
         ),
         pytest.param(
-            {"application": "default/podinfo"},
+            {"gateways": BOTH, "hosts": ("app.example.com",)},
             [METRICS],
-            f"(http-metrics 9797) lead to port 9898 in the mesh: {OWN_SERVICE}",
-            id="an Application has no such field",
+            "(http-metrics 9797) lead to port 9898 in the mesh",
+            id="the routes name a port",
         ),
-        pytest.param({}, [{"name": "dns", "port": 53, "protocol": "UDP"}], "", id="nothing of the mesh's"),
-        pytest.param({}, [], "", id="one port"),
-        pytest.param({"port_discovery": True}, [METRICS], "", id="found by their containers"),
         pytest.param(
-            {"port_discovery": True},
-            [METRICS, {"port": 81, "name": "web", "targetPort": 9999}],
-            f"(web 81) lead nowhere in the mesh, for no container has a port of that number: {OWN_SERVICE}",
-            id="another number than the container's",
+            {"gateways": BOTH, "port_discovery": True},
+            [METRICS],
+            "(http-metrics 9797) lead to port 9898 in the mesh",
+            id="the routes name a port for the gateway",
         ),
+        pytest.param({"gateways": BOTH[:1]}, [METRICS], "", id="sidecars have no routes"),
+        pytest.param(
+            {"gateways": BOTH},
+            [{"name": "dns", "port": 53, "protocol": "UDP"}],
+            "",
+            id="nothing of the mesh's",
+        ),
+        pytest.param({"gateways": BOTH}, [], "", id="one port"),
     ],
 )
 async def test_other_ports_of_the_service_are_warned_of(
     meshed: Member, fields: Object, others: list[Object], expected: str
 ) -> None:
     await meshed.add(named("Service", "podinfo", "v1", ports=[MAIN, *others]))
-    service = spec().service.model_copy(update={"port_discovery": fields.get("port_discovery", False)})
-    found = (await look(meshed, spec(service=service, application=fields.get("application")))).problems
+    service = spec().service.model_copy(update=fields)
+    found = (await look(meshed, spec(service=service))).problems
 
-    told = [f"Requests for other ports of Service podinfo {expected}"] if expected else []
+    text = f"Requests for other ports of Service podinfo {expected}: give them a Service of their own"
+    told = [text] if expected else []
     assert [(one.path, one.message) for one in found] == [("spec.service.port", text) for text in told]
     assert all(one.is_warning for one in found)
 
 
-async def test_a_service_as_target_has_no_ports_to_discover(meshed: Member) -> None:
+async def test_the_sides_of_a_service_as_target_lack_its_other_ports(meshed: Member) -> None:
     await meshed.add(named("Service", "podinfo", "v1", selector={"app": "a"}, ports=[MAIN, METRICS]))
     (found,) = (await look(meshed, spec(WorkloadKind.SERVICE))).problems
 
-    assert found.message.endswith(f"lead to port 9898 in the mesh: {OWN_SERVICE}")
+    assert "(http-metrics 9797) lead nowhere in the mesh" in found.message
 
 
 async def test_an_autoscaler_that_is_not_there_is_named(meshed: Member) -> None:

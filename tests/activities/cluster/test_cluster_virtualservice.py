@@ -171,6 +171,39 @@ def test_destinations_have_a_port_where_the_listener_tells_none(
     assert route["mirror"] == {"host": "podinfo-canary", **wanted}
 
 
+@pytest.mark.parametrize(
+    ("service", "has_port"),
+    [
+        pytest.param({"hosts": ("app.example.com",)}, True, id="another host in the mesh"),
+        pytest.param(
+            {"hosts": ("app.example.com",), "gateways": ("public", "mesh")}, True, id="in the mesh as well"
+        ),
+        pytest.param({"hosts": ("app.example.com",), "gateways": ("public",)}, False, id="at a gateway only"),
+        pytest.param(
+            {"hosts": ("podinfo", "podinfo.test.svc.cluster.local")}, False, id="the apex by its names"
+        ),
+        pytest.param(
+            {"hosts": ("a.example.com",), "app_protocol": "tcp"}, False, id="connections have no host"
+        ),
+    ],
+)
+@pytest.mark.proves("D28")
+def test_other_hosts_in_the_mesh_are_led_to_the_documents_port(
+    service: dict[str, Any], *, has_port: bool
+) -> None:
+    """A sidecar takes another host for one of port 80, which the sides need not have.
+
+    D28: docs/architecture.md.
+    """
+    (route,) = routes(spec(service), Routing(weight=10))
+    wanted = {"port": {"number": 9898}} if has_port else {}
+
+    assert [part["destination"] for part in route["route"]] == [
+        {"host": "podinfo-primary", **wanted},
+        {"host": "podinfo-canary", **wanted},
+    ]
+
+
 @pytest.mark.proves("D26")
 def test_both_matches_hold_and_query_parameters_are_kept() -> None:
     """Without them Flagger's canary answers everybody (D26: docs/architecture.md)."""
