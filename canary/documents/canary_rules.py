@@ -7,12 +7,12 @@ from canary.analysis import BUILT_IN
 from canary.documents.affinity import affinity_mistakes
 from canary.documents.canaries import API_VERSIONS
 from canary.documents.flagger import Analysis, AutoscalerRef, Canary, Metric, Service, TargetRef, Webhook
+from canary.documents.meshed import host_mistakes, service_warnings
 from canary.documents.metadata import metadata_mistakes
 from canary.documents.metrics import judging_mistakes, warm_up_mistakes
 from canary.documents.mistake import Mistake, Path, show, under, warning
 from canary.documents.rules import (
     address_mistakes,
-    host_mistakes,
     interval_mistakes,
     lasting,
     length_mistakes,
@@ -88,7 +88,8 @@ def _service_mistakes(service: Service, target: TargetRef) -> Iterator[Mistake]:
     if service.name is not None:
         yield from service_name_mistakes(("name",), service.name)
     yield from port_name_mistakes(("portName",), service.port_name)
-    yield from host_mistakes(("hosts",), service.hosts)
+    yield from host_mistakes(("hosts",), service.hosts, service.gateways)
+    yield from service_warnings(service)
     for field in ("hosts", "gateways"):
         if service.delegation and getattr(service, field):
             yield Mistake((field,), "must be empty with delegation: the delegating VirtualService has them")

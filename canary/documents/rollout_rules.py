@@ -6,11 +6,11 @@ from datetime import timedelta
 from canary.analysis import BUILT_IN
 from canary.documents.affinity import affinity_mistakes
 from canary.documents.kurator import Metric, Rollout, RolloutPolicy, TrafficRouting
+from canary.documents.meshed import host_mistakes
 from canary.documents.metadata import metadata_mistakes
 from canary.documents.metrics import judging_mistakes, provider_mistakes, warm_up_mistakes
 from canary.documents.mistake import Mistake, Path, under, warning
 from canary.documents.rules import (
-    host_mistakes,
     interval_mistakes,
     lasting,
     length_mistakes,
@@ -41,7 +41,8 @@ def rollout_mistakes(rollout: Rollout) -> Iterator[Mistake]:
     if not policy.skip_traffic_analysis:
         yield from under(_ROUTING, _strategy_mistakes(policy.traffic_routing))
         times = policy.traffic_routing.analysis_times
-        yield from host_mistakes((*_ROUTING, "hosts"), policy.traffic_routing.hosts)
+        routing = policy.traffic_routing
+        yield from host_mistakes((*_ROUTING, "hosts"), routing.hosts, routing.gateways)
         yield from length_mistakes((*_ROUTING, "analysisTimes"), times, _interval(policy))
         if "traffic_analysis" not in policy.model_fields_set:
             yield Mistake(

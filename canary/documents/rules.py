@@ -17,7 +17,6 @@ POLICIES = ("AuthorizationPolicy", "PeerAuthentication", "RequestAuthentication"
 _LABEL = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?")
 _SUBDOMAIN = re.compile(rf"{_LABEL.pattern}(\.{_LABEL.pattern})*")
 _SERVICE = re.compile(r"[a-z]([-a-z0-9]*[a-z0-9])?")
-_NO_HOST = re.compile(r"[\s/]")
 _LONGEST_LABEL = 63
 _LONGEST_SUBDOMAIN = 253
 _HOST = re.compile(
@@ -77,15 +76,6 @@ def port_name_mistakes(path: Path, name: str) -> Iterator[Mistake]:
             f"{show(name)} is no name of a port: allowed are up to {_LONGEST_LABEL} lower-case letters, "
             "digits and '-', with a letter or digit first and last",
         )
-
-
-def host_mistakes(path: Path, hosts: Sequence[str]) -> Iterator[Mistake]:
-    """Yield what no VirtualService can be for."""
-    for index, host in enumerate(hosts):
-        if _NO_HOST.search(host):
-            yield Mistake(
-                (*path, index), f"{show(host)} is no host: allowed is a name without blanks and '/'"
-            )
 
 
 def reference_mistakes(path: Path, name: str, namespace: str | None) -> Iterator[Mistake]:

@@ -86,7 +86,7 @@ KURATOR = [
     (
         f"{ROUTING}.hosts",
         ["https://shop"],
-        f"{ROUTING}.hosts[0]: https://shop is no host: allowed is a name without blanks and '/'",
+        f"{ROUTING}.hosts[0]: https://shop is no host: allowed is a DNS name, also with * first, or *",
     ),
     (
         "spec.source.gitRepository.interval",
@@ -699,7 +699,7 @@ FLAGGER = [
     (
         "spec.service.hosts",
         ["shop.example.com", "two words"],
-        "spec.service.hosts[1]: two words is no host: allowed is a name without blanks and '/'",
+        "spec.service.hosts[1]: two words is no host: allowed is a DNS name, also with * first, or *",
     ),
     (
         "spec.service.match",
