@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sandbox.mesh.snapshot import Snapshot, ports_of, qualified
+from sandbox.mesh.snapshot import Snapshot, full_name, ports_of, qualified
 from sandbox.mesh.values import duration, fraction, pattern
 from sandbox.objects import Object
 
@@ -14,7 +14,8 @@ PREVIOUS_HOSTS = {
         "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate"
     },
 }
-# Istio's own since 1.24: what is safe to send again, so no answers of the application.
+# Istio's own, what is safe to send again; the last is tried again by the sidecar of the pod that is asked,
+# and this Envoy stands for that as well.
 RETRY_ON = "connect-failure,refused-stream,unavailable,cancelled,reset-before-request"
 RETRIES = 2
 APPEND_ACTIONS = {"set": "OVERWRITE_IF_EXISTS_OR_ADD", "add": "APPEND_IF_EXISTS_OR_ADD"}
@@ -27,25 +28,38 @@ REDIRECTS = {
     307: "TEMPORARY_REDIRECT",
     308: "PERMANENT_REDIRECT",
 }
+STANDARD_PORTS = {"http": 80, "https": 443}
+GRPC = (
+    *("OK", "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS"),
+    *("PERMISSION_DENIED", "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE"),
+    *("UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS", "UNAUTHENTICATED"),
+)
+ALL: Object = {"value": 100}
 
 
 @dataclass(frozen=True)
 class Scope:
-    """From where destinations are named, and which port those without one of their own mean."""
+    """From where destinations are named, and which port those without one of their own mean.
+
+    A sidecar asks for the port that it was asked for; a gateway, and whoever routes connections, for the only
+    one of the Service, if there is just one.
+    """
 
     snapshot: Snapshot
     namespace: str
     port: int
+    takes_only_port: bool = False
 
     def cluster(self, destination: Object) -> str:
         """Name the Envoy cluster of a destination; that of an unknown Service is nowhere defined."""
         host = destination["host"]
         key = self.snapshot.service_named(host, self.namespace)
         port = destination.get("port", {}).get("number") or self._port(key)
-        return cluster_name(qualified(key) if key else host, port, destination.get("subset", ""))
+        name = qualified(key) if key else full_name(host, self.namespace)
+        return cluster_name(name, port, destination.get("subset", ""))
 
     def _port(self, key: str | None) -> int:
-        ports = ports_of(self.snapshot.services[key]) if key else []
+        ports = ports_of(self.snapshot.services[key]) if key and self.takes_only_port else []
         return int(ports[0]["port"]) if len(ports) == 1 else self.port
 
 
@@ -68,19 +82,22 @@ def connection_action(rule: Object, scope: Scope) -> Object:
 
 def retry_policy(retries: Object | None) -> Object | None:
     """Turn HTTPRetry into an Envoy policy; none said is Istio's default, no attempts is no policy."""
-    retries = retries or {}
-    attempts = retries.get("attempts", RETRIES)
-    if not attempts:
+    if retries is None:
+        retries = {"attempts": RETRIES}
+    if not retries.get("attempts"):
         return None
-    wanted = str(retries.get("retryOn") or RETRY_ON).split(",")
+    wanted = [word.strip() for word in str(retries.get("retryOn") or RETRY_ON).split(",")]
     codes = [int(word) for word in wanted if word.isdigit()]
     words = [word for word in wanted if not word.isdigit()] + (["retriable-status-codes"] if codes else [])
     policy: Object = {
-        "retry_on": ",".join(words),
-        "num_retries": attempts,
-        "retry_host_predicate": [PREVIOUS_HOSTS],
+        "retry_on": ",".join(dict.fromkeys(words)),
+        "num_retries": retries["attempts"],
         "host_selection_retry_max_attempts": "5",
     }
+    if retries.get("retryIgnorePreviousHosts", True):
+        policy["retry_host_predicate"] = [PREVIOUS_HOSTS]
+    if "backoff" in retries:
+        policy["retry_back_off"] = {"base_interval": duration(retries["backoff"])}
     if codes:
         policy["retriable_status_codes"] = codes
     if "perTryTimeout" in retries:
@@ -93,8 +110,7 @@ def _answer(rule: Object, scope: Scope) -> Object:
         return {"redirect": _redirect(rule["redirect"], scope.port)}
     if "directResponse" in rule:
         direct = rule["directResponse"]
-        body = direct.get("body", {}).get("string", "")
-        return {"direct_response": {"status": direct["status"], "body": {"inline_string": body}}}
+        return {"direct_response": {"status": direct["status"], "body": _body(direct.get("body", {}))}}
     action, headers = _destinations(rule["route"], scope)
     action |= _rewrite(rule.get("rewrite", {})) | {"timeout": duration(rule.get("timeout", "0s"))}
     policy = retry_policy(rule.get("retries"))
@@ -103,10 +119,7 @@ def _answer(rule: Object, scope: Scope) -> Object:
     mirrors = _mirrors(rule, scope)
     if mirrors:
         action["request_mirror_policies"] = mirrors
-    authority = _authority(rule.get("headers", {}))
-    if authority:
-        action["host_rewrite_literal"] = authority
-    return {"route": action} | headers
+    return {"route": action | _authority(rule.get("headers", {}))} | headers
 
 
 def _destinations(routes: list[Object], scope: Scope) -> tuple[Object, Object]:
@@ -116,15 +129,23 @@ def _destinations(routes: list[Object], scope: Scope) -> tuple[Object, Object]:
     """
     weighed = [one for one in routes if one.get("weight")] if len(routes) > 1 else routes
     if len(weighed) == 1:
-        only = weighed[0]
-        return {"cluster": scope.cluster(only["destination"])}, _with_headers({}, only.get("headers", {}))
-    clusters = [
-        _with_headers(
-            {"name": scope.cluster(one["destination"]), "weight": one["weight"]}, one.get("headers", {})
-        )
-        for one in weighed
-    ]
+        headers = weighed[0].get("headers", {})
+        action = {"cluster": scope.cluster(weighed[0]["destination"])} | _authority(headers)
+        return action, _with_headers({}, headers)
+    clusters = [_share(one, scope) for one in weighed]
     return {"weighted_clusters": {"clusters": clusters}}, {}
+
+
+def _share(part: Object, scope: Scope) -> Object:
+    headers = part.get("headers", {})
+    found = {"name": scope.cluster(part["destination"]), "weight": part["weight"]} | _authority(headers)
+    return _with_headers(found, headers)
+
+
+def _body(body: Object) -> Object:
+    if "bytes" in body:
+        return {"inline_bytes": body["bytes"]}
+    return {"inline_string": body.get("string", "")}
 
 
 def _with_headers(found: Object, headers: Object) -> Object:
@@ -142,9 +163,12 @@ def _with_headers(found: Object, headers: Object) -> Object:
     return found
 
 
-def _authority(headers: Object) -> str | None:
-    wanted: dict[str, str] = headers.get("request", {}).get("set", {})
-    return next((value for name, value in wanted.items() if name.lower() in AUTHORITY), None)
+def _authority(headers: Object) -> Object:
+    """Give the host that a request gets, set or added: to Envoy it is no header like the others."""
+    wanted = headers.get("request", {})
+    named = [*wanted.get("set", {}).items(), *wanted.get("add", {}).items()]
+    authority = next((value for name, value in named if name.lower() in AUTHORITY), None)
+    return {"host_rewrite_literal": authority} if authority else {}
 
 
 def _rewrite(rewrite: Object) -> Object:
@@ -160,27 +184,29 @@ def _rewrite(rewrite: Object) -> Object:
 
 
 def _redirect(redirect: Object, port: int) -> Object:
-    found: Object = {"response_code": REDIRECTS[redirect.get("redirectCode", 301)]}
+    found: Object = {"response_code": REDIRECTS[redirect.get("redirectCode") or 301]}
     names = {"uri": "path_redirect", "authority": "host_redirect", "scheme": "scheme_redirect"}
     found |= {names[key]: redirect[key] for key in names if key in redirect}
-    if "port" in redirect:
-        found["port_redirect"] = redirect["port"]
-    elif redirect.get("derivePort") == "FROM_REQUEST_PORT":
-        found["port_redirect"] = port
+    derived = port if redirect.get("derivePort") == "FROM_REQUEST_PORT" else 0
+    number = redirect.get("port", derived)
+    if number and number != STANDARD_PORTS[redirect.get("scheme", "http")]:
+        found["port_redirect"] = number
     return found
 
 
 def _mirrors(rule: Object, scope: Scope) -> list[Object]:
     wanted = list(rule.get("mirrors", []))
     if "mirror" in rule:
-        percentage = rule.get("mirrorPercentage")
+        older = {"value": rule["mirrorPercent"]} if "mirrorPercent" in rule else ALL
+        percentage = rule.get("mirrorPercentage", older)
         wanted.append({"destination": rule["mirror"], "percentage": percentage})
     return [
         {
             "cluster": scope.cluster(one["destination"]),
-            "runtime_fraction": {"default_value": fraction(one.get("percentage"))},
+            "runtime_fraction": {"default_value": fraction(one.get("percentage", ALL))},
         }
         for one in wanted
+        if one.get("percentage", ALL).get("value")
     ]
 
 
@@ -198,6 +224,7 @@ def _cors(policy: Object) -> Object:
     found: Object = {
         "@type": f"type.googleapis.com/{CORS.replace('envoy', 'envoy.extensions', 1)}.v3.CorsPolicy",
         "allow_origin_string_match": [pattern(origin) for origin in origins],
+        "forward_not_matching_preflights": policy.get("unmatchedPreflights") != "IGNORE",
     }
     lists = {
         "allowMethods": "allow_methods",
@@ -216,16 +243,17 @@ def _fault(fault: Object) -> Object:
     found: Object = {
         "@type": f"type.googleapis.com/{FAULT.replace('envoy', 'envoy.extensions', 1)}.v3.HTTPFault"
     }
-    if "delay" in fault:
-        delay = fault["delay"]
+    delay, abort = fault.get("delay", {}), fault.get("abort", {})
+    if "fixedDelay" in delay:
+        older = {"value": delay.get("percent", 0)}
         found["delay"] = {
             "fixed_delay": duration(delay["fixedDelay"]),
-            "percentage": fraction(delay.get("percentage")),
+            "percentage": fraction(delay.get("percentage", older)),
         }
-    if "abort" in fault:
-        abort = fault["abort"]
-        found["abort"] = {
-            "http_status": abort["httpStatus"],
-            "percentage": fraction(abort.get("percentage")),
-        }
+    if "httpStatus" in abort:
+        found["abort"] = {"http_status": abort["httpStatus"]}
+    elif "grpcStatus" in abort:
+        found["abort"] = {"grpc_status": GRPC.index(abort["grpcStatus"])}
+    if "abort" in found:
+        found["abort"]["percentage"] = fraction(abort.get("percentage"))
     return found

@@ -11,6 +11,7 @@ from sandbox.objects import Object
 # Istio sets no limits where a DestinationRule names none; Envoy's own would be 1024.
 NO_LIMIT = 2**32 - 1
 HTTP2 = ("grpc", "http2", "kubernetes.io/h2c")
+ROOT = "istio-system"
 OPTIONS = "envoy.extensions.upstreams.http.v3.HttpProtocolOptions"
 
 
@@ -38,7 +39,7 @@ class Cluster:
             "name": self.name,
             "type": "STATIC",
             "load_assignment": {"cluster_name": self.name, "endpoints": [{"lb_endpoints": hosts}]},
-            "connect_timeout": "1s",
+            "connect_timeout": "10s",
             "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         }
         return found | _limits(self.policy, http2=self.http2) | _balancing(self.policy)
@@ -52,12 +53,12 @@ def mesh_clusters(snapshot: Snapshot) -> Iterator[Cluster]:
         for port in ports_of(service):
             number, http2 = port["port"], _is_http2(port)
             hosts = _hosts(snapshot, key, port)
-            policy = rule.get("trafficPolicy") or {}
+            policy = _of_port(rule.get("trafficPolicy") or {}, number)
             addresses = [address for address, _ in hosts]
             yield Cluster(cluster_name(qualified(key), number), policy, addresses, http2)
             for subset in rule.get("subsets") or []:
                 chosen = [address for address, labels in hosts if _fits(subset, labels)]
-                own = policy | (subset.get("trafficPolicy") or {})
+                own = policy | _of_port(subset.get("trafficPolicy") or {}, number)
                 yield Cluster(cluster_name(qualified(key), number, subset["name"]), own, chosen, http2)
 
 
@@ -74,14 +75,21 @@ def service_cluster(key: str, port: int) -> str:
     return f"service|{port}|{qualified(key)}"
 
 
+def _of_port(policy: Object, port: int) -> Object:
+    """Give what a policy says of a port, or else of all: the one is not added to the other."""
+    ports = policy.get("portLevelSettings") or []
+    return next((one for one in ports if (one.get("port") or {}).get("number") == port), policy)
+
+
 def _rules(snapshot: Snapshot) -> dict[str, Object]:
-    """Find the oldest DestinationRule of each Service."""
+    """Find the DestinationRule of each Service: the oldest of its namespace, or else of Istio's own."""
     found: dict[str, Object] = {}
-    for _, rule in by_age(snapshot.destination_rules):
-        spec = rule.get("spec") or {}
-        key = snapshot.service_named(spec.get("host", ""), rule["metadata"]["namespace"])
-        if key:
-            found.setdefault(key, spec)
+    for is_own in (True, False):
+        for _, rule in by_age(snapshot.destination_rules):
+            spec, namespace = rule.get("spec") or {}, rule["metadata"]["namespace"]
+            key = snapshot.service_named(spec.get("host", ""), namespace)
+            if key and namespace == (key.partition("/")[0] if is_own else ROOT):
+                found.setdefault(key, spec)
     return found
 
 
@@ -111,10 +119,10 @@ def _limits(policy: Object, *, http2: bool) -> Object:
     pool = policy.get("connectionPool") or {}
     http, tcp = pool.get("http") or {}, pool.get("tcp") or {}
     thresholds = {
-        "max_connections": tcp.get("maxConnections", NO_LIMIT),
-        "max_pending_requests": http.get("http1MaxPendingRequests", NO_LIMIT),
-        "max_requests": http.get("http2MaxRequests", NO_LIMIT),
-        "max_retries": http.get("maxRetries", NO_LIMIT),
+        "max_connections": tcp.get("maxConnections") or NO_LIMIT,
+        "max_pending_requests": http.get("http1MaxPendingRequests") or NO_LIMIT,
+        "max_requests": http.get("http2MaxRequests") or NO_LIMIT,
+        "max_retries": http.get("maxRetries") or NO_LIMIT,
     }
     found: Object = {"circuit_breakers": {"thresholds": [thresholds]}}
     if "connectTimeout" in tcp:

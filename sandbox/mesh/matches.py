@@ -14,17 +14,14 @@ def applies(match: Object, gateways: Sequence[str], port: int) -> bool:
     `sourceLabels` and `sourceNamespace` are taken to fit: the proxy does not know its clients.
     """
     named = match.get("gateways")
-    return (not named or any(name in gateways for name in named)) and match.get("port", port) == port
+    return (not named or any(name in gateways for name in named)) and (match.get("port") or port) == port
 
 
 def route_match(match: Object) -> Object:
     """Turn one HTTPMatchRequest into an Envoy route match."""
     headers = [_condition(f":{name}", match[name]) for name in PSEUDO_HEADERS if name in match]
     headers += [_condition(name.lower(), value) for name, value in match.get("headers", {}).items()]
-    headers += [
-        _condition(name.lower(), value) | {"invert_match": True}
-        for name, value in match.get("withoutHeaders", {}).items()
-    ]
+    headers += [_inverse(name.lower(), value) for name, value in match.get("withoutHeaders", {}).items()]
     parameters = [_condition(name, value) for name, value in match.get("queryParams", {}).items()]
     found = _path(match.get("uri", {}))
     if match.get("ignoreUriCase"):
@@ -46,6 +43,16 @@ def _path(uri: Object) -> Object:
 
 def _condition(name: str, value: Object) -> Object:
     """Ask of a header or a query parameter what a match says; nothing said is that it is there."""
-    if not value:
-        return {"name": name, "present_match": True}
-    return {"name": name, "string_match": pattern(value)}
+    text = {"present_match": True} if _is_presence(value) else {"string_match": pattern(value)}
+    return {"name": name} | text
+
+
+def _inverse(name: str, value: Object) -> Object:
+    """Ask for another header; to Envoy one that is missing is not even that, unless it is taken for empty."""
+    empty = {} if _is_presence(value) else {"treat_missing_header_as_empty": True}
+    return _condition(name, value) | {"invert_match": True} | empty
+
+
+def _is_presence(value: Object) -> bool:
+    """Tell whether any value will do; Istio takes a lone star for that, which is no regular expression."""
+    return not value or value.get("regex") == "*"

@@ -6,6 +6,10 @@ from dataclasses import dataclass
 from sandbox.objects import Object
 
 DOMAIN = "svc.cluster.local"
+# What an Istio sidecar routes as connections; of the first it routes by the name in the handshake only.
+ENCRYPTED = ("https", "tls", "kubernetes.io/wss")
+CONNECTIONS = ("tcp", "mongo", "mysql", "redis", *ENCRYPTED)
+REQUESTS = ("http", "http2", "grpc", "kubernetes.io/h2c", "kubernetes.io/ws")
 
 
 @dataclass(frozen=True)
@@ -20,13 +24,19 @@ class Snapshot:
     gateways: Mapping[str, Object]
 
     def service_named(self, host: str, namespace: str) -> str | None:
-        """Find the Service that `host` means in `namespace`: `name`, `name.namespace` or longer."""
-        name, _, rest = host.partition(".")
+        """Find the Service that `host` means in `namespace`: a name without a dot, or the whole one.
+
+        To Istio `name.namespace` is a host of the world outside.
+        """
+        name, _, rest = full_name(host, namespace).partition(".")
         place, _, domain = rest.partition(".")
-        if domain not in ("", "svc", DOMAIN):
-            return None
-        key = f"{place or namespace}/{name}"
-        return key if key in self.services else None
+        key = f"{place}/{name}"
+        return key if domain == DOMAIN and key in self.services else None
+
+
+def full_name(host: str, namespace: str) -> str:
+    """Give the host that is meant in a namespace; one with a dot in it means itself."""
+    return host if "." in host or host.startswith("*") else f"{host}.{namespace}.{DOMAIN}"
 
 
 def qualified(key: str) -> str:

@@ -11,15 +11,24 @@ from sandbox.mesh.actions import Scope, cluster_name, connection_action, retry_p
 from sandbox.mesh.clusters import service_cluster
 from sandbox.mesh.delegates import rules_of
 from sandbox.mesh.matches import applies, route_match
-from sandbox.mesh.snapshot import Snapshot, by_age, ports_of, protocol_of, qualified, spellings
+from sandbox.mesh.snapshot import (
+    CONNECTIONS,
+    ENCRYPTED,
+    REQUESTS,
+    Snapshot,
+    by_age,
+    full_name,
+    ports_of,
+    protocol_of,
+    qualified,
+    spellings,
+)
 from sandbox.objects import Object
 
 Report = Callable[[str], None]
 
 MESH = "mesh"
 HTTP = ("HTTP", "HTTP2", "GRPC")
-TCP = "tcp"
-SPEAKS_HTTP = ("http", "http2", "grpc", "kubernetes.io/h2c")
 # The retry that HTTP clients do themselves on a connection closed while idle; kube-proxy has none.
 CLIENT_RETRY = {"retry_on": "reset-before-request", "num_retries": 1}
 OUTSIDE = "outside"
@@ -52,7 +61,11 @@ def gateway_table(snapshot: Snapshot) -> Object:
             found = _routes(service, snapshot, names, port)
             for domain in domains:
                 routes.setdefault(domain, []).extend(found)
-    hosts = [_virtual_host(domain, [domain], found) for domain, found in sorted(routes.items())]
+    # A route that takes everything hides none of another VirtualService.
+    hosts = [
+        _virtual_host(domain, [domain], sorted(found, key=_takes_everything))
+        for domain, found in sorted(routes.items())
+    ]
     return _table("gateway", hosts) | {"ignore_port_in_host_matching": True}
 
 
@@ -63,13 +76,15 @@ def mesh_table(snapshot: Snapshot, report: Report) -> Object:
     for key, service in sorted(snapshot.services.items()):
         for port in ports_of(service):
             number = port["port"]
-            routes = _chosen_routes(chosen[key], snapshot, port) if key in chosen else None
+            several = (_chosen_routes(one, snapshot, port) for one in chosen.get(key, []))
+            routes = next(filter(None, several), None)
             if routes is None:
                 routes = _straight(cluster_name(qualified(key), number), retry_policy(None), port)
             hosts.append(_virtual_host(f"{key}:{number}", _authorities(key, number), routes))
     for host, virtual_service in others.items():
-        found = _routes(virtual_service, snapshot, (MESH,), 80)
-        hosts.append(_virtual_host(host, [host, f"{host}:80"], found))
+        for number in sorted(_listened(virtual_service, chosen, snapshot)):
+            found = _routes(virtual_service, snapshot, (MESH,), number)
+            hosts.append(_virtual_host(f"{host}:{number}", _at_port([host], number), found))
     return _table(MESH, [*hosts, ELSEWHERE])
 
 
@@ -91,11 +106,23 @@ def _entries(virtual_service: Object, snapshot: Snapshot) -> Iterator[tuple[tupl
     """Yield each Gateway a VirtualService is bound to: its names, its port and the domains it lets in."""
     namespace = virtual_service["metadata"]["namespace"]
     for name in virtual_service["spec"].get("gateways") or []:
-        key = name if "/" in name else f"{namespace}/{name}"
+        key = _gateway_key(name, namespace)
         for server in snapshot.gateways.get(key, {}).get("spec", {}).get("servers") or []:
             if server["port"].get("protocol", "HTTP").upper() in HTTP:
                 admitted = [_admission(one, key) for one in server.get("hosts") or []]
-                yield (name, key), server["port"]["number"], _admitted(virtual_service, admitted, snapshot)
+                yield (name, key), server["port"]["number"], _admitted(virtual_service, admitted)
+
+
+def _gateway_key(name: str, namespace: str) -> str:
+    """Find a Gateway by `namespace/name`, by its name in the same namespace, or as a host, as it once was."""
+    if "/" in name:
+        return name
+    first, _, rest = name.partition(".")
+    return f"{rest.partition('.')[0] or namespace}/{first}"
+
+
+def _takes_everything(route: Object) -> bool:
+    return bool(route["match"] == {"prefix": "/"})
 
 
 def _admission(host: str, gateway: str) -> tuple[str, str]:
@@ -104,15 +131,14 @@ def _admission(host: str, gateway: str) -> tuple[str, str]:
     return {"": "*", ".": gateway.partition("/")[0]}.get(place, place), domain
 
 
-def _admitted(virtual_service: Object, admissions: list[tuple[str, str]], snapshot: Snapshot) -> list[str]:
+def _admitted(virtual_service: Object, admissions: list[tuple[str, str]]) -> list[str]:
     namespace = virtual_service["metadata"]["namespace"]
     found: dict[str, None] = {}
     for host in virtual_service["spec"].get("hosts") or []:
-        key = snapshot.service_named(host, namespace)
-        for name in [host, *spellings(key)] if key else [host]:
-            for place, domain in admissions:
-                if place in ("*", namespace):
-                    found |= dict.fromkeys(_common(name, domain))
+        name = full_name(host, namespace).lower()
+        for place, domain in admissions:
+            if place in ("*", namespace):
+                found |= dict.fromkeys(_common(name, domain))
     return list(found)
 
 
@@ -123,33 +149,42 @@ def _common(host: str, domain: str) -> list[str]:
     return [domain] if fnmatch.fnmatchcase(domain, host) else []
 
 
-def _chosen(snapshot: Snapshot, report: Report) -> tuple[dict[str, Object], dict[str, Object]]:
-    """Find the VirtualService of each Service in the mesh, and those of hosts that are no Service."""
-    services: dict[str, Object] = {}
-    others: dict[str, Object] = {}
+def _chosen(snapshot: Snapshot, report: Report) -> tuple[dict[str, list[Object]], dict[str, Object]]:
+    """Find the VirtualServices of each Service in the mesh, and those of hosts that are no Service.
+
+    Of several for one Service the oldest that says anything of a port has its way there.
+    """
+    named: dict[str, list[Object]] = {}
     for name, virtual_service in by_age(snapshot.virtual_services):
         if MESH not in (virtual_service["spec"].get("gateways") or [MESH]):
             continue
-        if not virtual_service["spec"].get("http") and not virtual_service["spec"].get("tcp"):
-            continue
         for host in virtual_service["spec"].get("hosts") or []:
-            key = snapshot.service_named(host, virtual_service["metadata"]["namespace"])
-            taken, place = (services, key) if key else (others, host)
-            winner = taken.setdefault(place, virtual_service)
-            if winner is not virtual_service:
-                older = f"{winner['metadata']['namespace']}/{winner['metadata']['name']}"
+            found = named.setdefault(full_name(host, virtual_service["metadata"]["namespace"]).lower(), [])
+            if found:
+                older = f"{found[0]['metadata']['namespace']}/{found[0]['metadata']['name']}"
                 report(f"VirtualService {name} has no effect on {host}: {older} is older.")
+            found.append(virtual_service)
+    services: dict[str, list[Object]] = {}
+    taken = {"*"}
     for key in snapshot.services:
-        wild = [host for host in others if "*" in host and fnmatch.fnmatchcase(qualified(key), host)]
-        if key not in services and wild:
-            services[key] = others[max(wild, key=len)]
-    return services, {host: found for host, found in others.items() if host != "*"}
+        fitting = [host for host in named if fnmatch.fnmatchcase(qualified(key), host)]
+        if fitting:
+            services[key] = named[max(fitting, key=len)]
+            taken.update(fitting)
+    return services, {host: found[0] for host, found in named.items() if host not in taken}
+
+
+def _listened(virtual_service: Object, chosen: dict[str, list[Object]], snapshot: Snapshot) -> set[int]:
+    """Give the ports at which a sidecar knows what is no Service: 80, and those of Services beside."""
+    beside = [snapshot.services[key] for key, found in chosen.items() if virtual_service in found]
+    ports = [port for service in beside for port in ports_of(service)]
+    return {80, *(port["port"] for port in ports if protocol_of(port) not in CONNECTIONS)}
 
 
 def _routes(virtual_service: Object, snapshot: Snapshot, gateways: Sequence[str], port: int) -> list[Object]:
     found: list[Object] = []
     for namespace, rule in rules_of(virtual_service, snapshot):
-        action = route_action(rule, Scope(snapshot, namespace, port))
+        action = route_action(rule, Scope(snapshot, namespace, port, takes_only_port=MESH not in gateways))
         found += [
             {"match": route_match(match)} | action
             for match in rule.get("match") or [{}]
@@ -159,13 +194,13 @@ def _routes(virtual_service: Object, snapshot: Snapshot, gateways: Sequence[str]
 
 
 def _chosen_routes(virtual_service: Object, snapshot: Snapshot, port: Object) -> list[Object] | None:
-    """Give the routes of a port by its VirtualService; None if it says nothing of a port that speaks TCP."""
+    """Give the routes of a port by its VirtualService; none if it says nothing of it."""
     spec, number, protocol = virtual_service["spec"], port["port"], protocol_of(port)
-    if protocol != TCP and spec.get("http"):
+    if protocol not in CONNECTIONS and spec.get("http"):
         return _routes(virtual_service, snapshot, (MESH,), number)
-    if protocol in SPEAKS_HTTP:
+    if protocol in REQUESTS or protocol in ENCRYPTED:
         return None
-    scope = Scope(snapshot, virtual_service["metadata"]["namespace"], number)
+    scope = Scope(snapshot, virtual_service["metadata"]["namespace"], number, takes_only_port=True)
     for rule in spec.get("tcp") or []:
         if any(applies(match, (MESH,), number) for match in rule.get("match") or [{}]):
             return _connections(connection_action(rule, scope))
@@ -174,7 +209,7 @@ def _chosen_routes(virtual_service: Object, snapshot: Snapshot, port: Object) ->
 
 def _straight(cluster: str, retries: Object | None, port: Object) -> list[Object]:
     action = {"cluster": cluster, "timeout": "0s"}
-    if protocol_of(port) == TCP:
+    if protocol_of(port) in CONNECTIONS:
         return _connections(action)
     return [{"match": {"prefix": "/"}, "route": action | {"retry_policy": retries}}]
 
@@ -188,7 +223,10 @@ def _connections(action: Object) -> list[Object]:
 
 
 def _authorities(key: str, port: int) -> list[str]:
-    names = spellings(key)
+    return _at_port(spellings(key), port)
+
+
+def _at_port(names: list[str], port: int) -> list[str]:
     return [f"{name}:{port}" for name in names] + (names if port == 80 else [])  # noqa: PLR2004 — HTTP's own port
 
 

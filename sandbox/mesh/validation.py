@@ -35,6 +35,10 @@ def omissions(virtual_service: Object) -> list[str]:
     """List what is valid but not served here."""
     spec = virtual_service.get("spec") or {}
     found = ["tls routes are not served"] if spec.get("tls") else []
+    if spec.get("exportTo", ["*"]) != ["*"]:
+        found.append(
+            "exportTo holds for delegates only: clients of every namespace are taken to see the rest"
+        )
     if spec.get("tcp") and set(spec.get("gateways") or []) - {"mesh"}:
         found.append("tcp routes are served in the mesh only")
     conditions = [match for rule in spec.get("http") or [] for match in rule.get("match") or []]

@@ -10,8 +10,8 @@ def duration(text: str) -> str:
 
 
 def fraction(percentage: Object | None) -> Object:
-    """Turn `{value: 12.5}` into parts of a million; nothing said is all."""
-    value = 100.0 if percentage is None else float(percentage.get("value", 0))
+    """Turn `{value: 12.5}` into parts of a million; nothing said is none."""
+    value = float((percentage or {}).get("value", 0))
     return {"numerator": round(value * 10_000), "denominator": "MILLION"}
 
 

@@ -241,7 +241,10 @@ async def test_a_destination_without_weight_gets_nothing(
 def test_a_single_destination_goes_out_without_weights() -> None:
     scope = Scope(Snapshot({}, {}, {}, {}, {}, {}), "webapp", 80)
 
-    assert route_action(split(0)[0], scope)["route"]["cluster"] == "outbound|80||backend-primary"
+    assert (
+        route_action(split(0)[0], scope)["route"]["cluster"]
+        == "outbound|80||backend-primary.webapp.svc.cluster.local"
+    )
 
 
 async def test_a_change_of_weights_fails_no_request(plane: Plane) -> None:
@@ -283,8 +286,17 @@ async def test_a_udp_port_of_the_same_number_is_no_route(plane: Plane) -> None:
     assert await plane.who() == "backend"
 
 
-@pytest.mark.parametrize("host", ["backend.webapp", "backend.webapp.svc.cluster.local", "app.example.com"])
-async def test_the_gateway_routes_by_host(plane: Plane, host: str) -> None:
+@pytest.mark.parametrize(
+    ("host", "answer"),
+    [
+        ("backend.webapp.svc.cluster.local", "backend-canary"),
+        ("app.example.com", "backend-canary"),
+        ("backend.webapp", "404"),
+        ("backend", "404"),
+    ],
+)
+async def test_the_gateway_routes_by_host(plane: Plane, host: str, answer: str) -> None:
+    """A Service has one name outside the mesh."""
     plane.virtual_service(
         "webapp/backend",
         split(100),
@@ -293,7 +305,7 @@ async def test_the_gateway_routes_by_host(plane: Plane, host: str) -> None:
     )
     await plane.start()
 
-    assert await plane.who(f"http://{host}:8080/", "gateway") == "backend-canary"
+    assert await plane.who(f"http://{host}:8080/", "gateway") == answer
     assert await plane.who() == "backend"  # not bound to the mesh
 
 
@@ -590,7 +602,8 @@ async def test_a_delegate_serves_its_part(plane: Plane) -> None:
         "match": [{"uri": {"prefix": "/api"}}],
         "delegate": {"name": "inner", "namespace": "webapp"},
     }
-    plane.virtual_service("shop/root", [root, {"route": TO_PRIMARY}], hosts=["shop.example.com"])
+    outside = {"hosts": ["shop.example.com"], "gateways": ["istio-system/public-gateway"]}
+    plane.virtual_service("shop/root", [root, {"route": TO_PRIMARY}], **outside)
     plane.virtual_service(
         "webapp/inner",
         [
@@ -602,7 +615,7 @@ async def test_a_delegate_serves_its_part(plane: Plane) -> None:
     await plane.backend("backend-primary", "shop")
     await plane.start()
     paths = ("api/v2/x", "api/v1", "")
-    found = [await plane.who(f"http://shop.example.com/{path}") for path in paths]
+    found = [await plane.who(f"http://shop.example.com/{path}", "gateway") for path in paths]
 
     assert found == ["backend-canary", "backend", "backend-primary"]
 
@@ -628,7 +641,7 @@ async def test_traffic_policies_are_taken_by_envoy(plane: Plane) -> None:
     ejection = {"consecutive5xxErrors": 1, "interval": "1s", "baseEjectionTime": "10s"}
     ejection |= {"maxEjectionPercent": 100, "minHealthPercent": 0}
     policy = {"connectionPool": pool, "outlierDetection": ejection, "loadBalancer": {"simple": "ROUND_ROBIN"}}
-    plane.destination_rule("webapp/backend", {"host": "backend.webapp", "trafficPolicy": policy})
+    plane.destination_rule("webapp/backend", {"host": "backend", "trafficPolicy": policy})
     await plane.start()
     await plane.get("http://backend.webapp:9898/?status=500")
 
