@@ -155,7 +155,7 @@ async def test_an_invalid_virtual_service_leaves_the_last_valid_one(
         ),
         pytest.param({"route": [to("a")], "match": [{"uri": {"regex": "("}}]}, "no regular", id="regex"),
         pytest.param({"route": "a"}, "cannot be read", id="wrong type"),
-        pytest.param({"redirect": {"redirectCode": 299}}, "cannot be read", id="redirect code"),
+        pytest.param({"redirect": {"uri": "/", "redirectCode": 299}}, "cannot be read", id="redirect code"),
         pytest.param(
             {"route": [to("a")], "fault": {"abort": {"grpcStatus": "NEVER"}}}, "cannot be read", id="status"
         ),

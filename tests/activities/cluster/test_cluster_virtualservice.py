@@ -18,6 +18,7 @@ from canary.spec import (
     SessionAffinity,
     TargetRef,
 )
+from sandbox.mesh.validation import mistakes
 from tests.activities.cluster.recordings import bare, changed, created, spec_of
 
 MATCH = ({"headers": {"x-canary": {"exact": "insider"}}},)
@@ -397,6 +398,11 @@ ROUTINGS = [
     pytest.param(spec(session_affinity=affinity()), Routing(weight=20, **BOTH), id="affinity"),
     pytest.param(spec(session_affinity=affinity()), Routing(expired_cookie=COOKIE), id="cookie expired"),
     pytest.param(
+        spec(session_affinity=affinity(cookie_name="a%20", path="/%7E")),
+        Routing(weight=20, **BOTH),
+        id="a percent sign in cookies",
+    ),
+    pytest.param(
         spec(session_affinity=affinity(), match=MATCH), Routing(weight=5, **BOTH), id="affinity in a match"
     ),
 ]
@@ -411,6 +417,12 @@ def test_what_was_written_is_read_back_intact(document: CanarySpec, routing: Rou
     assert (found.is_mirrored, found.is_for_all) == (routing.is_mirrored, routing.is_for_all)
     assert found.is_intact
     assert found.version == "7"
+
+
+@pytest.mark.parametrize(("document", "routing"), ROUTINGS)
+def test_istio_takes_what_is_written(document: CanarySpec, routing: Routing) -> None:
+    """By the sandbox's rules, which are held against a real Istio's verdicts."""
+    assert mistakes(virtual_service(document, routing, {})) == []
 
 
 @pytest.mark.parametrize(("document", "routing"), ROUTINGS)
