@@ -295,7 +295,8 @@ def main() -> NoReturn:
     except BrokenPipeError:  # the reader (`| head`) has seen enough
         pass
     except OSError as error:
-        code = _unwritten(error)
+        if code == Exit.DONE:  # else something has been told already
+            code = _unwritten(error)
     os._exit(code)
 
 

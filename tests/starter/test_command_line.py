@@ -75,6 +75,7 @@ def test_output_that_cannot_be_written_is_told_in_one_line(words: tuple[str, ...
             [sys.executable, "-m", "starter", *words],
             stdout=full,
             stderr=subprocess.PIPE,
+            env={"PATH": os.environ["PATH"]},
             text=True,
             check=False,
         )
