@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
@@ -64,8 +65,17 @@ class ClusterUnreachableError(Exception):
     """No answer from a cluster's API server."""
 
     def __init__(self, cluster: str, cause: BaseException) -> None:
-        super().__init__(f"Cluster {cluster} does not answer: {type(cause).__name__}.")
+        super().__init__(f"Cluster {cluster} does not answer: {_why(cause)}.")
         self.cluster = cluster
+
+
+def _why(cause: BaseException) -> str:
+    """Say what the system says of a connection that was not made, as `Connection refused`."""
+    told = getattr(cause, "os_error", None)
+    if not isinstance(told, OSError):
+        return type(cause).__name__
+    said = os.strerror(told.errno) if told.errno and told.errno > 0 else told.strerror
+    return said or type(cause).__name__
 
 
 @dataclass(frozen=True)

@@ -470,7 +470,7 @@ async def test_an_api_server_is_asked_by_its_proxy(
     if is_reached:
         assert (await host.list("/api/v1/namespaces"))["kind"] == "NamespaceList"
     else:
-        with pytest.raises(ClusterUnreachableError):
+        with pytest.raises(ClusterUnreachableError, match="host does not answer: Connection refused"):
             await host.list("/api/v1/namespaces")
     await clusters.close()
 
