@@ -21,7 +21,7 @@ METADATA_ONLY = frozenset({"ConfigMap", "Secret"})
 _ANY_MOMENT = datetime.min.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Digest:
     """One object, as far as a change of it concerns a canary."""
 

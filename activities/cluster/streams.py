@@ -2,7 +2,7 @@
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import NamedTuple
@@ -46,17 +46,31 @@ class Stream(NamedTuple):
         """Whether an object's changes are told on this stream."""
         return key.kind == self.kind and self.namespace in (None, key.namespace)
 
+    @property
+    def is_remembered_whole(self) -> bool:
+        """Whether all of its objects are remembered: configs, which may be very many, are not."""
+        return self.kind not in METADATA_ONLY
+
 
 @dataclass
 class Memory:
-    """What was seen of a cluster last: a run that goes on from it lists nothing and misses nothing."""
+    """What was seen of a cluster last: a run that goes on from it lists nothing and misses nothing.
+
+    Of most kinds everything on a stream is remembered, not what is watched alone: canaries that come later
+    are then rung for what changes of theirs, rather than once for each object that is seen for the first time.
+    """
 
     digests: dict[Key, Digest | None] = field(default_factory=dict)
     versions: dict[Stream, str] = field(default_factory=dict)
 
-    def keep(self, keys: Iterable[Key], streams: Iterable[Stream]) -> None:
-        """Forget all but these."""
-        self.digests = {key: self.digests[key] for key in keys if key in self.digests}
+    def keep(self, keys: Container[Key], streams: Iterable[Stream]) -> None:
+        """Forget all but these *keys*, and what else is remembered of these *streams*."""
+        whole = {stream for stream in streams if stream.is_remembered_whole}
+        self.digests = {
+            key: found
+            for key, found in self.digests.items()
+            if key in keys or not whole.isdisjoint((Stream(key.kind, None), Stream(key.kind, key.namespace)))
+        }
         self.versions = {stream: self.versions[stream] for stream in streams if stream in self.versions}
 
 
@@ -138,27 +152,30 @@ class Streams:
         """Compare all there is with what was seen last."""
         read = self._api.list_metadata if stream.kind in METADATA_ONLY else self._api.list
         query = {"limit": _PAGE, **_SELECTORS.get(stream.kind, {})}
-        found: dict[Key, Digest] = {}
+        known = (*self._canaries, *self._memory.digests)
+        found: dict[Key, Digest | None] = {key: None for key in known if stream.holds(key)}
         while True:
             page = await read(collection(stream.kind, stream.namespace), **query)
             for item in page["items"] or []:
                 key = _key(stream, item)
-                if key in self._canaries:
+                if self._is_to_be_noted(stream, key):
                     found[key] = digest(stream.kind, item)
             if not page["metadata"].get("continue"):
                 break
             query["continue"] = page["metadata"]["continue"]
-        for key in self._canaries:
-            if stream.holds(key):
-                self._note(key, found.get(key), is_gap=True)
+        for key, after in found.items():
+            self._note(key, after, is_gap=True)
         self._memory.versions[stream] = page["metadata"]["resourceVersion"]
 
     def _take(self, stream: Stream, event: Object) -> None:
         item = event["object"]
         key = _key(stream, item)
-        if event["type"] != "BOOKMARK" and key in self._canaries:
+        if event["type"] != "BOOKMARK" and self._is_to_be_noted(stream, key):
             self._note(key, None if event["type"] == "DELETED" else digest(stream.kind, item))
         self._memory.versions[stream] = item["metadata"]["resourceVersion"]
+
+    def _is_to_be_noted(self, stream: Stream, key: Key) -> bool:
+        return stream.is_remembered_whole or key in self._canaries
 
     def _note(self, key: Key, after: Digest | None, *, is_gap: bool = False) -> None:
         """Remember an object as it is now; what cannot be compared counts as changed."""
@@ -166,8 +183,11 @@ class Streams:
         before = self._memory.digests.get(key)
         after = carried(before, after)
         self._memory.digests[key] = after
-        if (is_new and not is_own_work(after)) or concerns(before, after, is_gap=is_gap):
-            self._ring(self._canaries[key] - self._newcomers, key.kind)
+        if (canaries := self._canaries.get(key)) is None:
+            if after is None:
+                del self._memory.digests[key]
+        elif (is_new and not is_own_work(after)) or concerns(before, after, is_gap=is_gap):
+            self._ring(canaries - self._newcomers, key.kind)
 
     def _opened(self, stream: Stream) -> None:
         self._unopened.discard(stream)

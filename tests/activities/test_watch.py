@@ -454,6 +454,24 @@ async def test_other_interests_list_nothing_again_and_greet_the_new_alone(world:
     assert len(world.api.watches) == 2
 
 
+async def test_a_newcomer_is_not_rung_for_the_first_sight_of_what_we_wrote(world: World) -> None:
+    """What an open stream has shown is remembered of everybody: newcomers come by the hundred."""
+    await add(world, "a", "b", "gone")
+    await change(world, "b", fence("2026-01-01"))
+    async with world.watching(interest("a")):
+        await change(world, "gone", image("podinfo:2"))
+        await world.kube.delete(f"{DEPLOYMENTS.format('default')}/gone")
+        await change(world, "a", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/a"
+    async with world.watching(interest("a"), interest("b"), greeted=False):
+        assert await world.temporal.next() == "canary/b"
+
+        await change(world, "b", image("podinfo:2") | fence("2026-01-02"))
+        await change(world, "a", image("podinfo:3"))
+        assert await world.temporal.next() == "canary/a"
+        assert world.temporal.drain() == []
+
+
 async def test_a_later_run_takes_over_from_one_that_does_not_know_yet(world: World) -> None:
     await add(world, "a", "b")
     async with (
