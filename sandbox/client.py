@@ -126,7 +126,7 @@ class KubeClient:
         ) as answer:
             if not answer.ok:
                 raise await _error(answer)
-            found: Object = await answer.json(content_type=None)
+            found: Object = json.loads(await answer.read())  # `answer.json` would look for its charset
             return found
 
 

@@ -2,7 +2,6 @@
 
 import asyncio
 import itertools
-import json
 import re
 from collections import Counter, deque
 from collections.abc import Iterator
@@ -143,8 +142,3 @@ class RequestLog:
         """Give the requests after a number, those held, and counts by method and user agent."""
         found = [entry for entry in self._entries if entry["n"] > number]
         return {"requests": found, "held": list(self._held), "counters": dict(self._counts)}
-
-
-def as_json(value: Any) -> bytes:
-    """Write JSON as the server does."""
-    return json.dumps(value, separators=(",", ":")).encode()

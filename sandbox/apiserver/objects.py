@@ -215,7 +215,7 @@ class Objects:
             meta["managedFields"] = entries
         strategy.prepare_create(resource, obj)
         validation.check_new(resource, obj)
-        self._allocate(resource, obj)
+        self._allocate(resource, obj, None)
         if self.find(Place(resource, meta.get("namespace", ""), meta["name"])):
             raise errors.already_exists(resource, meta["name"])
         if options.dry_run:
@@ -230,7 +230,7 @@ class Objects:
             meta["managedFields"] = entries
         strategy.prepare_update(resource, obj, old, options.subresource)
         validation.check_changed(resource, obj, old, options.subresource)
-        self._allocate(resource, obj)
+        self._allocate(resource, obj, old)
         if obj == old or options.dry_run:
             return obj
         if meta.get("deletionTimestamp") and not is_held(obj):
@@ -238,13 +238,13 @@ class Objects:
             return obj
         return self.put(resource, obj)
 
-    def _allocate(self, resource: Resource, obj: Object) -> None:
+    def _allocate(self, resource: Resource, obj: Object, old: Object | None) -> None:
         """Give a Service what the server gives it; others get nothing."""
         if resource.storage != ("", "services"):
             return
         place = (obj["metadata"]["namespace"], obj["metadata"]["name"])
         known = self.store.collection(resource.storage).objects.items()
-        causes = list(services.allocate(obj, (other for key, other in known if key != place)))
+        causes = list(services.allocate(obj, old, lambda: (other for key, other in known if key != place)))
         if causes:
             raise errors.invalid(resource, place[1], causes)
 

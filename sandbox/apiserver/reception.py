@@ -9,7 +9,8 @@ from aiohttp import web
 
 from sandbox.apiserver import errors
 from sandbox.apiserver.errors import StatusError
-from sandbox.apiserver.faults import Faults, RequestLog, as_json
+from sandbox.apiserver.faults import Faults, RequestLog
+from sandbox.apiserver.jsontext import as_json
 from sandbox.apiserver.options import is_true
 from sandbox.apiserver.routes import NoSuchPath
 from sandbox.apiserver.watch import line

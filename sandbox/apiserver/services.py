@@ -2,13 +2,14 @@
 
 import ipaddress
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from sandbox.apiserver.causes import wrong
 from sandbox.apiserver.errors import Cause
 
 Object = dict[str, Any]
+Others = Callable[[], Iterable[Object]]
 _NETWORK = ipaddress.ip_network("10.96.0.0/16")
 _NODE_PORTS = range(30000, 32768)
 _HEADLESS = "None"
@@ -58,29 +59,37 @@ def _drop(spec: Object, before: Object) -> None:
             port.pop("nodePort", None)
 
 
-def allocate(obj: Object, others: Iterable[Object]) -> Iterator[Cause]:
-    """Give a Service, in place, its addresses and ports; say what is wrong with those that it asks for."""
+def allocate(obj: Object, old: Object | None, others: Others) -> Iterator[Cause]:
+    """Give a Service, in place, its addresses and ports; say what is wrong with those that it asks for.
+
+    What it has already is not looked for among the *others*, which may be thousands.
+    """
     spec = obj["spec"]
     if spec["type"] == "ExternalName":
         return
-    taken = [other["spec"] for other in others]
-    yield from _allocate_address(spec, {other.get("clusterIP") for other in taken})
+    before = old["spec"].get("clusterIP") if old else None
+    if before is None or spec.get("clusterIP") != before:
+        yield from _allocate_address(spec, others)
     spec.setdefault("clusterIPs", [spec["clusterIP"]])
     spec.setdefault("ipFamilies", ["IPv4"])
     spec.setdefault("ipFamilyPolicy", "SingleStack")
-    ports = {port.get("nodePort") for other in taken for port in other.get("ports") or []}
-    yield from _allocate_ports(spec, ports)
+    if spec["type"] in ("NodePort", "LoadBalancer"):
+        ports = (port for other in others() for port in other["spec"].get("ports") or [])
+        yield from _allocate_ports(spec, {port.get("nodePort") for port in ports})
 
 
-def _allocate_address(spec: Object, taken: set[Any]) -> Iterator[Cause]:
+def _allocate_address(spec: Object, others: Others) -> Iterator[Cause]:
     wanted = spec.get("clusterIP")
+    if wanted == _HEADLESS:
+        return
+    taken = {other["spec"].get("clusterIP") for other in others()}
     if not wanted:
         free = (str(_NETWORK[number % _NETWORK.num_addresses]) for number in _addresses)
         spec["clusterIP"] = next(address for address in free if address not in taken)
-    elif wanted != _HEADLESS and wanted in taken:
+    elif wanted in taken:
         text = f"failed to allocate IP {wanted}: provided IP is already allocated"
         yield wrong("spec.clusterIPs", [wanted], text)
-    elif wanted != _HEADLESS and ipaddress.ip_address(wanted) not in _NETWORK:
+    elif ipaddress.ip_address(wanted) not in _NETWORK:
         text = f"failed to allocate IP {wanted}: the provided network does not match the current range"
         yield wrong("spec.clusterIPs", [wanted], text)
 
@@ -89,8 +98,6 @@ def _allocate_ports(spec: Object, taken: set[Any]) -> Iterator[Cause]:
     is_balanced = spec["type"] == "LoadBalancer"
     if is_balanced and spec.get("externalTrafficPolicy") == "Local" and not spec.get("healthCheckNodePort"):
         spec["healthCheckNodePort"] = _free(taken)
-    if spec["type"] not in ("NodePort", "LoadBalancer"):
-        return
     for i, port in enumerate(spec.get("ports") or []):
         wanted, place = port.get("nodePort"), f"spec.ports[{i}].nodePort"
         if not wanted and not (is_balanced and spec.get("allocateLoadBalancerNodePorts") is False):

@@ -1,13 +1,13 @@
 """Watches: the changes of a collection as a stream of lines."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
 from sandbox.apiserver import conversion, listing
 from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.jsontext import as_json
 from sandbox.apiserver.listing import Selection
 from sandbox.apiserver.store import Event, Store
 
@@ -134,4 +134,4 @@ class Watch:
 
 def line(kind: str, obj: Object) -> bytes:
     """Write one event."""
-    return json.dumps({"type": kind, "object": obj}, separators=(",", ":")).encode() + b"\n"
+    return as_json({"type": kind, "object": obj}) + b"\n"

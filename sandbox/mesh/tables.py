@@ -166,8 +166,12 @@ def _chosen(snapshot: Snapshot, report: Report) -> tuple[dict[str, list[Object]]
             found.append(virtual_service)
     services: dict[str, list[Object]] = {}
     taken = {"*"}
+    patterns = [host for host in named if "*" in host]
     for key in snapshot.services:
-        fitting = [host for host in named if fnmatch.fnmatchcase(qualified(key), host)]
+        own = qualified(key)
+        fitting = [host for host in patterns if fnmatch.fnmatchcase(own, host)]
+        if own in named:
+            fitting.append(own)
         if fitting:
             services[key] = named[max(fitting, key=len)]
             taken.update(fitting)

@@ -416,6 +416,15 @@ async def test_a_kind_that_nobody_defined_is_not_there(client: KubeClient) -> No
     assert failure.value.status == 404
 
 
+@pytest.mark.parametrize("text", ["ß", "<&>", "\u2028", "\ud800"])
+async def test_any_text_is_given_back(client: KubeClient, text: str) -> None:
+    """Half of a surrogate pair, which no encoding has, comes as an escape: the object may still be read."""
+    await client.create(f"{CORE}/configmaps", {"metadata": {"name": "c"}, "data": {"key": text}})
+
+    (found,) = (await client.list(f"{CORE}/configmaps"))["items"]
+    assert found["data"] == {"key": text}
+
+
 async def test_an_event_is_counted_up_by_a_patch(client: KubeClient) -> None:
     about = {"kind": "Deployment", "namespace": "default", "name": "web"}
     await client.create(
