@@ -57,7 +57,7 @@ class Memory:
     """What was seen of a cluster last: a run that goes on from it lists nothing and misses nothing.
 
     Of most kinds everything on a stream is remembered, not what is watched alone: canaries that come later
-    are then rung for what changes of theirs, rather than once for each object that is seen for the first time.
+    are then rung for what changes of theirs, not once for each object that is seen for the first time.
     """
 
     digests: dict[Key, Digest | None] = field(default_factory=dict)
