@@ -119,20 +119,21 @@ class Scraper:
         self._db = db
         self._pods = Reflector(client, "/api/v1/pods", self._on_change)
         self._tasks: dict[str, dict[Target, asyncio.Task[None]]] = {}
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0), headers={"User-Agent": "Prometheus/3.5"}
-        )
+        self._session: aiohttp.ClientSession
+        """While it runs: one that is ended before it has begun leaves none open."""
 
     async def run(self) -> None:
         """Follow the pods until cancelled."""
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(self._pods.run())
-                group.create_task(self._keep_house())
-        finally:
-            for key in list(self._tasks):
-                await self._follow(key, frozenset())
-            await self._session.close()
+        connector = aiohttp.TCPConnector(limit=0)
+        headers = {"User-Agent": "Prometheus/3.5"}
+        async with aiohttp.ClientSession(connector=connector, headers=headers) as self._session:
+            try:
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(self._pods.run())
+                    group.create_task(self._keep_house())
+            finally:
+                for key in list(self._tasks):
+                    await self._follow(key, frozenset())
 
     async def _keep_house(self) -> None:
         while True:

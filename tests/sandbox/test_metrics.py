@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import json
 import math
 import os
@@ -267,6 +268,16 @@ async def test_a_bad_request_is_answered_with_its_reason(
     assert answered == status
     assert body["errorType"] == "bad_data"
     assert text in body["error"]
+
+
+async def test_ended_at_once_it_leaves_nothing_open(caplog: pytest.LogCaptureFixture) -> None:
+    async with KubeClient("http://127.0.0.1:1") as client:
+        server = await MetricsServer.start(client)
+        await server.stop()
+    del server
+    gc.collect()
+
+    assert not any("Unclosed" in record.getMessage() for record in caplog.records)
 
 
 async def test_times_may_be_dates(prom: Prom) -> None:
