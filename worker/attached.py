@@ -6,7 +6,8 @@ from typing import Any, NamedTuple
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from activities.cluster.api import ClusterApi, UnknownClusterError
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import UnknownClusterError
 from activities.cluster.paths import collection, one
 from canary.application import ClusterRef
 from worker.kubeconfigs import loading

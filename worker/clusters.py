@@ -15,14 +15,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from activities.cluster.api import (
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import (
     ApiError,
-    ClusterApi,
-    ClusterSettings,
     ClusterUnreachableError,
     ServedElsewhereError,
     UnknownClusterError,
 )
+from activities.cluster.settings import ClusterSettings
 from canary.application import ClusterRef
 from canary.documents.rules import object_name_mistakes
 from canary.documents.schema import Duration

@@ -9,7 +9,7 @@ from kubernetes.aio import config
 from kubernetes.aio.client import Configuration
 from yaml import MarkedYAMLError, YAMLError
 
-from activities.cluster.api import UnknownClusterError
+from activities.cluster.errors import UnknownClusterError
 
 _UNUSABLE = (
     config.ConfigException,

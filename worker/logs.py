@@ -10,7 +10,7 @@ from temporalio import activity, workflow
 from temporalio.exceptions import ApplicationError
 from temporalio.runtime import LogForwardingConfig, LoggingConfig, TelemetryFilter
 
-from activities.cluster.api import ApiError, ClusterUnreachableError, UnknownClusterError
+from activities.cluster.errors import ApiError, ClusterUnreachableError, UnknownClusterError
 
 TALKATIVE = ("httpx", "httpcore")
 """They write whole addresses, which of alerts and hooks may be secrets."""

@@ -2,20 +2,18 @@
 
 import asyncio
 import json
-import os
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass
-from datetime import timedelta
 from enum import StrEnum
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
 from activities.cluster.credentials import Credentials, Renew
-from canary.application import ClusterRef
+from activities.cluster.errors import ApiError, ClusterUnreachableError, refusal
+from activities.cluster.settings import ClusterSettings
 
 ROLLOUT_MANAGER = "durable-canary-rollout"
 """The field manager of what a rollout owns."""
@@ -36,67 +34,6 @@ class Patch(StrEnum):
     STRATEGIC = "application/strategic-merge-patch+json"
     JSON = "application/json-patch+json"
     APPLY = "application/apply-patch+yaml"
-
-
-_PASSING = (
-    HTTPStatus.REQUEST_TIMEOUT,
-    HTTPStatus.CONFLICT,
-    HTTPStatus.GONE,
-    HTTPStatus.TOO_MANY_REQUESTS,
-)
-
-
-class ApiError(Exception):
-    """An API server's refusal: status, reason and the server's message, never the request's body."""
-
-    def __init__(self, status: int, reason: str, message: str, what: str) -> None:
-        super().__init__(f"{what}: {status} {reason}: {message}")
-        self.status = status
-        self.reason = reason
-        self.message = message
-
-    @property
-    def is_permanent(self) -> bool:
-        """Whether the same request can only be refused again."""
-        return self.status < HTTPStatus.INTERNAL_SERVER_ERROR and self.status not in _PASSING
-
-
-class ClusterUnreachableError(Exception):
-    """No answer from a cluster's API server."""
-
-    def __init__(self, cluster: str, cause: BaseException) -> None:
-        super().__init__(f"Cluster {cluster} does not answer: {_why(cause)}.")
-        self.cluster = cluster
-
-
-def _why(cause: BaseException) -> str:
-    """Say what the system says of a connection that was not made, as `Connection refused`."""
-    told = getattr(cause, "os_error", None)
-    if not isinstance(told, OSError):
-        return type(cause).__name__
-    said = os.strerror(told.errno) if told.errno and told.errno > 0 else told.strerror
-    return said or type(cause).__name__
-
-
-@dataclass(frozen=True)
-class ClusterSettings:
-    """What the worker's clusters file says of one cluster."""
-
-    name: str
-    prometheus: str | None = None
-    prometheus_ca: str | None = None
-    """Certificates of authorities that its Prometheus may be signed by, besides the system's, as PEM."""
-    load_tester: str | None = None
-    guarded_load_tester: str = ""
-    """An image of ours for load testers that are deployed there; empty: Flagger's, which serves anyone."""
-    reach: str = "apiServer"
-    scale_down_delay: timedelta = timedelta(seconds=30)
-    root_namespace: str = "istio-system"
-    """Istio's own: policies in it hold for every namespace."""
-    requires_sidecars: bool = True
-    """Whether no canary begins before its primary's pods have Istio's sidecar, or are in ambient mode."""
-    task_queue: str = ""
-    """Whose workers are to serve it, if not those that are told this."""
 
 
 class ClusterApi:
@@ -205,7 +142,7 @@ class ClusterApi:
         )
         try:
             if response.status >= HTTPStatus.BAD_REQUEST:
-                raise _refusal(response.status, await response.read(), f"GET {path}")
+                raise refusal(response.status, await response.read(), f"GET {path}")
             while line := await response.content.readline():
                 event = json.loads(line)
                 if event["type"] == "ERROR":
@@ -276,7 +213,7 @@ class ClusterApi:
         finally:
             response.release()
         if response.status >= HTTPStatus.BAD_REQUEST:
-            raise _refusal(response.status, data, f"{method} {_named(path, method, body)}")
+            raise refusal(response.status, data, f"{method} {_named(path, method, body)}")
         result: Object = json.loads(data)
         return result
 
@@ -332,51 +269,6 @@ def _session(client: ApiClient) -> aiohttp.ClientSession:
     return pool
 
 
-class Clusters(Protocol):
-    """The clusters a worker can reach."""
-
-    async def get(self, name: str) -> ClusterApi:
-        """Return the API of a cluster: of the clusters file, else by its kubeconfig Secret.
-
-        Raises:
-            UnknownClusterError: nothing tells how to reach it, or what tells so may not be used.
-        """
-        ...
-
-    async def attach(self, cluster: ClusterRef) -> None:
-        """Note in the host cluster which Secret a cluster is reached by; the clusters file comes first."""
-        ...
-
-
-class UnknownClusterError(Exception):
-    """A cluster that cannot be reached from here by what is known of it."""
-
-    def __init__(
-        self, name: str, why: str = "neither the clusters file nor an AttachedCluster names it"
-    ) -> None:
-        super().__init__(f"Cluster {name} is not known here: {why}.")
-
-
-class ServedElsewhereError(UnknownClusterError):
-    """A cluster that is to be reached by the workers of another task queue."""
-
-    def __init__(self, name: str, task_queue: str) -> None:
-        why = f"the workers of task queue {task_queue} serve it by now; apply its documents again"
-        super().__init__(name, why)
-        self.task_queue = task_queue
-
-
-def served_here(api: ClusterApi) -> ClusterApi:
-    """Give the API back, unless new documents are to be served by others, who may be meant to take over.
-
-    Raises:
-        ServedElsewhereError: names whose workers.
-    """
-    if api.settings.task_queue:
-        raise ServedElsewhereError(api.name, api.settings.task_queue)
-    return api
-
-
 def _accept(*, metadata_only: bool, listed: bool = False) -> str:
     if not metadata_only:
         return "application/json"
@@ -388,14 +280,3 @@ def _named(path: str, method: str, body: Any) -> str:
     if method != "POST" or not isinstance(body, dict):
         return path
     return f"{path}/{(body.get('metadata') or {}).get('name', '')}"
-
-
-def _refusal(status: int, data: bytes, what: str) -> ApiError:
-    try:
-        body = json.loads(data)
-    except ValueError:
-        body = {}
-    if not isinstance(body, dict):
-        body = {}
-    message = str(body.get("message") or data[:200].decode(errors="replace"))
-    return ApiError(status, str(body.get("reason") or ""), message, what)

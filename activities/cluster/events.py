@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 
-from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.clusters import Clusters
+from activities.cluster.errors import ApiError
 from activities.cluster.paths import collection, one
 from canary.notice import Announcement
 from canary.spec import CanarySpec, WorkloadKind

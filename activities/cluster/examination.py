@@ -9,14 +9,13 @@ import httpx
 from temporalio import activity
 
 from activities.cluster import marks, testers
-from activities.cluster.api import (
+from activities.cluster.api import ClusterApi
+from activities.cluster.clusters import Clusters, served_here
+from activities.cluster.errors import (
     ApiError,
-    ClusterApi,
-    Clusters,
     ClusterUnreachableError,
     ServedElsewhereError,
     UnknownClusterError,
-    served_here,
 )
 from activities.cluster.paths import ISTIO, collection
 from activities.cluster.reach import DIRECT, Reach

@@ -7,7 +7,7 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster.api import ApiError, UnknownClusterError
+from activities.cluster.errors import ApiError, UnknownClusterError
 from activities.cluster.marks import ForeignError
 from activities.cluster.workloads import SelectorError
 from activities.heartbeat import heartbeating

@@ -9,7 +9,8 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import adoption, foreign, marks, paths, routes, services, testers, virtualservice
-from activities.cluster.api import ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.clusters import Clusters
 from activities.cluster.guard import guarded
 from activities.cluster.observation import read_workload
 from activities.cluster.sidecars import refuse_unmeshed

@@ -7,7 +7,8 @@ from typing import Any, NamedTuple
 from temporalio import activity
 
 from activities.cluster import configs, forwarding, marks, paths, services
-from activities.cluster.api import ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.clusters import Clusters
 from activities.cluster.guard import guarded
 from activities.cluster.pods import are_starting, refusal_of, trouble_of
 from activities.cluster.routes import read_routes

@@ -13,7 +13,8 @@ from http import HTTPStatus
 from temporalio import activity
 
 from activities.cluster import paths
-from activities.cluster.api import ApiError, ClusterApi, ClusterUnreachableError, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 
 PATIENCE = 2.0
 """Seconds: a look at a canary that has lost its pods does not wait for an explanation."""

@@ -9,15 +9,13 @@ from http import HTTPStatus
 from temporalio import activity
 
 from activities.cluster import appliers, obstacles, paths, policies, testers
-from activities.cluster.api import (
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.clusters import Clusters, served_here
+from activities.cluster.errors import (
     ApiError,
-    ClusterApi,
-    Clusters,
     ClusterUnreachableError,
-    Object,
     ServedElsewhereError,
     UnknownClusterError,
-    served_here,
 )
 from activities.cluster.guard import guarded
 from activities.cluster.lists import SharedLists

@@ -12,9 +12,11 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import forwarding, marks, paths, records, workloads
-from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Object
 from activities.cluster.autoscaling import copy_autoscaler
+from activities.cluster.clusters import Clusters
 from activities.cluster.copies import CopyWriter, find_copies, is_superseded
+from activities.cluster.errors import ApiError
 from activities.cluster.guard import guarded, until_settled
 from activities.cluster.origin import Origin, from_record, from_target
 from activities.cluster.traffic import Written

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
-from activities.cluster.api import ApiError, ClusterApi, Clusters, ClusterUnreachableError
+from activities.cluster.api import ClusterApi
+from activities.cluster.clusters import Clusters
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.paths import is_part, one
 from canary.errors import NoAnswerError
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 
 from activities.cluster import marks, paths, workloads
-from activities.cluster.api import ApiError, ClusterApi, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.errors import ApiError
 from canary.revision import checksum
 from canary.spec import CanarySpec
 from canary.status import Revision

@@ -4,7 +4,8 @@ import asyncio
 from http import HTTPStatus
 
 from activities.cluster import paths
-from activities.cluster.api import ApiError, ClusterApi, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.errors import ApiError
 from canary.documents.reading import Key
 from canary.documents.unread import Objects, Unread, mistakes_of_read, read_in, unread
 from canary.problem import Problem

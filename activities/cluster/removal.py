@@ -8,7 +8,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import adoption, loadtester, marks, paths, records, routes, workloads
-from activities.cluster.api import ApiError, ClusterApi, Clusters, Object, Patch
+from activities.cluster.api import ClusterApi, Object, Patch
+from activities.cluster.clusters import Clusters
+from activities.cluster.errors import ApiError
 from activities.cluster.guard import guarded
 from activities.cluster.initialisation import ENDPOINTS_POLL, wait_for_endpoints
 from activities.cluster.observation import read_workload

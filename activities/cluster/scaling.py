@@ -8,8 +8,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks, paths
-from activities.cluster.api import ClusterApi, Clusters, Object, Patch
+from activities.cluster.api import ClusterApi, Object, Patch
 from activities.cluster.autoscaling import find_autoscaler
+from activities.cluster.clusters import Clusters
 from activities.cluster.guard import guarded, until_settled
 from activities.cluster.observation import read_workload
 from activities.cluster.primary import count_as_promoted

@@ -6,7 +6,8 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from activities.cluster import paths
-from activities.cluster.api import ApiError, ClusterApi
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import ApiError
 from canary.problem import Problem
 from canary.spec import CanarySpec
 

@@ -2,7 +2,8 @@
 
 import base64
 
-from activities.cluster.api import ApiError, Clusters
+from activities.cluster.clusters import Clusters
+from activities.cluster.errors import ApiError
 from activities.cluster.paths import one
 from canary.errors import MeasurementError
 

@@ -9,8 +9,9 @@ from typing import NamedTuple
 
 from temporalio import activity
 
-from activities.cluster.api import ApiError, ClusterApi, ClusterUnreachableError, Object
+from activities.cluster.api import ClusterApi, Object
 from activities.cluster.digest import METADATA_ONLY, Digest, carried, concerns, digest, is_own_work
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.paths import collection
 
 NAMESPACED_STREAMS = 5

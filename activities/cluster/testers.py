@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from activities.cluster import adoption, foreign, loadtester, marks, paths
-from activities.cluster.api import ApiError, ClusterApi, ClusterSettings, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.errors import ApiError
 from activities.cluster.loadtester import Guard
+from activities.cluster.settings import ClusterSettings
 from canary.loadtester import LoadTester, called_by, private, public
 from canary.problem import Problem
 from canary.spec import CanarySpec

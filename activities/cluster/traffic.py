@@ -8,7 +8,9 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import adoption, marks, paths, routes, services, virtualservice
-from activities.cluster.api import ApiError, ClusterApi, Clusters, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.clusters import Clusters
+from activities.cluster.errors import ApiError
 from activities.cluster.guard import CONFLICTS, guarded
 from canary.observation import Routes, is_outdated
 from canary.routing import Routing

@@ -12,8 +12,8 @@ from temporalio import activity
 from temporalio.client import Client
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster.api import Clusters
 from activities.cluster.bells import Bells, Ring
+from activities.cluster.clusters import Clusters
 from activities.cluster.streams import UNASKED, Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored

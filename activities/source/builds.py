@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple, TypeVar
 
 from activities.cluster import paths
-from activities.cluster.api import Clusters
+from activities.cluster.clusters import Clusters
 from activities.source.errors import SourceError
 from activities.source.kustomize import TREE, Kustomize
 from activities.source.manifest import Manifest

@@ -11,13 +11,12 @@ from temporalio import activity
 from temporalio.exceptions import ApplicationError, ApplicationErrorCategory
 
 from activities.cluster import testers
-from activities.cluster.api import (
+from activities.cluster.clusters import Clusters, served_here
+from activities.cluster.errors import (
     ApiError,
-    Clusters,
     ClusterUnreachableError,
     ServedElsewhereError,
     UnknownClusterError,
-    served_here,
 )
 from activities.heartbeat import heartbeating
 from activities.source.builds import Builds, Origin

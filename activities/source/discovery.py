@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from activities.cluster.api import ApiError, ClusterApi, Object
+from activities.cluster.api import ClusterApi, Object
+from activities.cluster.errors import ApiError
 from activities.cluster.paths import part
 from activities.source.manifest import Key
 

@@ -13,7 +13,8 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 
 from activities.cluster import paths
-from activities.cluster.api import SOURCE_MANAGER, ApiError, ClusterApi, Object
+from activities.cluster.api import SOURCE_MANAGER, ClusterApi, Object
+from activities.cluster.errors import ApiError
 from activities.source.discovery import Discovery, Resource
 from activities.source.errors import SourceError
 from activities.source.injection import ask_for_sidecars

@@ -9,8 +9,10 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import ApiError
 from activities.cluster.events import Events
+from activities.cluster.settings import ClusterSettings
 from canary.notice import Announcement, Notice, NoticeType
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef
 from canary.status import Phase, Revision

@@ -5,8 +5,10 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import ApiClient
 
-from activities.cluster.api import ClusterApi, ClusterSettings, ClusterUnreachableError
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import ClusterUnreachableError
 from activities.cluster.reach import Reach
+from activities.cluster.settings import ClusterSettings
 from canary.errors import NoAnswerError
 from tests.clients import api_client
 

@@ -4,8 +4,10 @@ from typing import Any, cast
 import pytest
 from kubernetes.aio.client import ApiClient
 
-from activities.cluster.api import ApiError, ClusterApi, ClusterSettings
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import ApiError
 from activities.cluster.secrets import ClusterSecrets
+from activities.cluster.settings import ClusterSettings
 from canary.errors import MeasurementError
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient

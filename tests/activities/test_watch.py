@@ -11,8 +11,10 @@ from temporalio.service import RPCError, RPCStatusCode
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import watch
-from activities.cluster.api import ROLLOUT_MANAGER, ApiError, ClusterApi, ClusterSettings
+from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi
+from activities.cluster.errors import ApiError
 from activities.cluster.marks import DECIDED_AT
+from activities.cluster.settings import ClusterSettings
 from activities.cluster.streams import NAMESPACED_STREAMS
 from activities.cluster.watch import Interest, WatchActivities, WatchRequest
 from sandbox.apiserver.server import ApiServer

@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 from ruamel.yaml import YAML
 
-from activities.cluster.api import ApiError, ClusterUnreachableError, UnknownClusterError
+from activities.cluster.errors import ApiError, ClusterUnreachableError, UnknownClusterError
 from canary.application import ClusterRef, SecretKey
 from sandbox.apiserver.server import ApiServer
 from worker.clusters import ClustersFileError, ConfiguredClusters, read_clusters_file

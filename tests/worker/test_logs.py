@@ -40,7 +40,7 @@ def test_prints_no_address_and_nothing_below_its_level(level: str, is_printed: b
 TOLD = """
 import logging
 from temporalio.exceptions import ApplicationError
-from activities.cluster.api import ClusterUnreachableError
+from activities.cluster.errors import ClusterUnreachableError
 from worker.logs import configure
 
 configure("INFO")

@@ -11,7 +11,7 @@ from ruamel.yaml import YAML
 from temporalio.client import Client
 from temporalio.testing import ActivityEnvironment
 
-from activities.cluster.api import ServedElsewhereError
+from activities.cluster.errors import ServedElsewhereError
 from activities.cluster.examination import ExaminationActivities
 from activities.cluster.preflight import PreflightActivities
 from activities.cluster.reach import Reach

@@ -16,7 +16,8 @@ from temporalio.exceptions import ApplicationError
 from temporalio.testing import WorkflowEnvironment
 from temporalio.worker import Replayer, UnsandboxedWorkflowRunner, Worker
 
-from activities.cluster.api import ClusterApi, ClusterSettings
+from activities.cluster.api import ClusterApi
+from activities.cluster.settings import ClusterSettings
 from activities.cluster.watch import WatchActivities, WatchRequest
 from activities.heartbeat import heartbeating
 from sandbox.apiserver.server import ApiServer

@@ -12,7 +12,9 @@ from kubernetes.aio.client import ApiClient
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import paths
-from activities.cluster.api import ClusterApi, ClusterSettings, ClusterUnreachableError
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import ClusterUnreachableError
+from activities.cluster.settings import ClusterSettings
 from canary.application import ClusterRef
 from canary.spec import AnalysisSpec, CanarySpec, ServiceSpec, TargetRef, WorkloadKind
 from sandbox.apiserver.server import ApiServer

@@ -9,10 +9,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from temporalio.testing import ActivityEnvironment
 
-from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import UnknownClusterError
 from activities.cluster.examination import REVIEWS, ExaminationActivities
 from activities.cluster.reach import Reach
 from activities.cluster.rights import PROXY, RIGHTS
+from activities.cluster.settings import ClusterSettings
 from canary.errors import NoAnswerError
 from canary.examination import Examination, Finding
 from sandbox.apiserver.server import ApiServer as SandboxServer

@@ -3,7 +3,7 @@
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster.api import ApiError, ClusterUnreachableError
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.guard import guarded
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.primary import PrimaryActivities

@@ -10,7 +10,8 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks, paths
 from activities.cluster.adoption import original
-from activities.cluster.api import SOURCE_MANAGER, ApiError
+from activities.cluster.api import SOURCE_MANAGER
+from activities.cluster.errors import ApiError
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.observation import ObservationActivities, RestingCanary
 from activities.cluster.routes import read_routes

@@ -7,7 +7,8 @@ import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import marks, paths
-from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER, ApiError
+from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER
+from activities.cluster.errors import ApiError
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
 from canary.observation import Observation

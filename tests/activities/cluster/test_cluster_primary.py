@@ -7,7 +7,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import configs, marks, records
-from activities.cluster.api import ClusterUnreachableError
+from activities.cluster.errors import ClusterUnreachableError
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.workloads import primary_workload
 from canary.spec import CanarySpec, TargetRef, WorkloadKind

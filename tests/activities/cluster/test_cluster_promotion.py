@@ -8,7 +8,7 @@ import pytest
 from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks, records
-from activities.cluster.api import ClusterUnreachableError
+from activities.cluster.errors import ClusterUnreachableError
 from activities.cluster.traffic import Written
 from canary.spec import TargetRef
 from canary.status import Outcome

@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from activities.cluster import loadtester, marks, paths, testers
-from activities.cluster.api import ApiError
+from activities.cluster.errors import ApiError
 from canary.loadtester import public
 from tests.activities.cluster.member import Member, Object
 

@@ -8,7 +8,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster import marks
 from activities.cluster.adoption import original
-from activities.cluster.api import ApiError, ClusterUnreachableError
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.guard import CONFLICTS
 from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
 from activities.cluster.routes import read_routes

@@ -8,7 +8,9 @@ from dulwich.index import commit_tree
 from dulwich.objects import Blob, Commit, Tag
 from dulwich.repo import Repo
 
-from activities.cluster.api import ClusterApi, ClusterSettings, UnknownClusterError
+from activities.cluster.api import ClusterApi
+from activities.cluster.errors import UnknownClusterError
+from activities.cluster.settings import ClusterSettings
 from canary.application import ClusterRef, GitSource
 from sandbox.apiserver.server import ApiServer
 from sandbox.gitserver import GitServer

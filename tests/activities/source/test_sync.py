@@ -6,7 +6,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from activities.cluster.api import ROLLOUT_MANAGER, ApiError, ClusterApi
+from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi
+from activities.cluster.errors import ApiError
 from activities.cluster.marks import CANARY, DECIDED_AT, PROMOTING, promoted
 from activities.cluster.observation import revision_of
 from activities.source.errors import SourceError
