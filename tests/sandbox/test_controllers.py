@@ -516,6 +516,19 @@ async def test_daemon_set_is_replaced_node_by_node(client: KubeClient, namespace
     assert min(status.get("numberAvailable", 0) for status in events) == 2
 
 
+async def test_a_daemon_sets_pods_count_as_available_once_they_were_ready_long_enough(
+    client: KubeClient, namespace: str
+) -> None:
+    """No event tells that time has passed: the controller looks again by itself."""
+    collection = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
+    await client.create(collection, DAEMON_SET | {"spec": DAEMON_SET["spec"] | {"minReadySeconds": 1}})
+    early = await _until(client, f"{collection}/ds", lambda found: found["status"].get("numberReady") == 1)
+    late = await _until(client, f"{collection}/ds", lambda found: found["status"].get("numberAvailable") == 1)
+
+    assert early["status"]["numberUnavailable"] == 1
+    assert "numberUnavailable" not in late["status"]
+
+
 # Endpoints
 
 

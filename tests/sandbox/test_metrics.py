@@ -247,6 +247,19 @@ async def test_the_usual_client_library_works(pods: Pods, prom: Prom) -> None:
     assert await asyncio.to_thread(ask) == (True, {"pod": "backend-1"}, "7")
 
 
+async def test_a_form_says_what_an_address_does_and_has_the_last_word(prom: Prom) -> None:
+    """Long queries come as a POST."""
+    url = f"{prom.server.url}/api/v1/query"
+    form = {"query": "vector(2)", "time": "7"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.post(url, params={"query": "vector(1)"}, data=form) as answer,
+    ):
+        body = await answer.json()
+
+    assert body["data"]["result"] == [{"metric": {}, "value": [7, "2"]}]
+
+
 @pytest.mark.parametrize(
     ("path", "parameters", "status", "text"),
     [

@@ -19,6 +19,7 @@ from sandbox.objects import Object
 SUBNET = 150 + os.getpid() % 50
 PODS = "/api/v1/namespaces/default/pods"
 EVENTS = "/api/v1/namespaces/default/events"
+NODE = f"/api/v1/nodes/{kubelet.NAME}"
 PORT = 9898
 
 
@@ -98,6 +99,29 @@ async def _started(client: KubeClient, pod: Object) -> Object:
 
 def _url(pod: Object, path: str = "/", port: int = PORT) -> str:
     return f"http://{pod['status']['podIP']}:{port}{path}"
+
+
+async def _ready_node(client: KubeClient) -> Object:
+    async with asyncio.timeout(15):
+        while True:
+            node = await client.get(NODE)
+            if [one["status"] for one in node.get("status", {}).get("conditions", [])] == ["True"]:
+                return node
+            await asyncio.sleep(0.01)
+
+
+async def test_a_node_that_starts_again_is_ready_as_before(client: KubeClient) -> None:
+    before = await _ready_node(client)
+    gone = {"conditions": [{"type": "Ready", "status": "Unknown", "reason": "NodeStatusUnknown"}]}
+    await client.patch(f"{NODE}/status", {"status": gone})
+    task = asyncio.ensure_future(kubelet.run(client, subnet=SUBNET + 50, drain=0.3))
+    after = await _ready_node(client)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert after["metadata"]["uid"] == before["metadata"]["uid"]
+    assert after["status"]["allocatable"] == before["status"]["allocatable"]
+    assert after["metadata"]["labels"]["kubernetes.io/hostname"] == kubelet.NAME
 
 
 async def test_node_is_ready(client: KubeClient) -> None:
