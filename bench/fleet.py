@@ -10,11 +10,12 @@ from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.service import RPCError
 
 from bench.figure import Bound, Figure
-from bench.latency import SOON, changes_and_aborts
+from bench.latency import SOON, change, changes_and_aborts
 from bench.log import counted
 from bench.stage import MEMBER, Options, stage
 from canary.spec import CanarySpec
 from tests.conformance import workload
+from tests.conformance.case import Case
 from tests.conformance.waiting import until
 from tests.conformance.world import Cluster, World
 from workflows.contract import APPLY, CANARY_WORKFLOW, QUEUE, ApplyCanary, ApplyResult, canary_id
@@ -42,6 +43,7 @@ async def measure(options: Options) -> list[Figure]:
         rate = await _rate(world.clusters[MEMBER], watched)
         memory.append(_resident(world))
         changes, _ = await changes_and_aborts(world, options)
+        resumed = await _changes_after_a_kill(world, options.many(5, 1))
     name = f"{size} idle canaries"
     return [
         Figure(
@@ -76,7 +78,29 @@ async def measure(options: Options) -> list[Figure]:
             "5.3 intervals (default client limit)",
             SOON,
         ),
+        Figure(
+            f"{name}, worker killed: template change → canary scaled up",
+            "s",
+            resumed,
+            "changed once a new worker is ready; Temporal notices after two seconds that the old one is dead",
+            bound=Bound(maximum=5.0),
+        ),
     ]
+
+
+async def _changes_after_a_kill(world: World, times: int) -> list[float]:
+    """Kill the worker, start another and release a version, again and again."""
+    case = Case(world, MEMBER, "killed")
+    await case.deploy()
+    await case.initialise(interval="1s")
+    found = []
+    for trial in range(times):
+        await world.kill_worker()
+        await world.start_worker()
+        run, seconds = await change(case, f"6.2.{trial}")
+        found.append(seconds)
+        await case.rollout_ends(run)
+    return found
 
 
 async def _deploy(cluster: Cluster, size: int) -> list[tuple[str, str]]:

@@ -32,6 +32,7 @@ class Bells:
         self._client = client
         self._signal = signal
         self._waiting = waiting
+        self._ringing: set[Ring] = set()
         self._has_waiting = asyncio.Event()
         self.ring(())
 
@@ -40,6 +41,11 @@ class Bells:
         self._waiting.update(rings)
         if self._waiting:
             self._has_waiting.set()
+
+    @property
+    def are_silent(self) -> bool:
+        """Whether everybody has been rung."""
+        return not self._waiting and not self._ringing
 
     async def run(self) -> None:
         """Ring whoever is waiting, until cancelled."""
@@ -53,13 +59,14 @@ class Bells:
 
     async def _ring_all(self) -> set[Ring]:
         """Ring whoever is waiting now; returns who could not be rung and goes on waiting."""
-        missed = set(self._waiting)
+        missed = self._ringing = set(self._waiting)
         self._waiting.clear()
         try:
             answers = await asyncio.gather(*map(self._ring, sorted(missed)))
             missed = {one for one in answers if one}
         finally:
             self._waiting |= missed
+            self._ringing = set()
         return missed
 
     async def _ring(self, ring: Ring) -> Ring | None:

@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.bells import Bells, Ring
 from activities.cluster.clusters import Clusters
+from activities.cluster.progress import Progress
 from activities.cluster.streams import UNASKED, Key, Memory, Streams
 from activities.heartbeat import heartbeating
 from canary.stored import Stored
@@ -72,8 +73,9 @@ class WatchActivities:
     async def watch_cluster(self, request: WatchRequest) -> None:
         """Watch a cluster until cancelled, or until a later run with other interests takes over here."""
         known = self._known[request.cluster]
-        async with heartbeating():
-            watching = asyncio.create_task(self._watch(request, known, known.watching))
+        progress = Progress(known.memory, activity.info().heartbeat_details)
+        async with heartbeating(progress.details):
+            watching = asyncio.create_task(self._watch(request, known, known.watching, progress))
             known.watching = watching
             stopping = asyncio.create_task(activity.wait_for_worker_shutdown())
             try:
@@ -82,12 +84,15 @@ class WatchActivities:
                 stopping.cancel()
                 await _end(watching)
         if activity.is_worker_shutdown():
+            activity.heartbeat(*progress.details())
             text = "This worker stops; another goes on watching."
             raise ApplicationError(text, type="Stopping", next_retry_delay=HANDED_ON)
         with suppress(asyncio.CancelledError):  # a later run has taken over
             watching.result()
 
-    async def _watch(self, request: WatchRequest, known: _Cluster, before: asyncio.Task[None] | None) -> None:
+    async def _watch(
+        self, request: WatchRequest, known: _Cluster, before: asyncio.Task[None] | None, progress: Progress
+    ) -> None:
         await _end(before)
         api = await self._clusters.get(request.cluster)
         bells = Bells(self._client, request.signal, known.unrung)
@@ -101,6 +106,8 @@ class WatchActivities:
                     bells.ring(Ring(other, instead=first) for other in others)
 
         interests = {interest.canary: interest for interest in request.interests}
+        if progress.is_handed_on:  # another worker has greeted all of them
+            known.greeted = interests
         newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
         streams = Streams(api, known.memory, _canaries(request.interests), newcomers, ring)
         async with asyncio.TaskGroup() as group:
@@ -109,6 +116,7 @@ class WatchActivities:
             group.create_task(_resync(bells, [f"{request.bells[0]}{name}" for name in sorted(interests)]))
             await streams.greet()
             known.greeted = interests
+            progress.begin(bells)
 
 
 async def _resync(bells: Bells, workflows: list[str]) -> None:

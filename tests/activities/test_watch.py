@@ -1,6 +1,7 @@
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from dataclasses import replace
 from typing import Any, cast
 
 import pytest
@@ -109,11 +110,17 @@ class World:
 
     @contextlib.asynccontextmanager
     async def watching(
-        self, *interests: Interest, bells: tuple[str, ...] = ("canary/",), greeted: bool = True
+        self,
+        *interests: Interest,
+        bells: tuple[str, ...] = ("canary/",),
+        greeted: bool = True,
+        details: Sequence[Any] = (),
     ) -> AsyncIterator[asyncio.Future[None]]:
-        """Watch, and wait until whoever is new has been rung."""
+        """Watch, and wait until whoever is new has been rung; *details* were another worker's heartbeats."""
         request = WatchRequest(cluster="member1", interests=interests, bells=bells, signal="bell")
-        running = asyncio.ensure_future(ActivityEnvironment().run(self.activities.watch_cluster, request))
+        worker = ActivityEnvironment()
+        worker.info = replace(worker.info, heartbeat_details=details)
+        running = asyncio.ensure_future(worker.run(self.activities.watch_cluster, request))
         if greeted:
             assert await self.temporal.next_of(len(interests)) == sorted(
                 f"canary/{i.canary}" for i in interests
@@ -517,6 +524,76 @@ async def test_a_worker_without_memory_rings_everybody_once(world: World) -> Non
 
         assert await world.temporal.next() == "canary/b"
         assert world.temporal.drain() == []
+
+
+async def handed_on(world: World, *interests: Interest, deed: Callable[[], Awaitable[None]]) -> list[Any]:
+    """What a worker that ends after a *deed* has told by its heartbeats, as Temporal gives it to the next."""
+    request = WatchRequest(cluster="member1", interests=interests, bells=("canary/",), signal="bell")
+    told: list[Any] = []
+    worker = ActivityEnvironment()
+    worker.on_heartbeat = lambda *details: told.append(details)
+    running = asyncio.ensure_future(worker.run(world.activities.watch_cluster, request))
+    await world.temporal.next_of(len(interests))
+    await deed()
+    worker.worker_shutdown()
+    with pytest.raises(ApplicationError, match="another goes on watching"):
+        await asyncio.wait_for(running, 5)
+    world.activities = world.new_worker()
+    return [each.model_dump(mode="json") for each in told[-1]]
+
+
+@pytest.mark.parametrize("namespaces", [1, NAMESPACED_STREAMS + 1])
+async def test_another_worker_goes_on_and_rings_for_what_has_changed_alone(
+    world: World, namespaces: int
+) -> None:
+    """Beside five hundred canaries the one that has changed would else wait for the looks of all others."""
+    await add(world, "a", "b")
+    others = [
+        interest(f"n{number}", "Deployment/none", namespace=f"n{number}") for number in range(namespaces - 1)
+    ]
+    both = (interest("a", "Deployment/a", "Service/a"), interest("b"), *others)
+
+    async def nothing() -> None: ...
+
+    details = await handed_on(world, *both, deed=nothing)
+    await change(world, "b", image("podinfo:2"))
+    lists = len(world.api.lists)
+    async with world.watching(*both, greeted=False, details=details):
+        assert await world.temporal.next() == "canary/b"
+        await change(world, "a", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/a"
+        assert world.temporal.drain() == []
+    assert len(world.api.lists) == lists
+
+
+async def test_a_bell_that_was_not_heard_is_rung_by_the_next_worker(world: World) -> None:
+    await add(world, "a")
+
+    async def unheard() -> None:
+        world.temporal.failures = {"canary/a": [RPCStatusCode.UNAVAILABLE] * 9}
+        await change(world, "a", image("podinfo:2"))
+        await asyncio.wait_for(world.temporal.has_failed.wait(), 5)
+
+    details = await handed_on(world, interest("a"), deed=unheard)
+    world.temporal.failures = {}
+    async with world.watching(interest("a"), greeted=False, details=details):
+        assert await world.temporal.next() == "canary/a"
+
+
+async def test_a_worker_that_greeted_nobody_hands_nothing_on(world: World) -> None:
+    await add(world, "a")
+    await world.fault({"id": "shut", "do": "status", "status": 503, "path": "deployments"})
+    request = WatchRequest(cluster="member1", interests=(interest("a"),), bells=("canary/",), signal="bell")
+    worker = ActivityEnvironment()
+    told: list[Any] = []
+    worker.on_heartbeat = lambda *details: told.append(details)
+    running = asyncio.ensure_future(worker.run(world.activities.watch_cluster, request))
+    await asyncio.wait_for(world.api.was_refused.wait(), 5)
+    worker.worker_shutdown()
+    with pytest.raises(ApplicationError, match="another goes on watching"):
+        await asyncio.wait_for(running, 5)
+
+    assert told[-1] == ()
 
 
 @pytest.mark.parametrize(
