@@ -33,6 +33,8 @@ class ClusterUnreachableError(Exception):
     def __init__(self, cluster: str, cause: BaseException) -> None:
         super().__init__(f"Cluster {cluster} does not answer: {_why(cause)}.")
         self.cluster = cluster
+        self.was_awaited = isinstance(cause, TimeoutError)
+        """Whether there was no answer within the time for one, rather than no connection."""
 
 
 def _why(cause: BaseException) -> str:

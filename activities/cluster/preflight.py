@@ -32,7 +32,7 @@ from canary.spec import CanarySpec
 from canary.stored import Stored
 
 ATTEMPTS = 3
-"""So often an API server is asked that answers with errors of its own."""
+"""So often an API server is asked that answers with errors of its own, or ends a connection."""
 LISTED = ("HorizontalPodAutoscaler", *policies.REFUSED, *policies.TOLD, policies.APEX_RULES, "Canary")
 
 
@@ -78,10 +78,12 @@ class PreflightActivities:
         except UnknownClusterError as error:
             return Preflight(problems=(Problem(path="cluster", message=str(error)),))
         except ClusterUnreachableError as error:
+            if not error.was_awaited and _may_be_asked_again():
+                raise
             problem = Problem(path="cluster", message=str(error), is_unreachable=True)
             return Preflight(problems=(problem,))
         except ApiError as error:
-            if not error.is_permanent and activity.info().attempt < ATTEMPTS:
+            if not error.is_permanent and _may_be_asked_again():
                 raise
             message = f"Cluster {spec.cluster} refuses to be looked at: {error}"
             problem = Problem(path="cluster", message=message, is_unreachable=not error.is_permanent)
@@ -92,6 +94,10 @@ class PreflightActivities:
     async def read_references(self, spec: CanarySpec) -> Referenced:
         """Read again what the document names and was not given with, as it stands in the cluster by now."""
         return await read_references(await self._clusters.get(spec.cluster), spec)
+
+
+def _may_be_asked_again() -> bool:
+    return activity.info().attempt < ATTEMPTS
 
 
 async def _look(api: ClusterApi, lists: SharedLists, spec: CanarySpec) -> Preflight:

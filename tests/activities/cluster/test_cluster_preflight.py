@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from typing import Any
+from unittest.mock import AsyncMock
 
 import pytest
 from temporalio.testing import ActivityEnvironment
 
 from activities.cluster import marks, paths
 from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER
-from activities.cluster.errors import ApiError
+from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
 from canary.observation import Observation
@@ -571,9 +572,30 @@ async def test_a_cluster_that_fails_is_asked_again_and_then_told(meshed: Member)
     with pytest.raises(ApiError):
         await environment.run(PreflightActivities(meshed).preflight, spec())
     last = ActivityEnvironment()
-    last.info = last.info.__class__(**{**vars(last.info), "attempt": ATTEMPTS})
+    last.info = replace(last.info, attempt=ATTEMPTS)
     (found,) = (await last.run(PreflightActivities(meshed).preflight, spec())).problems
 
+    assert found.is_unreachable
+
+
+@pytest.mark.parametrize(
+    ("cause", "attempt", "is_told"),
+    [(OSError(), 1, False), (OSError(), ATTEMPTS, True), (TimeoutError(), 1, True)],
+)
+async def test_a_connection_that_is_not_made_is_tried_again_and_silence_told(
+    meshed: Member, monkeypatch: pytest.MonkeyPatch, *, cause: Exception, attempt: int, is_told: bool
+) -> None:
+    """Whoever applies waits: not three times as long as an answer may take."""
+    monkeypatch.setattr(meshed, "get", AsyncMock(side_effect=ClusterUnreachableError("member1", cause)))
+    environment = ActivityEnvironment()
+    environment.info = replace(environment.info, attempt=attempt)
+    asked = environment.run(PreflightActivities(meshed).preflight, spec())
+    if not is_told:
+        with pytest.raises(ClusterUnreachableError):
+            await asked
+        return
+
+    (found,) = (await asked).problems
     assert found.is_unreachable
 
 
