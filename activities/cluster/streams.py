@@ -109,11 +109,11 @@ class Streams:
             for stream in sorted(self._unopened):
                 group.create_task(self._follow(stream))
 
-    async def greet(self) -> None:
-        """Ring the newcomers, once nothing that happens from now on can be missed."""
+    async def newcomers(self) -> set[str]:
+        """Who is to be greeted, once nothing can be missed that happens from now on: they are rung for it."""
         await self._all_open.wait()
-        self._ring(self._newcomers, UNASKED)
-        self._newcomers = set()
+        newcomers, self._newcomers = self._newcomers, set()
+        return newcomers
 
     async def _follow(self, stream: Stream) -> None:
         """Keep one stream open, from where it was last, through ends, refusals and gaps."""

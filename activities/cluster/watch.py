@@ -21,6 +21,8 @@ from canary.stored import Stored
 
 HANDED_ON = timedelta(milliseconds=100)
 """How long after a worker has stopped another one takes its watch over."""
+GREETING_PAUSE = 0.05
+"""Seconds between two greetings: beside the looks of hundreds of canaries there is room for changes."""
 RESYNC = 600.0
 """Seconds after which each canary is rung although nothing was seen."""
 RESYNC_PAUSE = 12.0
@@ -114,7 +116,10 @@ class WatchActivities:
             group.create_task(bells.run())
             group.create_task(streams.run())
             group.create_task(_resync(bells, [f"{request.bells[0]}{name}" for name in sorted(interests)]))
-            await streams.greet()
+            for name in sorted(await streams.newcomers()):
+                ring([name], UNASKED)
+                known.greeted[name] = interests[name]
+                await asyncio.sleep(GREETING_PAUSE)
             known.greeted = interests
             progress.begin(bells)
 

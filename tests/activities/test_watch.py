@@ -526,6 +526,22 @@ async def test_a_worker_without_memory_rings_everybody_once(world: World) -> Non
         assert world.temporal.drain() == []
 
 
+async def test_a_change_does_not_wait_until_everybody_is_greeted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A worker without memory greets hundreds, each of whom then takes a look."""
+    monkeypatch.setattr(watch, "GREETING_PAUSE", 3600)
+    await add(world, "a", "b", "c")
+    everybody = interest("a"), interest("b"), interest("c")
+    async with world.watching(*everybody, greeted=False):
+        assert await world.temporal.next() == "canary/a"
+        await change(world, "c", image("podinfo:2"))
+        assert await world.temporal.next() == "canary/c"
+    async with world.watching(*everybody, greeted=False):
+        assert await world.temporal.next() == "canary/b"  # where the greetings were cut off
+        assert world.temporal.drain() == []
+
+
 async def handed_on(world: World, *interests: Interest, deed: Callable[[], Awaitable[None]]) -> list[Any]:
     """What a worker that ends after a *deed* has told by its heartbeats, as Temporal gives it to the next."""
     request = WatchRequest(cluster="member1", interests=interests, bells=("canary/",), signal="bell")
@@ -534,6 +550,9 @@ async def handed_on(world: World, *interests: Interest, deed: Callable[[], Await
     worker.on_heartbeat = lambda *details: told.append(details)
     running = asyncio.ensure_future(worker.run(world.activities.watch_cluster, request))
     await world.temporal.next_of(len(interests))
+    async with asyncio.timeout(5):
+        while not any(told):  # noqa: ASYNC110 — a heartbeat tells nobody that it was sent
+            await asyncio.sleep(0.01)
     await deed()
     worker.worker_shutdown()
     with pytest.raises(ApplicationError, match="another goes on watching"):
@@ -672,6 +691,7 @@ async def test_the_resync_rings_one_canary_after_the_other(
 ) -> None:
     monkeypatch.setattr(watch, "RESYNC", 0.3)
     monkeypatch.setattr(watch, "RESYNC_PAUSE", 0.0)
+    monkeypatch.setattr(watch, "GREETING_PAUSE", 0.0)
     async with world.watching(interest("a"), interest("b"), bells=("canary/", "rollout/"), greeted=False):
         await world.temporal.next_of(4)
 
