@@ -14,6 +14,7 @@ from canary.decision import (
     Promote,
     Reinforce,
     Restart,
+    Retreat,
     Rollback,
     ShiftBack,
     Wait,
@@ -356,6 +357,18 @@ def test_a_person_answers_for_a_gate_and_is_obeyed_at_once() -> None:
     assert isinstance(decide(a_case(GATED, approved, a_check())), Promote)
 
 
+@pytest.mark.proves("D10")
+def test_an_approval_comes_after_the_users_of_a_canary_that_does_not_serve() -> None:
+    """A person's word for the next step keeps nobody with pods that are down (D10: docs/architecture.md)."""
+    waiting = at_weight(30, waiting_for=TRAFFIC)
+    case = a_case(GATED, waiting, target=a_workload(ready=0), wishes=APPROVE)
+    decision = decide(case)
+    retreated = after(case, decision, NOW)
+
+    assert isinstance(decision, Retreat)
+    assert isinstance(decide(a_case(GATED, retreated, target=a_workload(ready=0), wishes=APPROVE)), Approve)
+
+
 @pytest.mark.proves("C20")
 def test_an_approved_increase_is_one_increase() -> None:
     """`confirm-traffic-increase` is asked before every step: one word lets one step pass.
@@ -496,6 +509,13 @@ def test_cookies_last_for_one_analysis() -> None:
     assert again.cookie != during.cookie
     assert routing_of(AFFINE, first, 0).expired_cookie == during.cookie
     assert routing_of(a_spec(), first, 10).cookie == ""
+
+
+def test_users_whom_no_weight_parts_get_no_cookies() -> None:
+    spec = a_spec(session_affinity=AFFINE.analysis.session_affinity, iterations=3)
+    routing = routing_of(spec, at_weight(10), 10)
+
+    assert (routing.cookie, routing.primary_cookie) == ("", "")
 
 
 @pytest.mark.proves("C10")
