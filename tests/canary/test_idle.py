@@ -8,7 +8,7 @@ from canary.idle import Mend, Recreate, Rest, decide_idle, noticed_idle
 from canary.observation import Observation, Routes
 from canary.spec import CanarySpec
 from canary.status import CanaryStatus, Phase, Wishes
-from tests.canary.rollouts import NEW, NOW, a_primary, a_spec, a_workload
+from tests.canary.rollouts import NEW, NEWER, NOW, a_primary, a_spec, a_workload
 
 RESTING = CanaryStatus(phase=Phase.SUCCEEDED, last_applied=NEW, last_promoted=NEW, ending="Promoted")
 
@@ -86,6 +86,17 @@ def test_asks_for_the_pods_that_a_rollout_has_kept_until_they_are_gone(
 
 def test_pods_of_a_canary_that_nobody_was_asked_about_are_no_matter() -> None:
     assert decide_idle(a_spec(), RESTING, seen(), Wishes()) == Rest(message="Promoted")
+
+
+def test_an_object_made_anew_is_not_taken_for_the_one_before() -> None:
+    known = RESTING.model_copy(update={"generation": 7, "uid": "first"})
+    anew = seen(target=a_workload(revision=NEWER, generation=7, uid="second"))
+    rehashed = seen(target=a_workload(revision=NEWER, generation=7, uid="first"))
+    first_seen = noticed_idle(RESTING, seen(target=a_workload(generation=7, uid="first")))
+
+    assert noticed_idle(known, anew) == known
+    assert noticed_idle(known, rehashed).last_applied == NEWER
+    assert (first_seen.generation, first_seen.uid) == (7, "first")
 
 
 def test_notices_a_new_generation_of_the_same_revision() -> None:

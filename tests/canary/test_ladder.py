@@ -588,7 +588,7 @@ def test_a_way_out_waits_for_no_primary(
     decision = decide(a_case(status=status, primary=primary, wishes=LEAVE))
 
     assert isinstance(decision, Rollback)
-    assert (decision.outcome, decision.is_left) == (Outcome.ABORTED, is_left)
+    assert (decision.outcome, decision.is_left, decision.by) == (Outcome.ABORTED, is_left, LEAVE.leave)
 
 
 def test_a_way_out_lets_a_promotion_come_to_its_last_tick() -> None:

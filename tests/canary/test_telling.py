@@ -445,5 +445,5 @@ def test_every_phase_has_its_condition(phase: Phase) -> None:
 def test_a_suspension_is_told_in_flaggers_words_and_alerts_nobody() -> None:
     told = told_of_suspension()
 
-    assert told.message == "skipping canary run as object is suspended"
+    assert (told.reason, told.message) == ("Suspended", "skipping canary run as object is suspended")
     assert told.severity is None

@@ -6,6 +6,7 @@ import pytest
 
 from canary.decision import (
     Advance,
+    Begin,
     Correct,
     Finalise,
     Finish,
@@ -214,6 +215,12 @@ def test_a_check_leaves_the_message_alone() -> None:
     assert after(case, Measure(hooks=(HookType.ROLLOUT,)), DONE) == case.status
 
 
+def test_what_waited_before_its_first_gate_progresses_once_it_begins() -> None:
+    case = a_case(status=a_status(phase=Phase.WAITING, waiting_for=HookType.CONFIRM_ROLLOUT))
+
+    assert after(case, Begin(message="m"), DONE).phase is Phase.PROGRESSING
+
+
 def test_only_what_shows_is_a_transition() -> None:
     case = a_case(status=at_weight(10))
 
@@ -248,10 +255,23 @@ def test_notices_that_the_same_revision_hashes_otherwise() -> None:
     assert noticed(a_case(status=status, target=a_workload(generation=9))).generation == 9
 
 
+def test_an_object_made_anew_has_another_revision_though_its_generation_is_the_same() -> None:
+    status = a_status(generation=7, uid="first")
+    anew = noticed(a_case(status=status, target=a_workload(revision=NEWER, generation=7, uid="second")))
+    rehashed = noticed(a_case(status=status, target=a_workload(revision=NEWER, generation=7, uid="first")))
+    first_seen = noticed(a_case(status=a_status(), target=a_workload(generation=7, uid="first")))
+
+    assert (anew.revision, anew.uid) == (NEW, "first")
+    assert (rehashed.revision, rehashed.uid) == (NEWER, "first")
+    assert (first_seen.generation, first_seen.uid) == (7, "first")
+
+
 def test_goes_on_where_another_was_cut_off() -> None:
-    begun = begin(a_spec(), NEW, OLD, 2, NOW)
+    begun = begin(a_spec(), NEW, OLD, 2, NOW).model_copy(update={"is_scaled_up": False})
 
     status = resumed(a_spec(), begun, 40)
+
+    assert (status.is_scaled_up, status.is_promotion_open) == (True, True)
 
     assert (status.canary_weight, status.traffic_weight, status.due) == (40, 40, NOW)
 
