@@ -265,12 +265,11 @@ def test_what_is_still_needed_is_looked_at_at_once_where_the_document_changes() 
 
 def test_what_is_taken_back_and_still_needed_has_an_answer_from_its_cluster() -> None:
     tried = delivery(failures=3, unanswered_since=NOW, waits=5)
-    retired = revised((tried,), None, NOW)[0]
-    kept = retired.kept("users need it", NOW)
+    kept, retired = tried.kept("users need it", NOW), revised((tried,), None, NOW)[0]
 
     assert (kept.failures, kept.unanswered_since) == (0, None)
     assert (retired.failures, retired.waits) == (0, 0)
-    assert kept.due == NOW + FIRST_PRUNING_AGAIN
+    assert retired.kept("users need it", NOW).due == NOW + FIRST_PRUNING_AGAIN
 
 
 def test_a_new_revision_is_pruned_again_soon_and_never_later_than_its_interval() -> None:
