@@ -39,8 +39,13 @@ class Hook:
         self.called.clear()
 
     def document(self, timeout: str = "30s", type_: str = "rollout") -> dict[str, Any]:
-        """The hook as a Canary names it."""
-        return {"name": "check", "type": type_, "url": self.url, "timeout": timeout}
+        """The hook as a Canary names it; a rollout hook is the check of a story."""
+        name = "check" if type_ == "rollout" else type_
+        return {"name": name, "type": type_, "url": self.url, "timeout": timeout}
+
+    async def has_calls(self, count: int) -> bool:
+        """Whether it was called so often."""
+        return len(self.calls) >= count
 
     async def _answer(self, request: web.Request) -> web.Response:
         self.calls.append(await request.json())

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
 import aiohttp
@@ -19,6 +19,10 @@ class Way:
     host: str
     headers: dict[str, str] = field(default_factory=dict)
 
+    def as_taken_by(self, name: str, headers: dict[str, str] | None = None) -> "Way":
+        """The same way for others, who come with headers of their own."""
+        return replace(self, name=name, headers=headers or {})
+
 
 @dataclass
 class Tally:
@@ -28,6 +32,10 @@ class Tally:
     failures: Counter[str] = field(default_factory=Counter)
     versions: Counter[str] = field(default_factory=Counter)
     """How often each version answered."""
+
+    async def has(self, version: str) -> bool:
+        """Whether a version has answered."""
+        return bool(self.versions[version])
 
 
 class Load:

@@ -43,37 +43,6 @@ async def test_a_canary_that_does_not_serve_loses_its_traffic_until_it_is_ready_
     assert case.weights == [0, 50, 0, 50, 0]
 
 
-@pytest.mark.proves("C35")
-@pytest.mark.conformance
-@together
-async def test_a_primary_that_does_not_get_ready_leaves_the_traffic_to_the_canary(world: World) -> None:
-    """A promotion that fails: users stay with the canary, which was judged, and a person is asked.
-
-    C35: Flagger's scheduler.go.
-    """
-    case = Case(world, "kurator-member2", "lost-promotion")
-    await case.deploy()
-    await case.initialise(interval="2s", stepWeight=50, spec={"progressDeadlineSeconds": 12})
-    async with case.load() as users:
-        await case.release(BETTER)
-        run = await case.rollout_begins()
-        await case.weight_is(50)
-        async with case.no_more_pods():  # for the new primary
-            ended = await case.rollout_ends(run)
-            asked = await case.canary_is(Phase.FAILED)
-        await case.is_ready(f"{NAME}-primary")
-        await case.wish(Verb.RESTART, case.canary)
-        again = await case.rollout_ends(await case.rollout_begins())
-
-    assert ended.outcome == "Halted"
-    assert "primary not ready" in ended.message
-    assert (asked.outcome, asked.traffic_weight) == (Outcome.HALTED, 100)
-    assert again.outcome == "Promoted", again
-    assert case.weights == [0, 50, 100, 0]
-    assert await case.image(f"{NAME}-primary") == workload.image(BETTER)
-    assert users.failures == {}
-
-
 @pytest.mark.proves("T4", "C35")
 @pytest.mark.conformance
 @together
@@ -128,23 +97,6 @@ async def test_a_primary_deleted_in_its_promotion_comes_back_and_is_promoted_aga
     assert ended.outcome == "Promoted", ended
     assert await case.image(f"{NAME}-primary") == workload.image(BETTER)
     assert case.weights[-1] == 0
-
-
-@pytest.mark.proves("C28")
-@pytest.mark.conformance
-@together
-async def test_a_canary_that_is_not_ready_by_its_deadline_is_rolled_back(world: World) -> None:
-    """`progressDeadlineSeconds` ends what does not get ready (C28: Flagger's deployment_ready.go)."""
-    case = Case(world, "kurator-member1", "deadline")
-    await case.deploy()
-    await case.initialise(spec={"progressDeadlineSeconds": 3})
-    ended = await case.roll_out(f"{BETTER}-slow60")
-
-    assert ended.outcome == "RolledBack"
-    assert "not ready: waiting for rollout to finish: 0 " in ended.message
-    assert ended.message.endswith("not ready for 3 s")
-    assert case.weights == [0]
-    assert await case.replicas() == 0
 
 
 @pytest.mark.proves("T21")

@@ -1,4 +1,4 @@
-"""C30, C31: what a revision that failed waits for, and what is nothing new."""
+"""C31: a changed annotation of the pod template tries a failed revision again."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""C37: who watches canaries by Flagger's metrics finds ours by the same names and labels."""
+"""C37: Prometheus metrics have Flagger's names and labels."""
 
 from typing import Any
 
