@@ -12,6 +12,8 @@ IS_OURS = not NAMED and "KUBEBUILDER_ASSETS" not in os.environ
 SLOWNESS = 1.0 if IS_OURS else 3.0
 """How much longer all may take elsewhere: images are pulled, routes pushed, or etcd shares our cores."""
 LOOK = 0.05
+LONG_ENOUGH = 3.0
+"""Seconds; a change is noticed within one."""
 
 Answer = TypeVar("Answer")
 
@@ -26,3 +28,8 @@ async def until(condition: Callable[[], Awaitable[Answer | None]], within: float
     except TimeoutError:
         raise AssertionError(f"not within {within * SLOWNESS:g} s: {what} (last: {last!r})") from None
     return last
+
+
+async def nothing_comes_of_it() -> None:
+    """Give the engine time to notice a change: what is measured is that nothing happens."""
+    await asyncio.sleep(LONG_ENOUGH * SLOWNESS)

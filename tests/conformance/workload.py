@@ -71,6 +71,12 @@ def service(place: str) -> Object:
     }
 
 
+def config_map(annotations: dict[str, str] | None = None, **data: str) -> Object:
+    """The ConfigMap `settings`."""
+    metadata = {"name": "settings", "annotations": annotations or {}}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": data}
+
+
 def routes(place: str) -> Object:
     """Routes at the gateway as a workload has them without a canary."""
     return {
@@ -96,7 +102,7 @@ def success_rate(interval: str = "4s") -> Object:
 def document(place: str, *, spec: Object | None = None, **analysis: Any) -> Object:
     """A Canary as Flagger reads it; *analysis* and *spec* are merged over a quick one."""
     quick: Object = {"interval": "1s", "threshold": 2}
-    if "iterations" not in analysis:
+    if not analysis.keys() & {"iterations", "stepWeights"}:
         quick |= {"stepWeight": 10, "maxWeight": 50}
     return {
         "apiVersion": "flagger.app/v1beta1",

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
 from tests.conformance.workload import NAME
@@ -19,8 +20,7 @@ async def test_makes_the_objects_of_a_canary_in_their_order(world: World) -> Non
     """
     case = Case(world, "kurator-member2", "objects")
     await case.deploy(envFrom=[{"configMapRef": {"name": "settings"}}])
-    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": {"A": "1"}}
-    await case.apply_object("configmaps", settings)
+    await case.apply_object("configmaps", workload.config_map(A="1"))
     before = await case.cluster.asked_so_far()
     await case.initialise()
 

@@ -1,4 +1,4 @@
-"""C02: a VirtualService and a Service that are there are adopted, and given back."""
+"""C02: a Service and a VirtualService that are there are adopted, and given back."""
 
 import pytest
 
@@ -11,10 +11,10 @@ from tests.conformance.world import World
 @pytest.mark.proves("C02")
 @together
 async def test_adopts_a_virtual_service_and_gives_it_back(world: World) -> None:
-    """A VirtualService that is there is used, and at the end as it was (C02: Flagger's istio.go)."""
+    """Routes and a Service that are there are used, and at the end as they were (C02: Flagger's istio.go)."""
     case = Case(world, "kurator-member2", "adopt")
     await case.deploy()
-    own = workload.routes(case.namespace)
+    own, service = workload.routes(case.namespace), await case.get("services")
     await case.apply_object("virtualservices", own)
     await case.is_routed()
     async with case.load() as users:
@@ -22,6 +22,7 @@ async def test_adopts_a_virtual_service_and_gives_it_back(world: World) -> None:
         await case.delete()
 
     assert users.failures == {}
+    assert (await case.get("services"))["spec"] == service["spec"]
     found = await case.get("virtualservices")
     assert found["spec"] == own["spec"]
     assert not [key for key in found["metadata"].get("annotations", {}) if "durable-canary" in key]

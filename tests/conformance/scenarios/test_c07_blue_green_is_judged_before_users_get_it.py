@@ -1,4 +1,4 @@
-"""C07: blue/green: iterations without users, then all of them; here mirrored."""
+"""C07: blue/green: iterations without users, then all of them; mirrored if wished."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""C17: an autoscaler gets a twin for the primary, within `primaryScalerReplicas`.
+"""C17: an autoscaler gets a twin for the primary.
 
 KEDA's part is not to be had: a ScaledObject is refused by name.
 """
@@ -21,7 +21,12 @@ async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: W
     case = Case(world, "kurator-member2", "autoscaled")
     await case.deploy()
     await case.apply_object("horizontalpodautoscalers", _autoscaler(2, 5))
-    reference = {"apiVersion": "autoscaling/v2", "kind": "HorizontalPodAutoscaler", "name": NAME}
+    reference = {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "name": NAME,
+        "primaryScalerReplicas": {"minReplicas": 3},
+    }
     async with case.load(is_routed=False) as users:
         await case.initialise(interval="1s", stepWeight=50, spec={"autoscalerRef": reference})
         twin = (await case.get("horizontalpodautoscalers", f"{NAME}-primary"))["spec"]
@@ -32,7 +37,7 @@ async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: W
         ended = await case.roll_out(BETTER)
 
     assert twin["scaleTargetRef"]["name"] == f"{NAME}-primary"
-    assert (twin["minReplicas"], twin["maxReplicas"]) == (2, 5)
+    assert (twin["minReplicas"], twin["maxReplicas"]) == (3, 5)
     assert ended.outcome == "Promoted", ended
     assert (await case.replicas(f"{NAME}-primary"), await case.replicas()) == (4, 0)
     assert users.failures == {}

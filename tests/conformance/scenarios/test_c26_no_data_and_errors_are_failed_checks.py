@@ -34,3 +34,23 @@ async def test_a_prometheus_that_is_away_is_a_failed_check(world: World) -> None
     assert first.error
     assert ended.outcome == "Promoted"
     assert case.weights == [0, 50, 0]
+
+
+@pytest.mark.proves("C26")
+@pytest.mark.conformance
+@together
+async def test_a_canary_that_nobody_asks_anything_fails_its_checks(world: World) -> None:
+    """No values are no good values: without requests to judge by, two checks end the rollout.
+
+    C26: Flagger's scheduler_metrics.go.
+    """
+    world.require(Need.SCRAPES)
+    case = Case(world, "kurator-member1", "no-requests")
+    await case.deploy()
+    await case.initialise(threshold=2, stepWeight=50, metrics=[success_rate()])
+    ended = await case.roll_out(BETTER)
+
+    assert ended.outcome == "RolledBack", ended
+    assert "no values found for istio metric request-success-rate" in ended.message
+    assert ended.view.status.failed_checks == 2
+    assert case.weights == [0, 50, 0]

@@ -1,19 +1,15 @@
 """C31: a changed annotation of the pod template tries a failed revision again."""
 
-import asyncio
-
 import pytest
 
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
-from tests.conformance.waiting import SLOWNESS
+from tests.conformance.waiting import nothing_comes_of_it
 from tests.conformance.workload import BETTER, GOOD, NAME
 from tests.conformance.world import World
 
 REFUSED = [{"name": "fails", "type": "rollout", "url": "http://127.0.0.1:9/", "timeout": "1s"}]
 """A hook at an address where nobody listens."""
-LONG_ENOUGH = 3.0
-"""Seconds; a change is noticed within one."""
 
 
 @pytest.mark.proves("C30", "C31")
@@ -28,7 +24,7 @@ async def test_a_failed_revision_is_tried_again_once_its_annotations_change(worl
     await case.release(BETTER, tried="again")
     second = await case.rollout_ends(await case.rollout_begins())
     await case.release(GOOD, tried=None)
-    await asyncio.sleep(LONG_ENOUGH * SLOWNESS)  # what is seen is that nothing happens
+    await nothing_comes_of_it()
 
     assert [first.outcome, second.outcome] == ["RolledBack", "RolledBack"]
     assert first.view.status.revision != second.view.status.revision

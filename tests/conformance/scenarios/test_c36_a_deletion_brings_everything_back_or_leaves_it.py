@@ -1,4 +1,4 @@
-"""C36: a deletion brings everything back."""
+"""C36: a deletion brings everything back, or leaves it, as the document says."""
 
 from typing import Any
 
@@ -29,6 +29,26 @@ async def test_delete_brings_the_workload_back_without_a_failed_request(world: W
     assert await case.find("virtualservices") is None
     for kind, name in [("deployments", "primary"), ("services", "primary"), ("services", "canary")]:
         assert await case.find(kind, f"{NAME}-{name}") is None
+
+
+@pytest.mark.proves("C36")
+@pytest.mark.conformance
+@together
+async def test_a_target_that_is_to_be_left_stays_at_zero(world: World) -> None:
+    """`revertOnDeletion: false`: what was made is deleted, and the target is its owner's to scale up.
+
+    C36: Flagger's finalizer.go.
+    """
+    case = Case(world, "kurator-member2", "left")
+    await case.deploy()
+    service = await case.get("services")
+    await case.initialise(spec={"revertOnDeletion": False})
+    await case.delete()
+
+    assert await case.replicas() == 0
+    assert await case.find("deployments", f"{NAME}-primary") is None
+    assert await case.find("virtualservices") is None
+    assert (await case.get("services"))["spec"]["selector"] == service["spec"]["selector"]
 
 
 async def _as_it_is(case: Case) -> dict[str, Any]:
