@@ -1,5 +1,6 @@
 """That everything that is claimed has a test, and that the table tells the truth."""
 
+import ast
 import re
 
 import pytest
@@ -11,6 +12,7 @@ from tests.conformance.recorded import test_recorded
 from tests.conformance.recorded.excuses import EVERYWHERE
 
 ROOT = TESTS.parent
+SCENARIOS = sorted((TESTS / WHOLE / "scenarios").glob("test_*.py"))
 _IDS = re.compile(r"\b[CTDK]\d{1,2}\b")
 
 
@@ -72,6 +74,21 @@ def test_every_scenario_is_a_whole_rollout() -> None:
     recorded = {claim for claims in RECORDED.values() for claim in claims}
 
     assert [claim for claim in CLAIMS if claim[0] == "C" and claim not in told | recorded] == []
+
+
+def test_each_scenario_has_one_module_that_opens_with_what_it_shows() -> None:
+    told = [ast.get_docstring(ast.parse(path.read_text())) or "" for path in SCENARIOS]
+    scenarios = [claim for claim in CLAIMS if claim[0] == "C"]
+
+    assert [path.name.split("_")[1].upper() for path in SCENARIOS] == scenarios
+    assert [text.split("\n")[0] for text in told] == [f"{claim}: {CLAIMS[claim]}." for claim in scenarios]
+
+
+def test_each_module_of_a_scenario_proves_it() -> None:
+    proven = {(test.path, claim) for test in marked() for claim in test.claims}
+    wanted = {(path.relative_to(TESTS).as_posix(), path.name.split("_")[1].upper()) for path in SCENARIOS}
+
+    assert wanted <= proven
 
 
 def test_the_page_says_where_each_id_is_proven() -> None:
