@@ -591,6 +591,13 @@ def test_a_way_out_waits_for_no_primary(
     assert (decision.outcome, decision.is_left, decision.by) == (Outcome.ABORTED, is_left, LEAVE.leave)
 
 
+@pytest.mark.parametrize("weight", [1, 50, 100])
+def test_a_canary_without_a_serving_pod_loses_its_traffic_however_little_it_has(weight: int) -> None:
+    decision = decide(a_case(status=at_weight(weight), target=a_workload(ready=0)))
+
+    assert isinstance(decision, Retreat)
+
+
 def test_a_way_out_lets_a_promotion_come_to_its_last_tick() -> None:
     assert isinstance(decide(a_case(status=in_phase(Phase.FINALISING, 0), wishes=LEAVE)), Finish)
 
