@@ -4,7 +4,7 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from activities.cluster import foreign, marks, services, virtualservice, workloads
+from activities.cluster import delegation, foreign, marks, services, virtualservice, workloads
 from activities.cluster.api import Object
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
@@ -45,6 +45,7 @@ def about_others(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
     yield from _about_places(spec, seen)
     yield from _about_flagger(spec, seen.listed.get("Canary", []))
     yield from _about_routes(spec, seen.listed.get("VirtualService", []))
+    yield from delegation.about_roots(spec, seen.listed.get("VirtualService", []))
     yield from _about_other_ports(spec, seen)
     yield from _about_hidden(spec, seen.hidden)
 
