@@ -18,6 +18,8 @@ from canary.stored import Stored
 
 LONGEST_PATIENCE = timedelta(hours=1)
 """After so long a gate that stays closed is told to the workflow again, which reminds whoever can open it."""
+UNASKED = "GatesNotAsked"
+"""The type of the error of a patient asking that was kept from its answer: nobody waits without a word."""
 
 
 class Observer(Protocol):
@@ -64,25 +66,35 @@ class GateActivities:
         """Ask gates type by type until one is closed; a patient asking goes on until all are open.
 
         Its attempts are retries of this activity, an interval apart, so that waiting for days costs nothing.
+        They are without end, so what else keeps it from an answer ends it: whoever asked tells of that.
         """
-        clock = temporals_clock()
         async with heartbeating():
-            rollback = (
-                await self._until(request, HookType.ROLLBACK, passed=True) if request.is_patient else ()
+            if not request.is_patient:
+                return await self._ask(request)
+            try:
+                return await self._ask(request)
+            except ApplicationError:
+                raise
+            except Exception as error:
+                raise ApplicationError(str(error), type=UNASKED, non_retryable=True) from error
+
+    async def _ask(self, request: GateRequest) -> GateCheck:
+        clock = temporals_clock()
+        is_alone = request.is_patient or request.is_alone
+        rollback = await self._until(request, HookType.ROLLBACK, passed=True) if is_alone else ()
+        answers: tuple[HookAnswer, ...] = ()
+        for type_ in request.gates:
+            answers += await self._until(request, type_, passed=False)
+            if not all(answer.passed for answer in answers):
+                break
+        is_over = all(answer.passed for answer in answers) or any(one.passed for one in rollback)
+        if request.is_patient and not is_over and not _is_out_of_patience(request):
+            raise ApplicationError(
+                f"{answers[-1].hook} is closed.",
+                type="GateClosed",
+                next_retry_delay=request.spec.analysis.interval,
             )
-            answers: tuple[HookAnswer, ...] = ()
-            for type_ in request.gates:
-                answers += await self._until(request, type_, passed=False)
-                if not all(answer.passed for answer in answers):
-                    break
-            is_over = all(answer.passed for answer in answers) or any(one.passed for one in rollback)
-            if request.is_patient and not is_over and not _is_out_of_patience(request):
-                raise ApplicationError(
-                    f"{answers[-1].hook} is closed.",
-                    type="GateClosed",
-                    next_retry_delay=request.spec.analysis.interval,
-                )
-            observation = await self._observer.observe(request.spec)
+        observation = await self._observer.observe(request.spec)
         return GateCheck(observation=observation, rollback=rollback, answers=answers, found_at=clock())
 
     @activity.defn

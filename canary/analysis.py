@@ -100,6 +100,8 @@ class GateRequest(Stored):
     """In this order; the first that is closed ends the asking."""
     is_patient: bool = False
     """Ask again, an interval later each time, for as long as one is closed and nothing else is to be done."""
+    is_alone: bool = False
+    """No check goes on beside it, also where it is not patient: rollback hooks are asked as well."""
 
 
 class GateCheck(Stored):

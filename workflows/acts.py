@@ -11,7 +11,7 @@ from activities.cluster.observation import ObservationActivities
 from activities.cluster.primary import ConcludeRequest, PrimaryActivities, PromoteRequest
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.traffic import Shifted, ShiftRequest, TrafficActivities, Written
-from activities.gates import CallAnswers, CallRequest, GateActivities
+from activities.gates import UNASKED, CallAnswers, CallRequest, GateActivities
 from activities.reports import ReportActivities, StoredReport
 from canary.analysis import AnalyseRequest, Check, GateCheck, GateRequest
 from canary.decision import Ask, Measure
@@ -85,7 +85,7 @@ class Acts:
         return check.model_copy(update={"observation": self._completed(check.observation)})
 
     async def ask(self, status: RolloutStatus, wanted: Ask, phase: Phase) -> GateCheck:
-        """Ask gates."""
+        """Ask gates, patiently where nothing else goes on; kept from that, a few times, which may be told."""
         request = GateRequest(
             spec=self.spec,
             phase=phase,
@@ -93,11 +93,21 @@ class Acts:
             gates=wanted.gates,
             is_patient=wanted.is_patient,
         )
+        if not wanted.is_patient:
+            return await self._ask(request, ANALYSIS)
+        try:
+            return await self._ask(request, CHECK)
+        except ActivityError as error:
+            if not (isinstance(error.cause, ApplicationError) and error.cause.type == UNASKED):
+                raise
+        return await self._ask(request.model_copy(update={"is_patient": False, "is_alone": True}), ANALYSIS)
+
+    async def _ask(self, request: GateRequest, options: ActivityOptions) -> GateCheck:
         return await workflow.execute_activity_method(
             GateActivities.ask_gates,
             request,
-            summary=f"ask {', '.join(wanted.gates)}",
-            **self._as_long_as(CHECK if wanted.is_patient else ANALYSIS, HookType.ROLLBACK, *wanted.gates),
+            summary=f"ask {', '.join(request.gates)}",
+            **self._as_long_as(options, HookType.ROLLBACK, *request.gates),
         )
 
     async def call_hooks(self, status: RolloutStatus, type_: HookType) -> CallAnswers:

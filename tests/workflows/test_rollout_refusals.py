@@ -3,14 +3,19 @@
 import asyncio
 import time
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
+from activities.cluster.errors import ClusterUnreachableError
 from activities.cluster.traffic import Written
-from canary.spec import HookType
+from activities.gates import GateActivities
+from canary.analysis import HookAnswer
+from canary.observation import Observation
+from canary.spec import CanarySpec, HookType, WebhookSpec
 from canary.status import Outcome, Phase, Revision
-from tests.workflows.cluster import NEW, Cluster, seed_spec
+from tests.workflows.cluster import EPOCH, NEW, Cluster, seed_spec
 from tests.workflows.conftest import Serve
 from tests.workflows.test_gates import Handle, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
@@ -204,6 +209,48 @@ async def test_gates_that_cannot_be_asked_while_users_are_with_the_canary_are_to
     assert "the API server is busy" in told.message
     assert (await handle.result()).outcome is Outcome.PROMOTED
     assert sum(entry.startswith("check") for entry in cluster.log) == checks
+
+
+class Doorkeeper:
+    """What the real asking of gates stands on: a cluster that may be away, and one gate."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self.away: Exception | None = None
+        self.is_open = False
+        self.asked = 0
+
+    async def observe(self, _: CanarySpec) -> Observation:
+        if self.away is not None:
+            raise self.away
+        return self._cluster.seen()
+
+    async def call(self, _: CanarySpec, hook: WebhookSpec, __: Phase, ___: Revision) -> HookAnswer:
+        self.asked += 1
+        return HookAnswer(hook=hook.name, type=hook.type, passed=self.is_open, at=EPOCH)
+
+    def activities(self) -> list[Any]:
+        others = [act for act in self._cluster.activities() if act.__name__ != "ask_gates"]
+        return [*others, GateActivities(self, self, lambda: EPOCH).ask_gates]
+
+
+async def test_why_a_gate_that_has_opened_is_waited_for_is_told(serve: Serve) -> None:
+    """Its asking is a retry without end, and the cluster is away from where it is asked."""
+    door = Doorkeeper(Cluster())
+    spec = spec_with(HookType.CONFIRM_ROLLOUT, interval=timedelta(seconds=1))
+    handle = await start(await serve(door.activities()), spec)
+    await status_is(handle, waiting_for=HookType.CONFIRM_ROLLOUT)
+    await until(lambda: door.asked > 1)
+    door.away, door.is_open = ClusterUnreachableError("member1", ConnectionError()), True
+
+    told = await status_is(handle, needs_person=True)
+    asked = door.asked
+    await until(lambda: door.asked > asked)
+    door.away = None
+
+    assert "Cluster member1 does not answer" in told.message
+    assert (told.phase, told.waiting_for) == (Phase.WAITING, HookType.CONFIRM_ROLLOUT)
+    assert (await handle.result()).outcome is Outcome.PROMOTED
 
 
 async def test_a_look_that_is_refused_is_told(serve: Serve) -> None:
