@@ -90,6 +90,8 @@ async def remove(client: Client, removal: Removal) -> None:
             print(f"{removal.id} is being deleted", flush=True)
         async with within(removal.limit):
             answer = await answering
+            while answer.goes_on:
+                answer = await (await _ask(client, removal)).result()
     except (TimeoutError, WorkflowUpdateRPCTimeoutOrCancelledError) as error:  # the latter also on Ctrl-C
         waited = "" if removal.limit is None else f" after {removal.limit}"
         raise TimedOutError(f"{removal.id} is not deleted yet{waited}; it goes on.") from error

@@ -296,8 +296,9 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             return Answer(message=text)
         self._spec = self._spec or command.spec
         self._is_leaving = True
-        await workflow.wait_condition(lambda: self._is_gone)
-        return Answer(message=self._status.message, is_done=not self._is_left_behind)
+        await workflow.wait_condition(lambda: self._is_gone or self._begins_anew)
+        is_done = self._is_gone and not self._is_left_behind
+        return Answer(message=self._status.message, is_done=is_done, goes_on=not self._is_gone)
 
     @delete.validator
     def _check_delete(self, command: DeleteCommand) -> None:

@@ -93,6 +93,8 @@ class Answer(Stored):
     message: str
     is_done: bool = True
     """Whether it has come to what was wanted."""
+    goes_on: bool = False
+    """Not over: the same command, sent again, is answered once it is."""
 
 
 class ApplyApplication(Stored):
@@ -223,6 +225,8 @@ class CanaryState(Stored):
     scale_down_delay: timedelta = timedelta(seconds=30)
     is_initialised: bool = False
     has_new_spec: bool = False
+    leaving_at: datetime | None = None
+    """When the way out was decided that it is on."""
 
 
 class CanaryView(Stored):

@@ -56,11 +56,12 @@ class CanaryEntity:
         self._is_initialised = state.is_initialised if state else False
         self._has_new_spec = state.has_new_spec if state else False
         self._shown: CanaryStatus | None = None
-        self._is_refused = self._is_leaving = self._is_gone = self._has_news = False
+        self._is_refused = self._is_gone = self._begins_anew = self._has_news = False
         self._may_be_misled = False
         """A Service of the canary has changed since they were looked at last."""
-        self._leaving_at: datetime | None = None
+        self._leaving_at: datetime | None = state.leaving_at if state else None
         """When the way out was decided: one that is begun again fences by the same moment."""
+        self._is_leaving = self._is_resumed = self._leaving_at is not None
         self._is_left_behind = False
         """The way out was given up: something of ours is still in the cluster."""
         self._rollout: workflow.ChildWorkflowHandle[Any, RolloutStatus] | None = None
@@ -149,15 +150,18 @@ class CanaryEntity:
             return
         if self._is_leaving or self._alerts or not workflow.all_handlers_finished():
             return
-        workflow.continue_as_new(
-            CanaryState(
-                spec=self.spec,
-                status=self._before_refusal(),
-                wishes=self._wishes,
-                scale_down_delay=self._delay,
-                is_initialised=self._is_initialised,
-                has_new_spec=self._has_new_spec,
-            )
+        workflow.continue_as_new(self._carried())
+
+    def _carried(self) -> CanaryState:
+        """What a new history begins with."""
+        return CanaryState(
+            spec=self.spec,
+            status=self._before_refusal(),
+            wishes=self._wishes,
+            scale_down_delay=self._delay,
+            is_initialised=self._is_initialised,
+            has_new_spec=self._has_new_spec,
+            leaving_at=self._leaving_at,
         )
 
     # -- the cluster

@@ -18,6 +18,8 @@ from workflows.serving import not_ready
 from workflows.watching import tell_watch
 
 R = TypeVar("R")
+BOUNDED = "a-way-out-that-is-long-goes-on-in-a-new-history"
+"""Histories from before go on as they were begun."""
 PATIENCE = timedelta(minutes=1)
 """Before it is tried again without news; nothing is lost meanwhile, for the primary serves."""
 
@@ -27,9 +29,12 @@ class LeavingCanary(CanaryEntity):
 
     async def _take_out(self) -> None:
         """Target, routes, the time the mesh needs, and then what was made is deleted."""
-        text = "Bringing the workload back as it was"
-        self._become(phase=Phase.TERMINATING, message=text, needs_person=False)
-        self._tell(told_of_leaving(self.spec, is_over=False))
+        if self._is_resumed:
+            self._become()
+        else:
+            text = "Bringing the workload back as it was"
+            self._become(phase=Phase.TERMINATING, message=text, needs_person=False)
+            self._tell(told_of_leaving(self.spec, is_over=False))
         self._leaving_at = self._leaving_at or workflow.now()
         request = RemovalRequest(spec=self.spec, decided_at=self._leaving_at)
         try:
@@ -80,7 +85,20 @@ class LeavingCanary(CanaryEntity):
                 if text != self._status.message:
                     self._become(message=text, needs_person=True)
                     self._tell(told_of_a_halt(text))
-                with suppress(TimeoutError):
-                    await workflow.wait_condition(
-                        lambda: self._has_news, timeout=PATIENCE, timeout_summary="until the target is ready"
-                    )
+                await self._await_target()
+
+    async def _await_target(self) -> None:
+        """Wait for news or a while, in a new history if this is long: bells go on ringing for weeks.
+
+        No Update goes over into it. Whoever waits for the end of the way out is answered that it goes on, and
+        asks there.
+        """
+        is_bounded = workflow.patched(BOUNDED)
+        with suppress(TimeoutError):
+            await workflow.wait_condition(
+                lambda: self._has_news, timeout=PATIENCE, timeout_summary="until the target is ready"
+            )
+        if is_bounded and workflow.info().is_continue_as_new_suggested() and not self._alerts:
+            self._begins_anew = True
+            await workflow.wait_condition(workflow.all_handlers_finished)
+            workflow.continue_as_new(self._carried())

@@ -38,6 +38,13 @@ async def take_out(errand: Errand, delivery: Delivery, canary: CanarySpec) -> Ou
 
 
 async def _way_out(canary: CanarySpec) -> Answer:
+    """Tell the canary's workflow, in each of its histories, and wait until it has left."""
+    while (answer := await _asked(canary)).goes_on:
+        workflow.logger.info("way out in a new history", extra={"canary": canary.tail})
+    return answer
+
+
+async def _asked(canary: CanarySpec) -> Answer:
     """Tell the canary's workflow; where that was terminated another one takes out what it left."""
     found = await workflow.execute_activity_method(
         EntityActivities.update_entity,

@@ -171,10 +171,13 @@ class FakeCanary(_Entity):
         super().__init__()
         self.spec = spec_of()
         self.is_known = False
+        self.is_continued = False
 
     @workflow.run
     async def run(self, _state: Any = None) -> None:
         await self.until_over()
+        if self.is_continued:
+            workflow.continue_as_new()
 
     @workflow.update(name=contract.APPLY)
     def apply(self, request: ApplyCanary) -> ApplyResult:
@@ -191,6 +194,9 @@ class FakeCanary(_Entity):
     @workflow.update(name=contract.DELETE)
     async def delete(self, command: DeleteCommand) -> Answer:
         await workflow.wait_condition(lambda: "/slow" not in workflow.info().workflow_id)
+        if workflow.info().workflow_id.endswith("/lasting") and not workflow.info().continued_run_id:
+            self.is_continued = self.is_over = True
+            return Answer(message="the way out waits", is_done=False, goes_on=True)
         self.is_over = True
         return Answer(message=f"deleted for {command.command.who}")
 

@@ -26,6 +26,15 @@ async def test_waits_for_the_way_out_and_tells_its_end(engine: Any, capsys: Any)
     assert capsys.readouterr().out.splitlines() == [f"{canary.id} is being deleted", "deleted for ada"]
 
 
+async def test_asks_again_where_the_way_out_goes_on_in_a_new_history(engine: Any, capsys: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace(), name="lasting")
+    canary = await engine.canary(spec)
+
+    await delete(engine.client, [wanted(spec, "lasting")], Request(who="ada"))
+
+    assert capsys.readouterr().out.splitlines() == [f"{canary.id} is being deleted", "deleted for ada"]
+
+
 @pytest.mark.parametrize("seconds", [0, 0.3])
 async def test_goes_on_when_nobody_waits_any_longer(engine: Any, seconds: float) -> None:
     spec = engine.spec(namespace=engine.namespace(), name="slow")

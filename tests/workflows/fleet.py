@@ -84,6 +84,8 @@ class Fleet:
     """Whether the workflows of canaries are there; somebody may have terminated them."""
     left_behind: str = ""
     """What a canary says that cannot take its way out."""
+    histories: int = 0
+    """So often a way out goes on in a new history."""
     judged: asyncio.Event | None = None
     """What a look at the clusters waits for."""
     is_blind: bool = False
@@ -164,6 +166,9 @@ class Fleet:
         return EntityAnswer(is_there=True, answer=self._way_out())
 
     def _way_out(self) -> dict[str, Any]:
+        if self.histories:
+            self.histories -= 1
+            return Answer(message="it waits", is_done=False, goes_on=True).model_dump(mode="json")
         return Answer(message=self.left_behind, is_done=not self.left_behind).model_dump(mode="json")
 
     async def _hold(self, cluster: str) -> None:

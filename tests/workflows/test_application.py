@@ -602,6 +602,19 @@ async def test_a_canary_that_was_terminated_takes_its_way_out_all_the_same(begin
     assert fleet.log == [canary, f"start and {canary}", "sync web one 1"]
 
 
+async def test_a_way_out_that_goes_on_in_a_new_history_is_waited_for(begin: Any) -> None:
+    """Nothing is taken away before the canary has left."""
+    fleet = Fleet(histories=2)
+    application = await begin(fleet, policy_of("web", ONE, rollout=True))
+    await application.until_ready()
+    fleet.log.clear()
+
+    answer = await application.delete()
+
+    assert answer.is_done, answer
+    assert fleet.log == [*["delete canary/one/webapp/Deployment/backend"] * 3, "retire web one prune"]
+
+
 async def test_delete_says_what_it_has_to_leave(begin: Any) -> None:
     stays = "Namespace webapp stays: it holds ConfigMap foreign."
     fleet = Fleet(left_behind=LEFT)

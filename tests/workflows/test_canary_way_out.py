@@ -11,10 +11,12 @@ from temporalio.client import (
     WithStartWorkflowOperation,
     WorkflowExecutionStatus,
     WorkflowUpdateFailedError,
+    WorkflowUpdateStage,
 )
 from temporalio.common import WorkflowIDConflictPolicy
 from temporalio.exceptions import ApplicationError
 
+from canary.status import Phase
 from tests.workflows.cluster import OLD
 from tests.workflows.conftest import Serve
 from tests.workflows.test_canary import (
@@ -27,7 +29,8 @@ from tests.workflows.test_canary import (
     until,
     until_entered,
 )
-from tests.workflows.test_canary_hardships import FORBIDDEN, rolling
+from tests.workflows.test_canary_hardships import FORBIDDEN, latest, rolling, several_runs
+from tests.workflows.test_gates import alerting
 from workflows.contract import (
     BELL,
     CANARY_WORKFLOW,
@@ -126,6 +129,36 @@ async def test_a_way_out_waits_for_a_target_that_is_not_ready_and_says_so(serve:
     assert told.message == "The way out waits: backend is not ready yet"
     assert await deletion == Answer(message="Taken out; the workload is as it was")
     assert cluster.log[-1] == "remove objects"
+    await handle.result()
+
+
+async def test_a_way_out_that_waits_goes_on_in_many_histories(serve_briefly: Serve) -> None:
+    """No Update goes over into another one: who waits is told to ask there, and bells do not fill any."""
+    cluster = settled()
+    client, _, spec = await initialised(serve_briefly, cluster, analysis=alerting().analysis)
+    handle = latest(client, spec.tail)
+    cluster.refusals["restore_target"] = ApplicationError("not yet", type="NotReady", non_retryable=True)
+    deletion = asyncio.create_task(delete(handle, ""))
+    await until(handle, lambda status: status.needs_person)
+    await several_runs(client, handle)
+
+    waits = await deletion
+    told = await until(handle, lambda status: status.needs_person)
+    cluster.refusals.clear()
+    cluster.hangs["restore_target"] = asyncio.Event()
+    await handle.signal(BELL)
+    await until_entered(cluster, "restore_target", times=cluster.entered.count("restore_target") + 1)
+    accepted = WorkflowUpdateStage.ACCEPTED
+    again = await handle.start_update(DELETE, DeleteCommand(), wait_for_stage=accepted, result_type=Answer)
+    cluster.hangs["restore_target"].set()
+    done = await again.result()
+
+    text = "The way out waits: not yet"
+    assert waits == Answer(message=text, is_done=False, goes_on=True)
+    assert (told.phase, told.message) == (Phase.TERMINATING, text)
+    assert done == Answer(message="Taken out; the workload is as it was")
+    assert len(set(cluster.left_at)) == 1
+    assert sum(text in alert for alert in cluster.alerts) == 1
     await handle.result()
 
 
