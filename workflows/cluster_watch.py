@@ -8,7 +8,8 @@ from temporalio.common import RetryPolicy
 from temporalio.exceptions import ActivityError, is_cancelled_exception
 from temporalio.workflow import ActivityCancellationType
 
-from activities.cluster.watch import Interest, WatchActivities, WatchRequest
+from activities.cluster.interests import Interest, Interests, pack
+from activities.cluster.watch import WatchActivities, WatchRequest
 from activities.heartbeat import HEARTBEAT_TIMEOUT
 from canary.stored import Stored
 from workflows.contract import (
@@ -33,6 +34,8 @@ LONGEST_WAIT = timedelta(seconds=2)
 """... or the first of them has waited so long."""
 STAND_BY = timedelta(seconds=30)
 """Before what was refused for good is tried again."""
+LARGEST = 1_800_000
+"""Bytes of what canaries are rung for, which travels as one payload: Temporal takes 2 MiB."""
 WATCH_LIFE = timedelta(days=1)
 RETRY = RetryPolicy(
     initial_interval=timedelta(milliseconds=200),
@@ -54,6 +57,10 @@ class WatchState(Stored):
 
     schema_version: int = 1
     registrations: tuple[Registration, ...] = ()
+    """Those that are given one by one, as they all were once."""
+    packed: Interests = Interests()
+    is_full: bool = False
+    """There is no room for more."""
     task_queue: str = ""
     """Whose workers reach the cluster, by the newest registration; empty: the shared ones."""
 
@@ -66,9 +73,13 @@ class ClusterWatchWorkflow:
     def __init__(self, state: WatchState | None = None) -> None:
         self._cluster = workflow.info().workflow_id.removeprefix(watch_id(""))
         known = state or WatchState()
-        self._registrations = {one.canary: one for one in known.registrations}
+        carried = (
+            Registration(**one.model_dump(), task_queue=known.task_queue) for one in known.packed.unpacked()
+        )
+        self._registrations = {one.canary: one for one in (*known.registrations, *carried)}
         self._task_queue = known.task_queue
         self._changes = 0
+        self._is_full = known.is_full
 
     @workflow.run
     async def run(self, state: WatchState | None = None) -> None:  # noqa: ARG002 — read by __init__
@@ -79,7 +90,10 @@ class ClusterWatchWorkflow:
             if self._registrations:
                 await self._watch()
         await workflow.wait_condition(workflow.all_handlers_finished)
-        workflow.continue_as_new(self.status())
+        packed = self._fitting()
+        workflow.continue_as_new(
+            WatchState(packed=packed, is_full=self._is_full, task_queue=self._task_queue)
+        )
 
     @workflow.signal(name=REGISTER)
     def register(self, registration: Registration | None = None) -> None:
@@ -90,6 +104,9 @@ class ClusterWatchWorkflow:
         if registration.remove:
             self._registrations.pop(registration.canary, None)
             self._changes += known is not None
+            self._is_full = self._is_full and known is None
+        elif known is None and self._is_full:
+            self._turn_away(registration.canary)
         elif registration != known:
             self._registrations[registration.canary] = registration
             self._task_queue = registration.task_queue
@@ -147,10 +164,28 @@ class ClusterWatchWorkflow:
     def _request(self) -> WatchRequest:
         return WatchRequest(
             cluster=self._cluster,
-            interests=tuple(
-                Interest(canary=one.canary, namespace=one.namespace, objects=one.objects)
-                for one in self._registrations.values()
-            ),
+            packed=self._fitting(),
             bells=(canary_id(""), rollout_id("")),
             signal=BELL,
         )
+
+    def _fitting(self) -> Interests:
+        """What canaries are rung for; of more than Temporal takes, those that came last are left out."""
+        while (size := len((found := self._packed()).model_dump_json())) > LARGEST:
+            self._is_full = True
+            left = int(len(self._registrations) * LARGEST / size)
+            for canary in tuple(self._registrations)[left:]:
+                del self._registrations[canary]
+                self._turn_away(canary)
+        return found
+
+    def _packed(self) -> Interests:
+        return pack(
+            Interest(canary=one.canary, namespace=one.namespace, objects=one.objects)
+            for one in self._registrations.values()
+        )
+
+    def _turn_away(self, canary: str) -> None:
+        """Tell that nobody rings a canary: it looks by itself, only later, and registers again each time."""
+        facts = {"cluster": self._cluster, "canary": canary, "watched": len(self._registrations)}
+        workflow.logger.error("no room to watch for a canary", extra=facts)

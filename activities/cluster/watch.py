@@ -14,6 +14,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.cluster.bells import Bells, Ring
 from activities.cluster.clusters import Clusters
+from activities.cluster.interests import Interest, Interests
 from activities.cluster.progress import Progress
 from activities.cluster.streams import UNASKED, Key, Memory, Streams
 from activities.heartbeat import heartbeating
@@ -29,21 +30,13 @@ RESYNC_PAUSE = 12.0
 """Seconds between two such rings at least: it never comes as a burst, and many canaries wait longer."""
 
 
-class Interest(Stored):
-    """What a canary is to be rung for."""
-
-    canary: str
-    """What its workflow ids end with."""
-    namespace: str
-    objects: tuple[str, ...] = ()
-    """`<Kind>/<name>` each."""
-
-
 class WatchRequest(Stored):
     """A cluster to watch, and for whom."""
 
     cluster: str
-    interests: tuple[Interest, ...]
+    interests: tuple[Interest, ...] = ()
+    """Those that are given one by one, as they all were once."""
+    packed: Interests = Interests()
     bells: tuple[str, ...]
     """What the ids of the workflows to ring begin with; the resync and hints are for the first of them.
 
@@ -51,6 +44,11 @@ class WatchRequest(Stored):
     every bell stays in the history of its canary, which begins no new one meanwhile.
     """
     signal: str
+
+    @property
+    def wanted(self) -> tuple[Interest, ...]:
+        """What all canaries are to be rung for."""
+        return (*self.interests, *self.packed.unpacked())
 
 
 @dataclass
@@ -107,11 +105,12 @@ class WatchActivities:
                 else:
                     bells.ring(Ring(other, instead=first) for other in others)
 
-        interests = {interest.canary: interest for interest in request.interests}
+        wanted = request.wanted
+        interests = {interest.canary: interest for interest in wanted}
         if progress.is_handed_on:  # another worker has greeted all of them
             known.greeted = interests
         newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
-        streams = Streams(api, known.memory, _canaries(request.interests), newcomers, ring)
+        streams = Streams(api, known.memory, _canaries(wanted), newcomers, ring)
         async with asyncio.TaskGroup() as group:
             group.create_task(bells.run())
             group.create_task(streams.run())

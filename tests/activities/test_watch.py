@@ -14,10 +14,11 @@ from temporalio.testing import ActivityEnvironment
 from activities.cluster import watch
 from activities.cluster.api import ROLLOUT_MANAGER, ClusterApi
 from activities.cluster.errors import ApiError
+from activities.cluster.interests import Interest
 from activities.cluster.marks import DECIDED_AT
 from activities.cluster.settings import ClusterSettings
 from activities.cluster.streams import NAMESPACED_STREAMS
-from activities.cluster.watch import Interest, WatchActivities, WatchRequest
+from activities.cluster.watch import WatchActivities, WatchRequest
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from sandbox.installed import install

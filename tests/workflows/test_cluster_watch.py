@@ -63,7 +63,7 @@ class Watch:
         """Wait until it watches for so many canaries, and nothing else does any more."""
         async with self.changed, asyncio.timeout(20):
             await self.changed.wait_for(
-                lambda: self.running == running and len(self.asked[-1].interests) == canaries
+                lambda: self.running == running and len(self.asked[-1].wanted) == canaries
             )
 
 
@@ -188,7 +188,7 @@ async def test_a_registration_starts_the_watch(client: Client) -> None:
         (request,) = watch.asked
 
         assert request.cluster == handle.id.removeprefix("watch/")
-        assert request.interests[0].objects == ("Deployment/a",)
+        assert request.wanted[0].objects == ("Deployment/a",)
         assert request.bells == ("canary/", "rollout/")
         assert request.signal == BELL
 
@@ -248,7 +248,7 @@ async def test_the_watch_follows_registrations_that_come_and_go_and_stands_by_wh
         await register(handle, "d")  # whoever comes is not kept waiting
         await watch.until(3)
 
-        asked = [[interest.canary for interest in request.interests] for request in watch.asked]
+        asked = [[interest.canary for interest in request.wanted] for request in watch.asked]
         assert asked == [["a"], ["a", "b"], ["b"], ["b", "c"], ["b", "c", "d"]]
 
 
@@ -267,6 +267,38 @@ async def test_registrations_outlive_the_history(client: Client) -> None:
         assert {one.canary for one in state.registrations} == {*names, "one-more"}
 
 
+async def test_a_watch_that_is_full_turns_away_who_came_last_and_says_so(
+    client: Client, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A payload that Temporal does not take would stop the watch for all."""
+    monkeypatch.setattr("workflows.cluster_watch.LARGEST", 250)
+    names, watch = [f"canary-{number:02}" for number in range(20)], Watch()
+    async with watching(client, watch) as handle:
+        for name in names:
+            await register(handle, name)
+        async with watch.changed, asyncio.timeout(20):
+            await watch.changed.wait_for(lambda: watch.running == 1 and bool(_left_out(caplog)))
+        watched = [one.canary for one in watch.asked[-1].wanted]
+        asked = len(watch.asked)
+        await register(handle, *_left_out(caplog)[-3:])
+        await register(handle, watched[0], remove=True)
+        await watch.until(len(watched) - 1)
+        await register(handle, names[-1])
+        await watch.until(len(watched))
+
+    assert 5 < len(watched) < 15
+    assert watched == names[: len(watched)]
+    assert set(_left_out(caplog)) == set(names[len(watched) :])
+    assert asked + 2 == len(watch.asked)
+    assert watch.asked[-1].wanted[-1].canary == names[-1]
+
+
+def _left_out(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """The canaries that the log says are not rung."""
+    text = "no room to watch for a canary"
+    return [vars(record)["canary"] for record in caplog.records if record.getMessage().startswith(text)]
+
+
 async def test_a_watch_that_hears_the_same_for_days_begins_a_new_history(client: Client) -> None:
     watch = Watch()
     async with watching(client, watch) as first:
@@ -278,7 +310,7 @@ async def test_a_watch_that_hears_the_same_for_days_begins_a_new_history(client:
             await watch.changed.wait_for(lambda: len(watch.asked) > 1 and watch.running == 1)
 
         assert (await client.get_workflow_handle(first.id).describe()).run_id != first.result_run_id
-        assert {one.canary for one in watch.asked[-1].interests} == {"a"}
+        assert {one.canary for one in watch.asked[-1].wanted} == {"a"}
 
 
 async def test_a_change_in_the_cluster_reaches_its_canary_within_a_second(client: Client) -> None:
