@@ -35,7 +35,8 @@ class WeightSteps(Document):
 
     max_weight: Step | None = None
     step_weight: Step | None = None
-    step_weights: Annotated[list[Step], Field(min_length=1)] | None = None
+    step_weights: Annotated[list[Annotated[int, Field(ge=1)]], Field(min_length=1)] | None = None
+    """One above 100 is all traffic, as in Flagger."""
     step_weight_promotion: Annotated[int | list[int], PlainValidator(_number_or_list)] = 0
 
     @property
@@ -48,7 +49,7 @@ class WeightSteps(Document):
         weights, back = tuple(self.step_weights or ()), self.step_weight_promotion
         return StepPlan(
             step_weight=self.step_weight or 0,
-            max_weight=weights[-1] if weights else self.max_weight or FULL,
+            max_weight=self.reached() if weights else self.max_weight or FULL,
             step_weights=weights,
             step_weight_promotion=back if isinstance(back, int) else 0,
             step_weights_promotion=() if isinstance(back, int) else tuple(back),
@@ -57,13 +58,13 @@ class WeightSteps(Document):
     def count(self) -> int:
         """Return how many steps lead to the promotion."""
         if self.step_weights:
-            return len(self.step_weights)
+            return sum(before < FULL for before in (0, *self.step_weights[:-1]))
         return -(-(self.max_weight or FULL) // self.step_weight) if self.step_weight else 0
 
     def reached(self) -> int:
         """Return the weight of the last of them, which may overshoot the maximum."""
         if self.step_weights:
-            return self.step_weights[-1]
+            return min(FULL, self.step_weights[-1])
         return min(FULL, self.count() * (self.step_weight or 0))
 
 
@@ -84,6 +85,9 @@ def step_mistakes(steps: WeightSteps) -> Iterator[Mistake]:
         yield Mistake(("stepWeights",), "stepWeight is given as well: choose one of the two")
     weights = steps.step_weights or []
     yield from _order_mistakes("stepWeights", weights)
+    for index, weight in enumerate(weights):
+        if weight > FULL:
+            yield warning(("stepWeights", index), f"counts as {FULL}, which is all traffic, is {weight}")
     if weights and steps.max_weight not in (None, weights[-1]):
         yield warning(("maxWeight",), f"has no effect beside stepWeights, whose last step is {weights[-1]}")
 

@@ -251,6 +251,23 @@ def test_documents_at_the_edge_are_allowed(names: tuple[str, ...], changes: dict
         ),
         pytest.param(
             CANARY,
+            {
+                f"{ANALYSIS}.stepWeights": [50, 110, 120],
+                f"{ANALYSIS}.stepWeightPromotion": [50],
+                f"{ANALYSIS}.metrics[0].warmUp": "2m1s",
+            },
+            [
+                (
+                    f"0 {ANALYSIS}.metrics[0].warmUp: warning: 121s is longer than the 120s that all steps "
+                    "take: the first step lasts until then"
+                ),
+                f"0 {ANALYSIS}.stepWeights[1]: warning: counts as 100, which is all traffic, is 110",
+                f"0 {ANALYSIS}.stepWeights[2]: warning: counts as 100, which is all traffic, is 120",
+            ],
+            id="steps above all traffic, of which one is taken",
+        ),
+        pytest.param(
+            CANARY,
             {f"{ANALYSIS}.stepWeights": [5, 10, 50], f"{ANALYSIS}.stepWeightPromotion": [1, 60]},
             [
                 (

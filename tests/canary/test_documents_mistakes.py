@@ -332,7 +332,7 @@ KURATOR = [
     (
         f"{ROUTING}.canaryStrategy",
         {"stepWeights": [10, 120]},
-        f"{ROUTING}.canaryStrategy.stepWeights[1]: must be at most 100, is 120",
+        (f"{ROUTING}.canaryStrategy.stepWeights[1]: warning: counts as 100, which is all traffic, is 120"),
     ),
     (
         f"{ROUTING}.canaryStrategy",

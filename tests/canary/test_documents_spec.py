@@ -25,7 +25,7 @@ from canary.spec import (
     UnmanagedMetadata,
     WorkloadKind,
 )
-from tests.canary.examples import read
+from tests.canary.examples import change, read
 
 RECORDINGS = sorted((Path(__file__).parents[1] / "recorded" / "flagger").glob("*.jsonl"))
 STRATEGIES = {
@@ -255,6 +255,14 @@ def test_the_weight_goes_back_by_a_number_or_a_list(said: Any, number: int, weig
     steps = flagger(stepWeightPromotion=said).analysis.steps
 
     assert (steps.step_weight_promotion, steps.step_weights_promotion) == (number, weights)
+
+
+def test_a_weight_above_100_is_all_traffic() -> None:
+    documents = read("flagger-canary.yaml", "metric-template.yaml")
+    change(documents[0], "spec.analysis.stepWeights", [50, 150])
+    steps = spec_of(*documents).analysis.steps
+
+    assert (steps.step_weights, steps.max_weight) == ((50, 150), 100)
 
 
 def test_reads_the_options_of_the_service() -> None:
