@@ -5,12 +5,12 @@ import asyncio
 import pytest
 
 from canary.safeguards import FOREIGN_WRITES
-from canary.status import Phase
+from canary.status import Outcome, Phase
 from tests.workflows.cluster import Cluster
 from tests.workflows.conftest import Serve
-from tests.workflows.test_gates import Handle, alerting, status_is
+from tests.workflows.test_gates import Handle, alerting, spec_with, status_is
 from tests.workflows.test_rollout import outcome, start
-from tests.workflows.test_rollout_hardships import until
+from tests.workflows.test_rollout_hardships import FORBIDDEN, until
 from workflows.contract import BELL
 
 
@@ -32,6 +32,26 @@ async def rolled_back(serve: Serve, cluster: Cluster) -> Handle:
     cluster.hangs.pop("analyse").set()
     await status_is(handle, phase=Phase.FAILED, traffic_weight=0)
     return handle
+
+
+@pytest.mark.proves("D29")
+async def test_a_promotion_has_succeeded_before_its_canarys_pods_go(serve: Serve) -> None:
+    """Flagger tells that after the scale-down, and goes on finalising where it is refused.
+
+    D29: docs/architecture.md.
+    """
+    cluster = Cluster()
+    handle = await start(await serve(cluster.activities()), spec_with())
+    await until(lambda: "promote" in cluster.log)
+    cluster.refusals["scale_target"] = FORBIDDEN
+
+    told = await status_is(handle, phase=Phase.SUCCEEDED, needs_person=True)
+    pods = cluster.target_replicas
+    cluster.refusals.clear()
+
+    assert (told.message, told.traffic_weight, pods) == ("Forbidden: patch of virtualservices", 0, 1)
+    assert (await handle.result()).outcome is Outcome.PROMOTED
+    assert cluster.target_replicas == 0
 
 
 async def lead_astray(cluster: Cluster, handle: Handle) -> None:
