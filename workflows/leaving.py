@@ -42,7 +42,8 @@ class LeavingCanary(CanaryEntity):
             await workflow.execute_activity_method(
                 RemovalActivities.remove_objects, request, summary="delete what was made", **self._at(REMOVAL)
             )
-            self._become(message="Taken out; the workload is as it was", needs_person=False)
+            word = "is as it was" if self.spec.revert_on_deletion else "was left as it is"
+            self._become(message=f"Taken out; the workload {word}", needs_person=False)
             self._tell(told_of_leaving(self.spec, is_over=True))
         except ActivityError as error:
             if is_cancelled_exception(error):

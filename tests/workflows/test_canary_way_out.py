@@ -162,6 +162,17 @@ async def test_a_way_out_that_waits_goes_on_in_many_histories(serve_briefly: Ser
     await handle.result()
 
 
+@pytest.mark.parametrize(("is_reverted", "word"), [(True, "is as it was"), (False, "was left as it is")])
+async def test_a_way_out_says_what_became_of_the_workload(
+    serve: Serve, *, is_reverted: bool, word: str
+) -> None:
+    _, handle, _ = await initialised(serve, settled(), revert_on_deletion=is_reverted)
+    answer = await handle.execute_update(DELETE, DeleteCommand(), result_type=Answer)
+
+    assert answer == Answer(message=f"Taken out; the workload {word}")
+    await handle.result()
+
+
 async def test_a_way_out_that_is_given_up_is_no_success(serve: Serve) -> None:
     cluster = settled()
     _, handle, _ = await initialised(serve, cluster)
