@@ -64,11 +64,11 @@ class TrafficActivities:
         The write carries the moment of its decision and the object's resourceVersion: a write that hangs
         and arrives late finds a newer object, reads the later decision in it, and changes nothing.
         """
-        if _is_late(request):
-            return Shifted(written=Written.OUTDATED)
         spec = request.spec
         api = await self._clusters.get(spec.cluster)
         path = paths.one("VirtualService", spec.namespace, spec.service.name)
+        if _is_late(request):
+            return await _answer_late(api, path, request)
         if stored := await _write_unread(api, path, request):
             return _done(spec, stored)
         for _ in range(CONFLICTS):
@@ -96,6 +96,19 @@ def _is_late(request: ShiftRequest) -> bool:
     info = activity.info()
     since = request.decided_at if _grows(request) else info.current_attempt_scheduled_time
     return is_outdated(since, info.started_time)
+
+
+async def _answer_late(api: ClusterApi, path: str, request: ShiftRequest) -> Shifted:
+    """Answer without writing.
+
+    More for the canary may stand already, written by a worker that died before it could say so: looked at
+    anew it would be taken for somebody else's and put back. Traffic that went back is looked at all the same,
+    for what serves now decides what is scaled down.
+    """
+    found = await api.find(path) if _grows(request) else None
+    if found and marks.read_stamp(found["metadata"]) == request.decided_at:
+        return _done(request.spec, found)
+    return Shifted(written=Written.OUTDATED)
 
 
 def _grows(request: ShiftRequest) -> bool:

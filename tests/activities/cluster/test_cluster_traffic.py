@@ -329,3 +329,28 @@ async def test_nothing_is_written_on_what_was_decided_before_an_outage(
 
     assert shifted.written is written
     assert weights(await live(cluster)) == [split(weight if written is Written.DONE else 20)]
+
+
+@pytest.mark.parametrize(
+    ("weight", "written"),
+    [
+        pytest.param(40, Written.DONE, id="more for the canary"),
+        pytest.param(0, Written.OUTDATED, id="back to the primary"),
+    ],
+)
+async def test_what_a_worker_wrote_before_it_died_is_its_own_decision_however_late_it_is_tried_again(
+    cluster: Member, weight: int, written: Written
+) -> None:
+    """A retreat is looked at anew all the same: what is scaled down after it must not serve alone."""
+    await shift(cluster, 20, 1)
+    seen = read_routes(spec(), await live(cluster))
+    await shift(cluster, weight, 2)
+    request = ShiftRequest(spec=spec(), routing=Routing(weight=weight), decided_at=at(2), seen=seen)
+    act = TrafficActivities(cluster).shift_traffic
+    shifted = await cluster.run(act, request, scheduled=at(2), started=at(13))
+
+    assert shifted.written is written
+    assert (shifted.routes.canary if shifted.routes else None) == (
+        weight if written is Written.DONE else None
+    )
+    assert weights(await live(cluster)) == [split(weight)]
