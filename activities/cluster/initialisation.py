@@ -22,6 +22,8 @@ from canary.stored import Stored
 ENDPOINTS_POLL = timedelta(milliseconds=200)
 ENDPOINTS_LOOKS = 10
 """Before an attempt ends: what it wrote need not be written again for each look."""
+GATHERED = timedelta(seconds=10)
+"""So long istiod gathers changes at most before it tells proxies of them (`PILOT_DEBOUNCE_MAX`)."""
 
 
 class EstablishRequest(Stored):
@@ -60,6 +62,8 @@ class InitialisationActivities:
             await refuse_unmeshed(api, scene.primary)
         await _take_over_rules(api, scene)
         await asyncio.gather(*_sides(api, scene))
+        if scene.has_news:
+            await _let_it_be_heard_of(api)
         await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
         await _virtual_service(api, scene, _wanted(request, scene.virtual_service))
         await _apex(api, scene)
@@ -101,6 +105,11 @@ class _Scene:
         """Whether routes that we have written lead users already, be they made by us or adopted."""
         found = self.virtual_service
         return found is not None and marks.GENERATED in marks.notes(found)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether users are about to be led to Services that no proxy has heard of."""
+        return not self.has_routes and None in self.sides
 
 
 async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
@@ -183,6 +192,15 @@ def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:
             continue  # the primary itself
         body = services.service(spec, front, ports, live)
         yield api.apply(paths.one("Service", spec.namespace, front.name), body, force=True)
+
+
+async def _let_it_be_heard_of(api: ClusterApi) -> None:
+    """Wait for as long as the mesh may take to hear of a Service.
+
+    Told of a Service and of routes to it at once, a proxy follows the routes before it has asked for the
+    Service's addresses, and answers 503 for that long.
+    """
+    await asyncio.sleep(min(api.settings.scale_down_delay, GATHERED).total_seconds())
 
 
 async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) -> None:

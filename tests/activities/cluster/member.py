@@ -4,7 +4,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import Awaitable, Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +44,7 @@ class Member:
     def __init__(self, server: ApiServer, kube: KubeClient, client: ApiClient) -> None:
         self.server = server
         self.kube = kube
-        self.api = DyingApi(ClusterSettings("member1"), client)
+        self.api = DyingApi(ClusterSettings("member1", scale_down_delay=timedelta(0)), client)
 
     async def get(self, name: str) -> ClusterApi:
         assert name == "member1"

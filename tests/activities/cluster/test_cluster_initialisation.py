@@ -2,13 +2,15 @@
 
 import asyncio
 import json
+import re
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import marks, paths
+from activities.cluster import initialisation, marks, paths
 from activities.cluster.adoption import original
 from activities.cluster.api import SOURCE_MANAGER
 from activities.cluster.errors import ApiError
@@ -653,6 +655,33 @@ async def test_nothing_is_routed_to_a_primary_without_endpoints(cluster: Member)
         await establish(cluster)
     assert await cluster.find("VirtualService", "podinfo") is None
     assert await cluster.find("Service", "podinfo") is None
+
+
+@pytest.mark.parametrize(
+    ("delay", "gathered"), [pytest.param(0.4, 10, id="as told"), pytest.param(30, 0.4, id="istiod's longest")]
+)
+async def test_proxies_hear_of_the_sides_before_users_are_led_there(
+    cluster: Member, monkeypatch: pytest.MonkeyPatch, delay: float, gathered: float
+) -> None:
+    """A proxy that is told of both at once answers 503 until it has the addresses."""
+    monkeypatch.setattr(initialisation, "GATHERED", timedelta(seconds=gathered))
+    cluster.api.settings = replace(cluster.api.settings, scale_down_delay=timedelta(seconds=delay))
+    await establish(cluster)
+    written = [entry for entry in await cluster.asked() if entry["method"] != "GET"]
+    sides = [each["time"] for each in written if re.search("services/podinfo-(canary|primary)", each["path"])]
+    (routed,) = [each["time"] for each in written if "/virtualservices" in each["path"]]
+
+    assert 0.4 <= routed - max(sides) < 5
+
+
+async def test_routes_that_lead_users_already_are_put_back_at_once(cluster: Member) -> None:
+    await establish(cluster)
+    await cluster.delete("Service", "podinfo-canary")
+    cluster.api.settings = replace(cluster.api.settings, scale_down_delay=timedelta(seconds=30))
+    async with asyncio.timeout(5):
+        await establish(cluster)
+
+    assert await cluster.find("Service", "podinfo-canary")
 
 
 async def test_a_headless_service_is_made_and_stays_as_it_was_made(cluster: Member) -> None:

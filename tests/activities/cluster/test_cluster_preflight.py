@@ -73,7 +73,9 @@ def named(kind: str, name: str, version: str, **fields: Any) -> Object:
 async def test_nothing_speaks_against_a_workload_by_itself(meshed: Member) -> None:
     found = await look(meshed)
 
-    assert found.model_copy(update={"seen": None}) == Preflight()
+    assert found.model_copy(update={"seen": None}) == Preflight(
+        scale_down_delay=meshed.api.settings.scale_down_delay
+    )
 
 
 async def test_what_it_sees_is_what_a_canary_begins_with(meshed: Member) -> None:
