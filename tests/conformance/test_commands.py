@@ -109,7 +109,8 @@ async def test_an_abort_in_promotion_puts_the_promoted_template_back_first(world
     assert ended.outcome == "Aborted"
     assert case.weights == [0, 50, 0]
     assert await case.image(f"{NAME}-primary") == workload.image(GOOD)
-    assert users.tallies["canary"].failures.keys() <= {"503"}  # once it has been scaled down
+    # Once it has been scaled down: no pod is there, or the one that answered went.
+    assert users.tallies["canary"].failures.keys() <= {"502", "503"}
 
 
 @pytest.mark.conformance

@@ -146,8 +146,9 @@ async def test_a_way_out_that_waits_goes_on_in_many_histories(serve_briefly: Ser
     told = await until(handle, lambda status: status.needs_person)
     cluster.refusals.clear()
     cluster.hangs["restore_target"] = asyncio.Event()
+    tries = cluster.entered.count("restore_target")
     await handle.signal(BELL)
-    await until_entered(cluster, "restore_target", times=cluster.entered.count("restore_target") + 1)
+    await until_entered(cluster, "restore_target", times=tries + 1)
     accepted = WorkflowUpdateStage.ACCEPTED
     again = await handle.start_update(DELETE, DeleteCommand(), wait_for_stage=accepted, result_type=Answer)
     cluster.hangs["restore_target"].set()

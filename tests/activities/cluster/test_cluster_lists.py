@@ -51,7 +51,7 @@ async def test_many_at_once_cost_two_requests(cluster: Cluster) -> None:
 
 
 async def test_many_one_after_the_other_wait_for_one_another(cluster: Cluster) -> None:
-    lists = SharedLists(pause=0.05)
+    lists = SharedLists(pause=0.5)
     cluster.go.set()
     await lists.read(KEY, cluster.read)
     later = []
