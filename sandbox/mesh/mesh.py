@@ -31,15 +31,22 @@ PATHS = {
     "destination_rules": f"{ISTIO}/destinationrules",
     "gateways": f"{ISTIO}/gateways",
 }
-# Changes come in groups. A push takes a third of a processor, and rests no longer than a pod that goes away
-# can wait for: a collection of garbage may be counted with it. One of a hundred Services takes a tenth, and
-# Envoy, which reads all of it anew, twice that.
+# Changes come in groups. A push takes a third of a processor; one of a hundred Services takes a tenth, and
+# Envoy, which reads all of it anew, twice that. It rests no longer than a pod that goes away can wait for: a
+# collection of garbage may be counted with it.
 GATHER = 0.003
 REST, LONG_REST = 2.0, 9.0
-LONGEST = 0.1
+LONGEST, LONG_LONGEST = 0.1, 0.4
 LARGE = 100
 
 logger = logging.getLogger(__name__)
+
+
+def rest(took: float, *, services: int) -> float:
+    """Tell how many seconds to let pass after a push that took so many of a processor."""
+    if services > LARGE:
+        return min(LONG_REST * took, LONG_LONGEST)
+    return min(REST * took, LONGEST)
 
 
 class MeshFaults(Faults):
@@ -135,8 +142,7 @@ class Mesh:
             await self._next_push()
             await asyncio.sleep(GATHER)
             took = await self._publish()
-            is_large = len(self._reflectors["services"].objects) > LARGE
-            await asyncio.sleep(LONG_REST * took if is_large else min(REST * took, LONGEST))
+            await asyncio.sleep(rest(took, services=len(self._reflectors["services"].objects)))
 
     async def _next_push(self) -> None:
         """Wait for a change, or for the moment a held back one is due."""
