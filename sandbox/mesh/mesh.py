@@ -17,6 +17,7 @@ from sandbox.mesh.admission import Admitted
 from sandbox.mesh.clusters import mesh_clusters, service_clusters
 from sandbox.mesh.envoy import Envoy
 from sandbox.mesh.files import Files
+from sandbox.mesh.introductions import Introductions
 from sandbox.mesh.snapshot import Snapshot
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
 from sandbox.objects import Object
@@ -50,9 +51,12 @@ def rest(took: float, *, services: int) -> float:
 
 
 class MeshFaults(Faults):
-    """What can be wrong: a control plane that takes so many seconds to push a change."""
+    """What can be wrong, in seconds."""
 
     propagation_delay: float = pydantic.Field(default=0.0, ge=0, le=60)
+    """So long the control plane takes to push a change."""
+    addresses_delay: float = pydantic.Field(default=0.0, ge=0, le=60)
+    """So long Envoy has no addresses of a cluster that it hears of for the first time."""
 
 
 class Mesh:
@@ -74,6 +78,7 @@ class Mesh:
             for name, path in PATHS.items()
         }
         self._files = Files(directory)
+        self._introductions = Introductions()
         self._switches = Switches(MeshFaults(propagation_delay=delay), self._faults_changed)
         self._pushes: list[tuple[float, Snapshot]] = []
         self._pushed: Snapshot | None = None
@@ -145,9 +150,10 @@ class Mesh:
             await asyncio.sleep(rest(took, services=len(self._reflectors["services"].objects)))
 
     async def _next_push(self) -> None:
-        """Wait for a change, or for the moment a held back one is due."""
+        """Wait for a change, or for the moment what is held back is due."""
         now = asyncio.get_running_loop().time()
-        wait = max(0.0, self._pushes[0][0] - now) if self._pushes else None
+        moments = [self._pushes[0][0] if self._pushes else None, self._introductions.next_due(now)]
+        wait = min((max(0.0, one - now) for one in moments if one is not None), default=None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):
                 await self._changed.wait()
@@ -163,7 +169,7 @@ class Mesh:
         if due:
             self._pushed = self._pushes[due[-1]][1]
             del self._pushes[: due[-1] + 1]
-        return await asyncio.to_thread(self._write, current, self._pushed or current)
+        return await asyncio.to_thread(self._write, current, self._pushed or current, now)
 
     def _take(self) -> Snapshot:
         found: dict[str, Mapping[str, Object]] = {
@@ -172,10 +178,14 @@ class Mesh:
         valid = {name: dict(one.objects) for name, one in self._admitted.items()}
         return Snapshot(**found | valid)
 
-    def _write(self, current: Snapshot, pushed: Snapshot) -> float:
+    def _write(self, current: Snapshot, pushed: Snapshot, now: float) -> float:
         """Write what kube-proxy knows at once, and what the control plane has pushed so far."""
         began = time.thread_time()
-        clusters = [*mesh_clusters(pushed), *service_clusters(current)]
+        delay = self._switches.faults.addresses_delay
+        clusters = [
+            *self._introductions.introduce(mesh_clusters(pushed), now, delay),
+            *service_clusters(current),
+        ]
         routes = [
             tables.gateway_table(pushed),
             tables.mesh_table(pushed, self._report),

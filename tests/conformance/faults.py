@@ -46,6 +46,10 @@ class Faults:
         """Set the scrape interval."""
         await self._put("metrics", {"scrapeInterval": seconds})
 
+    async def give_addresses_after(self, seconds: float) -> None:
+        """Let proxies have a new Service's addresses so long after they hear of it, as in Istio."""
+        await self._put("mesh", {"addressesDelay": seconds})
+
     async def _get(self, part: str) -> dict[str, Any]:
         async with aiohttp.ClientSession() as session, session.get(self._urls[part]) as answer:
             found: dict[str, Any] = await answer.json()

@@ -19,6 +19,8 @@ from tests.conformance.trail import Trail
 from tests.conformance.waiting import SLOWNESS, until
 
 SCRAPE_INTERVAL = 0.5
+ADDRESSES_DELAY = 0.3
+"""Seconds in which a proxy has no addresses of a Service that it has just heard of."""
 """Seconds: the shortest window of a check must hold two scrapes."""
 MARKER = "not-to-be-found"
 """What every secret holds that the worker reads."""
@@ -163,6 +165,7 @@ class World:
         if not self.lacks(Need.METRICS_FAULTS):
             for cluster in self.clusters.values():
                 await cluster.faults.scrape_every(SCRAPE_INTERVAL)
+                await cluster.faults.give_addresses_after(ADDRESSES_DELAY)
         self.client = await Client.connect(self._temporal.address, data_converter=pydantic_data_converter)
         self._plant_token()
         await self.start_worker()

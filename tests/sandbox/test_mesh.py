@@ -206,6 +206,25 @@ async def test_a_slow_control_plane_holds_back_the_addresses_of_pods(town: Town)
     await becomes(town.who, "app-new")
 
 
+async def test_what_envoy_hears_of_for_the_first_time_has_no_addresses_yet(town: Town) -> None:
+    await town.switch(addressesDelay=30)
+    await town.serve("late")
+    await town.route(to("late"))
+    await becomes(town.who, "503")
+
+    assert await town.who("late.default", town.mesh.urls["services"]) == "late"
+    assert await town.who("app-primary.default") == "app-primary"
+    await town.switch(addressesDelay=0)
+    await becomes(town.who, "late")
+
+
+async def test_what_envoy_has_heard_of_before_keeps_its_addresses(town: Town) -> None:
+    await town.switch(addressesDelay=30)
+    await town.serve("app", "app-new")
+
+    await becomes(town.who, "app-new")
+
+
 async def test_a_mesh_that_starts_slow_serves_what_was_there_before(town: Town, tmp_path: Path) -> None:
     mesh = await Mesh.start(town.client, tmp_path / "slow", "slow", delay=0.5)
     try:
@@ -224,7 +243,7 @@ async def test_switching_the_delay_off_pushes_at_once(town: Town) -> None:
     await town.serve("marker")
     await becomes(lambda: town.who("marker.default", town.mesh.urls["services"]), "marker")
     async with town.session.delete(town.mesh.faults_url) as answer:
-        assert await answer.json() == {"propagationDelay": 0}
+        assert await answer.json() == {"propagationDelay": 0, "addressesDelay": 0}
 
     await becomes(town.who, "app-canary")
 
