@@ -1,5 +1,7 @@
 """From the name a person types to the one canary or Application that is meant."""
 
+import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from temporalio.client import Client
@@ -7,6 +9,10 @@ from temporalio.client import Client
 from starter.errors import UsageError
 from starter.listing import RUNNING, Listed, Scope, canaries, workflows
 from workflows import contract
+
+LAG = 1.0
+"""Seconds after which a name that is not listed is looked for once more: the list is a moment behind what has
+just begun, and behind a canary that has just gone over into a new history."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +41,11 @@ class Reference:
 
 async def find_canary(client: Client, reference: Reference) -> Listed:
     """Give the one canary that is meant; none or several is a mistake that names the way out."""
-    known = await canaries(client, reference.scope)
-    found = [item for item in known if reference.is_meant(item)]
+
+    async def look() -> list[Listed]:
+        return [item for item in await canaries(client, reference.scope) if reference.is_meant(item)]
+
+    found = await _looked_for(look)
     if not found:
         raise UsageError(f"No canary {reference}.{await _elsewhere(client, reference)}")
     if len(found) > 1:
@@ -47,10 +56,21 @@ async def find_canary(client: Client, reference: Reference) -> Listed:
 async def find_application(client: Client, name: str, namespace: str) -> Listed:
     """Give the Application of this name."""
     identity = contract.application_id(namespace, name)
-    async for item in workflows(client, contract.APPLICATION_WORKFLOW, RUNNING, Scope(namespace)):
-        if item.id == identity:
-            return item
+
+    async def look() -> list[Listed]:
+        running = workflows(client, contract.APPLICATION_WORKFLOW, RUNNING, Scope(namespace))
+        return [item async for item in running if item.id == identity]
+
+    if found := await _looked_for(look):
+        return found[0]
     raise UsageError(f"No application {name} in namespace {namespace}.")
+
+
+async def _looked_for(look: Callable[[], Awaitable[list[Listed]]]) -> list[Listed]:
+    if found := await look():
+        return found
+    await asyncio.sleep(LAG)
+    return await look()
 
 
 async def _elsewhere(client: Client, reference: Reference) -> str:

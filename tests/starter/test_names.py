@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from starter import listing, names
 from starter.errors import UsageError
 from starter.names import Reference, find_application, find_canary
+from tests.starter.conftest import row_of
 
 
 async def test_the_cluster_may_be_left_out_with_one_match(engine: Any) -> None:
@@ -67,3 +69,43 @@ async def test_a_quote_is_no_name(engine: Any) -> None:
 async def test_an_application_that_is_not_there(engine: Any) -> None:
     with pytest.raises(UsageError, match="No application shop in namespace default"):
         await find_application(engine.client, "shop", "default")
+
+
+@pytest.fixture
+def late(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the lists lag: the first of each kind is empty."""
+    monkeypatch.setattr(names, "LAG", 0.0)
+    looks: set[str] = set()
+
+    async def canaries(client: Any, scope: Any) -> Any:
+        return await listing.canaries(client, scope) if "canaries" in looks else looks.add("canaries") or []
+
+    async def workflows(client: Any, kind: str, *where: Any) -> Any:
+        is_first = kind not in looks
+        looks.add(kind)
+        async for item in listing.workflows(client, kind, *where):
+            if not is_first:
+                yield item
+
+    monkeypatch.setattr(names, "canaries", canaries)
+    monkeypatch.setattr(names, "workflows", workflows)
+
+
+@pytest.mark.usefixtures("late")
+async def test_a_canary_that_is_not_listed_yet_is_looked_for_once_more(engine: Any) -> None:
+    spec = engine.spec(namespace=engine.namespace())
+    await engine.canary(spec)
+
+    found = await find_canary(engine.client, Reference("backend", spec.namespace))
+
+    assert found.tail == spec.tail
+
+
+@pytest.mark.usefixtures("late")
+async def test_an_application_that_is_not_listed_yet_is_looked_for_once_more(engine: Any) -> None:
+    row = row_of(engine.spec(namespace=engine.namespace(), name="shop"))
+    application = await engine.application(row)
+
+    found = await find_application(engine.client, "shop", row.namespace)
+
+    assert found.id == application.id
