@@ -26,8 +26,6 @@ from workflows.contract import (
 from workflows.options import ActivityOptions
 from workflows.serving import at, worded
 
-BOUNDED = "a-watch-that-is-long-ends"
-"""Histories from before go on as they were begun, until their registrations change."""
 QUIET = timedelta(milliseconds=300)
 """Registrations come in bursts: the watch changes once none has come for so long ..."""
 LONGEST_WAIT = timedelta(seconds=2)
@@ -131,7 +129,6 @@ class ClusterWatchWorkflow:
         Canaries register again and again, in case it was terminated: that alone makes a history long.
         """
         changes = self._changes
-        is_bounded = workflow.patched(BOUNDED)
         watching = workflow.start_activity_method(
             WatchActivities.watch_cluster,
             self._request(),
@@ -140,9 +137,7 @@ class ClusterWatchWorkflow:
         )
         await workflow.wait_condition(
             lambda: (
-                watching.done()
-                or self._changes != changes
-                or (is_bounded and workflow.info().is_continue_as_new_suggested())
+                watching.done() or self._changes != changes or workflow.info().is_continue_as_new_suggested()
             )
         )
         watching.cancel()

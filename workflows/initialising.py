@@ -24,8 +24,6 @@ from canary.telling import (
 from workflows.entity import RESYNC, CanaryEntity, at_once
 from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
-BOUNDED = "an-aborted-initialisation-that-is-long-ends"
-"""Histories from before go on as they were begun."""
 STARTING = timedelta(seconds=2)
 """Between two looks at a workload that is starting, where no doorbell rings before."""
 
@@ -198,14 +196,10 @@ class InitialisingCanary(CanaryEntity):
             self._become(phase=Phase.FAILED, outcome=Outcome.ABORTED, message=text)
             self._tell(told_of_no_initialisation(text))
 
-        is_bounded = workflow.patched(BOUNDED)
-
         def is_over() -> bool:
             return self._wishes.restart is not None or self._is_leaving
 
-        await workflow.wait_condition(
-            lambda: is_over() or (is_bounded and workflow.info().is_continue_as_new_suggested())
-        )
+        await workflow.wait_condition(lambda: is_over() or workflow.info().is_continue_as_new_suggested())
         if is_over():
             self._wishes = Wishes()
 

@@ -18,8 +18,6 @@ from workflows.serving import not_ready
 from workflows.watching import tell_watch
 
 R = TypeVar("R")
-BOUNDED = "a-way-out-that-is-long-goes-on-in-a-new-history"
-"""Histories from before go on as they were begun."""
 PATIENCE = timedelta(minutes=1)
 """Before it is tried again without news; nothing is lost meanwhile, for the primary serves."""
 
@@ -94,12 +92,11 @@ class LeavingCanary(CanaryEntity):
         No Update goes over into it. Whoever waits for the end of the way out is answered that it goes on, and
         asks there.
         """
-        is_bounded = workflow.patched(BOUNDED)
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._has_news, timeout=PATIENCE, timeout_summary="until the target is ready"
             )
-        if is_bounded and workflow.info().is_continue_as_new_suggested() and not self._alerts:
+        if workflow.info().is_continue_as_new_suggested() and not self._alerts:
             self._begins_anew = True
             await workflow.wait_condition(workflow.all_handlers_finished)
             workflow.continue_as_new(self._carried())
