@@ -19,8 +19,8 @@ from sandbox.metrics.server import MetricsServer
 from sandbox.node import kubelet
 
 # A pod goes on serving for so long after its end began: Envoy hears of it in milliseconds, but on a busy
-# machine those can be many.
-DRAIN = 1.5
+# machine those can be many, and among a thousand Services a push comes a second after the other.
+DRAIN = 3.0
 
 
 @dataclass(frozen=True)

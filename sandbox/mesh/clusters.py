@@ -127,13 +127,19 @@ def _limits(policy: Object, *, http2: bool) -> Object:
     found: Object = {"circuit_breakers": {"thresholds": [thresholds]}}
     if "connectTimeout" in tcp:
         found["connect_timeout"] = duration(tcp["connectTimeout"])
-    options: Object = {"@type": f"type.googleapis.com/{OPTIONS}"}
-    protocol = "http2_protocol_options" if http2 else "http_protocol_options"
-    options["explicit_http_config"] = {protocol: {}}
-    common = {"max_requests_per_connection": http.get("maxRequestsPerConnection")}
+    common: Object = {}
+    if limit := http.get("maxRequestsPerConnection"):
+        common["max_requests_per_connection"] = limit
     if "idleTimeout" in http:
         common["idle_timeout"] = duration(http["idleTimeout"])
-    options["common_http_protocol_options"] = {key: value for key, value in common.items() if value}
+    if not common and not http2:
+        return found
+    protocol = "http2_protocol_options" if http2 else "http_protocol_options"
+    options = {
+        "@type": f"type.googleapis.com/{OPTIONS}",
+        "explicit_http_config": {protocol: {}},
+        "common_http_protocol_options": common,
+    }
     return found | {"typed_extension_protocol_options": {OPTIONS: options}}
 
 

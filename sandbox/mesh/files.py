@@ -1,8 +1,9 @@
 """The files an Envoy follows."""
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
+
+from pydantic_core import to_json
 
 from sandbox.mesh.clusters import Cluster
 from sandbox.objects import Object
@@ -22,13 +23,13 @@ class Files:
         self._clusters = {cluster.name: self._defined(cluster) for cluster in clusters}
         self._update("clusters.json", ",".join(text for _, text in self._clusters.values()))
         for table in tables:
-            self._update(f"{table['name']}.json", json.dumps(table))
+            self._update(f"{table['name']}.json", to_json(table).decode())
 
     def _defined(self, cluster: Cluster) -> tuple[Cluster, str]:
         before = self._clusters.get(cluster.name)
         if before and before[0] == cluster:
             return before
-        return cluster, json.dumps(cluster.definition())
+        return cluster, to_json(cluster.definition()).decode()
 
     def _update(self, name: str, resources: str) -> None:
         if self._texts.get(name) == resources:

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import functools
 import logging
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Self
@@ -32,22 +31,14 @@ PATHS = {
     "destination_rules": f"{ISTIO}/destinationrules",
     "gateways": f"{ISTIO}/gateways",
 }
-# Changes come in groups. A push takes a third of a processor; one of a hundred Services takes a tenth, and
-# Envoy, which reads all of it anew, twice that. It rests no longer than a pod that goes away can wait for: a
-# collection of garbage may be counted with it.
 GATHER = 0.003
-REST, LONG_REST = 2.0, 9.0
-LONGEST, LONG_LONGEST = 0.1, 0.4
-LARGE = 100
+"""Seconds in which changes of one group come."""
+REST = 0.0007
+"""Seconds after a push for each Service: Envoy reads all of them anew, and one push takes a third of that."""
+LONGEST = 1.0
+"""No rest is longer: a pod that goes away serves until the next push has told of it."""
 
 logger = logging.getLogger(__name__)
-
-
-def rest(took: float, *, services: int) -> float:
-    """Tell how many seconds to let pass after a push that took so many of a processor."""
-    if services > LARGE:
-        return min(LONG_REST * took, LONG_LONGEST)
-    return min(REST * took, LONGEST)
 
 
 class MeshFaults(Faults):
@@ -146,8 +137,8 @@ class Mesh:
         while True:
             await self._next_push()
             await asyncio.sleep(GATHER)
-            took = await self._publish()
-            await asyncio.sleep(rest(took, services=len(self._reflectors["services"].objects)))
+            await self._publish()
+            await asyncio.sleep(min(REST * len(self._reflectors["services"].objects), LONGEST))
 
     async def _next_push(self) -> None:
         """Wait for a change, or for the moment what is held back is due."""
@@ -158,8 +149,8 @@ class Mesh:
             async with asyncio.timeout(wait):
                 await self._changed.wait()
 
-    async def _publish(self) -> float:
-        """Write what is due; how much time of a processor that took."""
+    async def _publish(self) -> None:
+        """Write what is due."""
         now = asyncio.get_running_loop().time()
         current = self._take()
         if self._changed.is_set():
@@ -169,7 +160,7 @@ class Mesh:
         if due:
             self._pushed = self._pushes[due[-1]][1]
             del self._pushes[: due[-1] + 1]
-        return await asyncio.to_thread(self._write, current, self._pushed or current, now)
+        await asyncio.to_thread(self._write, current, self._pushed or current, now)
 
     def _take(self) -> Snapshot:
         found: dict[str, Mapping[str, Object]] = {
@@ -178,9 +169,8 @@ class Mesh:
         valid = {name: dict(one.objects) for name, one in self._admitted.items()}
         return Snapshot(**found | valid)
 
-    def _write(self, current: Snapshot, pushed: Snapshot, now: float) -> float:
+    def _write(self, current: Snapshot, pushed: Snapshot, now: float) -> None:
         """Write what kube-proxy knows at once, and what the control plane has pushed so far."""
-        began = time.thread_time()
         delay = self._switches.faults.addresses_delay
         clusters = [
             *self._introductions.introduce(mesh_clusters(pushed), now, delay),
@@ -192,7 +182,6 @@ class Mesh:
             tables.services_table(current),
         ]
         self._files.publish(clusters, routes)
-        return time.thread_time() - began
 
     def _report(self, text: str) -> None:
         if text not in self._reported:

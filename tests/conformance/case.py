@@ -172,11 +172,12 @@ class Case:
         return [pod["metadata"]["name"] for pod in found["items"]]
 
     async def images(self, app: str) -> set[str]:
-        """What the pods of an app run."""
+        """What the pods of an app run, but for those that go."""
         found = await self.cluster.api.list(
             f"{CORE}/namespaces/{self.namespace}/pods", labelSelector=f"app={app}"
         )
-        return {pod["spec"]["containers"][0]["image"] for pod in found["items"]}
+        staying = [pod for pod in found["items"] if "deletionTimestamp" not in pod["metadata"]]
+        return {pod["spec"]["containers"][0]["image"] for pod in staying}
 
     async def tell_pod(self, pod: str, path: str) -> None:
         """Post something to a pod, through the API server."""

@@ -12,7 +12,7 @@ from aiohttp import web
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from sandbox.installed import install
-from sandbox.mesh.mesh import Mesh, rest
+from sandbox.mesh.mesh import Mesh
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
 
 Object = dict[str, Any]
@@ -269,13 +269,3 @@ async def test_the_mesh_says_when_its_envoy_ended(town: Town, tmp_path: Path) ->
         assert answer.ok
 
     await asyncio.wait_for(ended, 5)
-
-
-@pytest.mark.parametrize(
-    ("took", "services", "seconds"),
-    [(0.01, 100, 0.02), (0.01, 101, 0.09), (0.5, 100, 0.1), (0.5, 101, 0.4), (0.5, 2000, 0.4)],
-)
-def test_a_push_rests_by_its_cost_but_no_longer_than_a_going_pod_can_wait_for(
-    took: float, services: int, seconds: float
-) -> None:
-    assert rest(took, services=services) == pytest.approx(seconds)
