@@ -54,7 +54,7 @@ async def test_an_idle_canary_asks_nothing_and_a_rollout_little(world: World) ->
     idle, whole = await case.asked(over), await case.asked(initialised)
     assert ended.outcome == "Promoted"
     assert [f"{each['method']} {each['path']}" for each in idle] == []
-    # The bench tells what it asks alone; on a busy machine what settles slowly is looked at and told of again.
+    # The bench tells what it asks alone; on a busy machine what settles slowly is looked at, and told, again.
     asked = Counter(f"{each['method']} {each['path'].partition('?')[0]}" for each in whole)
     writes = Counter({each: n for each, n in asked.items() if not each.startswith("GET")})
     assert asked.total() <= 75, asked
