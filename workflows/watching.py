@@ -1,17 +1,13 @@
 """What a canary wants to be rung for, and how its cluster's watch is told."""
 
 from collections.abc import Iterable
-from datetime import timedelta
 
 from temporalio import workflow
 
 from activities.runs import RunActivities, SignalWithStart
 from canary.spec import CanarySpec
 from workflows.contract import CLUSTER_WATCH_WORKFLOW, QUEUE, REGISTER, Registration, watch_id
-from workflows.options import SOON
-
-TOLD_WITHIN = timedelta(seconds=10)
-"""One try; after that Temporal is asked once more."""
+from workflows.options import ENTITY
 
 
 def registration_of(spec: CanarySpec, configs: Iterable[str]) -> Registration:
@@ -29,11 +25,7 @@ def registration_of(spec: CanarySpec, configs: Iterable[str]) -> Registration:
 
 
 async def tell_watch(cluster: str, registration: Registration) -> None:
-    """Tell a cluster's watch whom to ring for what.
-
-    Temporal alone is asked for it, in milliseconds, and without it nothing goes on anyway: a local activity
-    spares each canary a task of its own.
-    """
+    """Tell a cluster's watch whom to ring for what."""
     signal = SignalWithStart(
         workflow=watch_id(cluster),
         type=CLUSTER_WATCH_WORKFLOW,
@@ -41,12 +33,8 @@ async def tell_watch(cluster: str, registration: Registration) -> None:
         signal=REGISTER,
         argument=registration.model_dump(mode="json"),
     )
-    await workflow.execute_local_activity_method(
-        RunActivities.signal_with_start,
-        signal,
-        summary="tell the cluster's watch",
-        start_to_close_timeout=TOLD_WITHIN,
-        retry_policy=SOON,
+    await workflow.execute_activity_method(
+        RunActivities.signal_with_start, signal, summary="tell the cluster's watch", **ENTITY
     )
 
 

@@ -12,6 +12,9 @@ from tests.conformance.rights import Ledger
 from tests.conformance.waiting import NAMED
 from tests.conformance.world import World
 
+FAULTS = ("TMPRL1100", "never retrieved")
+"""In a worker's log: a history replayed otherwise than it was made, and a failure that nobody looked at."""
+
 
 @pytest.fixture(scope="session")
 async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
@@ -23,6 +26,8 @@ async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World
             async with Ledger(world.clusters.values()) as ledger:
                 yield world
             assert ledger.outside == {}, "the engine asked for what deploy/rbac.yaml does not grant"
+            logs = world.worker_logs()
+            assert [line for line in logs.splitlines() if any(sign in line for sign in FAULTS)] == []
     except UnfitError as error:
         pytest.exit(str(error), returncode=pytest.ExitCode.USAGE_ERROR)
 

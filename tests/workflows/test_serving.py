@@ -137,6 +137,7 @@ async def test_a_clusters_work_is_done_inside_and_the_engines_outside(serve: Ser
         ("analyse", f"{queue}-checks"),
         ("check_providers", f"{queue}-checks"),
         ("store_report", CHECKS_QUEUE),
+        ("signal_with_start", QUEUE),
     } <= done
     assert "Starting canary analysis" in " ".join(ear.heard)
 
