@@ -213,6 +213,7 @@ class RolloutWorkflow(Concluding):
             self._check = self._gates = None
         self._acts.forget_routes()
         if self._job is not None:
+            self._job.add_done_callback(_let_be)
             self._job.cancel()
             self._job = None
 
@@ -298,3 +299,9 @@ class RolloutWorkflow(Concluding):
             "is_unpaused": self._is_unpaused,
         }
         workflow.continue_as_new(self._start.model_copy(update={**carried, **kept}))
+
+
+def _let_be(job: asyncio.Task[Check | GateCheck]) -> None:
+    """How a job ends that nobody waits for any more is nobody's news."""
+    if not job.cancelled():
+        job.exception()
