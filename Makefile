@@ -9,7 +9,7 @@ export UV_CACHE_DIR := $(CURDIR)/.venv/.uv-cache
 # Tests start hundreds of processes: each would compile everything anew.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test conformance recordings bench mutants histories lock format lint types rules smoke unit clean help
+.PHONY: demo test conformance recordings soak bench mutants histories lock format lint types rules smoke unit clean help
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -58,6 +58,9 @@ conformance: .venv/.installed ## the long stories, and the table of all that is 
 recordings: .venv/.installed ## play other recordings of Flagger: make recordings DIR=folder
 	$(if $(DIR),,$(error say where they are: make recordings DIR=folder))
 	RECORDINGS='$(abspath $(DIR))' $(BIN)/pytest -m conformance tests/conformance/recorded/test_others.py
+
+soak: .venv/.installed ## do things to many canaries at random: make soak [FOR=seconds] [SEED=number]
+	$(BIN)/python -m tests.soak $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED))
 
 histories: .venv/.installed ## record the histories that are replayed for ever
 	RECORD_HISTORIES=tests/workflows/histories $(BIN)/pytest tests/workflows/test_rollout.py tests/workflows/test_canary.py tests/workflows/test_application.py tests/workflows/test_cluster_watch.py
