@@ -12,8 +12,9 @@ class Introductions:
     """Keeps back the addresses of new clusters for a while; those of the first push of all are known."""
 
     def __init__(self) -> None:
+        self.due: float | None = None
+        """When the next of those that were given without hosts is to have them; that moment may be over."""
         self._heard: dict[str, float] | None = None
-        self._delay = 0.0
 
     def introduce(self, clusters: Iterable[Cluster], now: float, delay: float) -> Iterator[Cluster]:
         """Yield the clusters that are pushed, those first heard of within `delay` seconds without hosts."""
@@ -22,11 +23,7 @@ class Introductions:
         self._heard = {
             one.name: (self._heard or {}).get(one.name, ALWAYS if is_known else now) for one in given
         }
-        self._delay = delay
+        held_back = {name: at + delay for name, at in self._heard.items() if at + delay > now}
+        self.due = min(held_back.values(), default=None)
         for one in given:
-            yield replace(one, hosts=[]) if self._heard[one.name] > now - delay else one
-
-    def next_due(self, now: float) -> float | None:
-        """Tell when the next of them is to have its addresses, if one has none at `now`."""
-        heard = self._heard or {}
-        return min((at + self._delay for at in heard.values() if at + self._delay > now), default=None)
+            yield replace(one, hosts=[]) if one.name in held_back else one

@@ -143,7 +143,7 @@ class Mesh:
     async def _next_push(self) -> None:
         """Wait for a change, or for the moment what is held back is due."""
         now = asyncio.get_running_loop().time()
-        moments = [self._pushes[0][0] if self._pushes else None, self._introductions.next_due(now)]
+        moments = [self._pushes[0][0] if self._pushes else None, self._introductions.due]
         wait = min((max(0.0, one - now) for one in moments if one is not None), default=None)
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(wait):

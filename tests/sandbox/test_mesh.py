@@ -12,6 +12,7 @@ from aiohttp import web
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import KubeClient
 from sandbox.installed import install
+from sandbox.mesh import mesh
 from sandbox.mesh.mesh import Mesh
 from sandbox.mesh.validation import mistakes, mistakes_of_rule
 
@@ -216,6 +217,16 @@ async def test_what_envoy_hears_of_for_the_first_time_has_no_addresses_yet(town:
     assert await town.who("app-primary.default") == "app-primary"
     await town.switch(addressesDelay=0)
     await becomes(town.who, "late")
+
+
+async def test_what_came_due_while_the_mesh_rested_is_pushed_without_another_change(
+    town: Town, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mesh, "REST", 0.1)
+    await town.switch(addressesDelay=0.05)
+    await town.serve("late")
+
+    await becomes(lambda: town.who("late.default"), "late")
 
 
 async def test_what_envoy_has_heard_of_before_keeps_its_addresses(town: Town) -> None:

@@ -17,10 +17,10 @@ def test_a_new_cluster_has_its_hosts_a_while_after_it_was_heard_of() -> None:
 
     assert served(introductions, "old", now=0.0) == ["old"]
     assert served(introductions, "old", "new", now=5.0) == ["old"]
-    assert introductions.next_due(5.0) == 6.0
+    assert introductions.due == 6.0
     assert served(introductions, "old", "new", now=5.9) == ["old"]
     assert served(introductions, "old", "new", now=6.0) == ["old", "new"]
-    assert introductions.next_due(6.0) is None
+    assert introductions.due is None
 
 
 def test_one_that_went_is_new_again() -> None:
@@ -45,4 +45,4 @@ def test_without_a_delay_all_have_their_hosts_at_once() -> None:
     served(introductions, "one", now=5.0, delay=30.0)
 
     assert served(introductions, "one", now=5.1, delay=0.0) == ["one"]
-    assert introductions.next_due(5.1) is None
+    assert introductions.due is None
