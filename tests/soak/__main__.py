@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 import random
+import shutil
 import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -15,12 +16,14 @@ from temporalio.service import RPCError
 
 from sandbox.client import Reflector
 from sandbox.objects import Object
+from starter.errors import StarterError
 from tests.conformance.load import Load
 from tests.conformance.world import World
 from tests.soak import rules
 from tests.soak.deeds import by_fate, by_people
 from tests.soak.subjects import INTERVAL, MEMBERS, STRATEGIES, Subject
 
+BUILD = Path("build")
 ROUTES, WORKLOADS = "/apis/networking.istio.io/v1beta1/virtualservices", "/apis/apps/v1/deployments"
 
 
@@ -31,7 +34,12 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=time.time_ns() % 10_000, help="of what is done")
     options = parser.parse_args()
     print(f"seed {options.seed}", flush=True)
-    broken = asyncio.run(Soak(options.seed, options.seconds).run())
+    BUILD.mkdir(exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="soak-", dir=BUILD)).absolute()
+    print(f"logs and databases are in {folder}, and stay there if a rule was broken", flush=True)
+    broken = asyncio.run(Soak(options.seed, options.seconds).run(folder))
+    if not broken:
+        shutil.rmtree(folder)
     print(*broken or ["nothing was broken"], sep="\n")
     return 1 if broken else 0
 
@@ -45,10 +53,8 @@ class Soak:
         self._began = time.monotonic()
         self._broken: list[str] = []
 
-    async def run(self) -> list[str]:
+    async def run(self, folder: Path) -> list[str]:
         """Do it; gives what was broken."""
-        folder = Path(tempfile.mkdtemp(prefix="soak-"))
-        self._tell("all", f"logs and databases are in {folder}")
         async with World(folder) as world:
             subjects = {name: Subject(world, name, self._seed) for name in STRATEGIES}
             await asyncio.gather(*(subject.begin() for subject in subjects.values()))
@@ -74,7 +80,7 @@ class Soak:
         while time.monotonic() < end:
             try:
                 self._tell(who, await deed())
-            except (WorkflowUpdateFailedError, RPCError, TimeoutError) as error:
+            except (WorkflowUpdateFailedError, RPCError, StarterError, TimeoutError) as error:
                 # Nothing runs that could be aborted, or there is no worker at the moment.
                 self._tell(who, f"in vain: {getattr(error, 'cause', None) or type(error).__name__}")
 
