@@ -54,8 +54,8 @@ async def test_an_idle_canary_asks_nothing_and_a_rollout_little(world: World) ->
     idle, whole = await case.asked(over), await case.asked(initialised)
     assert ended.outcome == "Promoted"
     assert [f"{each['method']} {each['path']}" for each in idle] == []
-    # The bench tells what it asks alone; on a busy machine what settles slowly is looked at and told again, and
-    # what a controller has changed meanwhile is written once more.
+    # The bench tells what it asks alone; on a busy machine what settles slowly is looked at and told again,
+    # and what a controller has changed meanwhile is written once more.
     asked = Counter(f"{each['method']} {each['path'].partition('?')[0]}" for each in whole)
     writes = Counter(each for each in await case.writes(initialised) if each != "events")
     assert asked.total() <= 75, asked
