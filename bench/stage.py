@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from tests.conformance.ground import MEMBERS
+from tests.conformance.ground import MEMBERS, Sandbox
 from tests.conformance.world import World
 
 MEMBER = MEMBERS[0]
@@ -24,8 +24,9 @@ class Options:
 
 
 @asynccontextmanager
-async def stage(propagation: float = 0.0) -> AsyncIterator[World]:
-    """Set up a world with one member cluster whose mesh takes so many seconds."""
+async def stage(propagation: float = 0.0, *, has_mesh: bool = True) -> AsyncIterator[World]:
+    """Set up a world with one member cluster whose mesh, if it has one, takes so many seconds."""
+    ground = Sandbox(1, propagation, has_mesh=has_mesh)
     with TemporaryDirectory(prefix="bench-") as folder:
-        async with World(Path(folder), members=1, propagation=propagation) as world:
+        async with World(Path(folder), members=1, ground=ground) as world:
             yield world

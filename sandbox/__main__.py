@@ -70,6 +70,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="how long the mesh takes to hear of a change",
     )
+    up.add_argument("--no-mesh", action="store_true", help="start no Envoys: no user is led anywhere")
     up.add_argument(
         "--assets",
         type=Path,
@@ -144,7 +145,7 @@ def _up(options: argparse.Namespace) -> int:
         options.dir,
         clusters=options.clusters,
         temporal=None if options.no_temporal else (options.temporal_port, options.ui_port),
-        propagation=options.propagation,
+        propagation=None if options.no_mesh else options.propagation,
         assets=options.assets,
     )
 
@@ -279,7 +280,7 @@ def _show(directory: Path) -> int:
     for name, cluster in endpoints["clusters"].items():
         print(name)
         for part in ("api", "prometheus", "gateway", "mesh", "services", "loadTester"):
-            print(f"  {part:11} {cluster[part]}")
+            print(f"  {part:11} {cluster.get(part, '-')}")
     return 0
 
 

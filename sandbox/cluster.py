@@ -25,14 +25,14 @@ DRAIN = 3.0
 
 @dataclass(frozen=True)
 class Place:
-    """Where a cluster keeps its files and its pods, and how slow its mesh is (in seconds).
+    """Where a cluster keeps its files and its pods, and how slow its mesh is (in seconds; None: it has none).
 
     `assets` is the folder with the programs of a real control plane, if it is to have one.
     """
 
     directory: Path
     subnet: int
-    propagation: float = 0.0
+    propagation: float | None = 0.0
     assets: Path | None = None
 
 
@@ -95,21 +95,22 @@ class Cluster:
                 client,
                 subnet=place.subnet,
                 mesh_proxy=lambda: self.endpoints.get("mesh"),
-                drain=DRAIN + place.propagation,
+                drain=DRAIN + (place.propagation or 0.0),
             )
         )
-        mesh = await Mesh.start(client, place.directory, self.name, place.propagation)
+        self.endpoints["faults"] = {"api": f"{plane.url}{switches.PATH}", "metrics": metrics.faults_url}
+        if place.propagation is not None:
+            await self._start_mesh(client, place.directory, place.propagation)
+        load_tester = await LoadTester.start(proxy=self.endpoints.get("mesh"))
+        self._running.push_async_callback(load_tester.stop)
+        self.endpoints["loadTester"] = load_tester.url
+
+    async def _start_mesh(self, client: KubeClient, directory: Path, propagation: float) -> None:
+        mesh = await Mesh.start(client, directory, self.name, propagation)
         self._running.push_async_callback(mesh.stop)
         self._run(mesh.run())
         self.endpoints |= mesh.urls
-        load_tester = await LoadTester.start(proxy=mesh.urls["mesh"])
-        self._running.push_async_callback(load_tester.stop)
-        faults = {
-            "api": f"{plane.url}{switches.PATH}",
-            "metrics": metrics.faults_url,
-            "mesh": mesh.faults_url,
-        }
-        self.endpoints |= {"loadTester": load_tester.url, "faults": faults}
+        self.endpoints["faults"]["mesh"] = mesh.faults_url
 
     def _run(self, part: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(part)

@@ -25,8 +25,8 @@ class Sandbox:
     `clusters` is the number of members; the attribute holds the host and the members by name.
     `temporal` are the ports of Temporal and its UI, 0 for a free one; None for no Temporal.
     `propagation` is the seconds until the mesh hears of a change: pods serve, and the engine waits before it
-    scales down, for as much longer. `assets` is a folder with etcd, kube-apiserver and perhaps
-    kube-controller-manager, to be used instead of ours.
+    scales down, for as much longer; None for no mesh, so that no user is led anywhere. `assets` is a folder
+    with etcd, kube-apiserver and perhaps kube-controller-manager, to be used instead of ours.
     """
 
     def __init__(
@@ -35,7 +35,7 @@ class Sandbox:
         *,
         clusters: int = 2,
         temporal: tuple[int, int] | None = (0, 0),
-        propagation: float = 0.0,
+        propagation: float | None = 0.0,
         assets: Path | None = None,
     ) -> None:
         self.directory = directory.absolute()
@@ -119,7 +119,7 @@ class Sandbox:
                 await install_kubeconfig(client, one.name, alone)
         handover.write(self.directory / "kubeconfig", handover.kubeconfig(servers, current))
         prometheus = {one.name: one.endpoints["prometheus"] for one in self.clusters.values()}
-        known = handover.clusters_document(prometheus, self._propagation)
+        known = handover.clusters_document(prometheus, self._propagation or 0.0)
         handover.write(self.directory / "clusters.yaml", known)
         endpoints = {
             "pid": os.getpid(),

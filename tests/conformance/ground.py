@@ -22,6 +22,7 @@ class Need(StrEnum):
     CONNECT = "connections of TCP into the mesh"
     QUOTA = "a quota that refuses pods"
     IMAGES = "images that only the sandbox has"
+    MESH = "a mesh that leads users"
 
 
 class Ground(Protocol):
@@ -40,8 +41,8 @@ class Ground(Protocol):
 class Sandbox:
     """The sandbox as a process of its own; around a real API server where KUBEBUILDER_ASSETS names one."""
 
-    def __init__(self, members: int, propagation: float) -> None:
-        self.lacks: dict[Need, str] = {}
+    def __init__(self, members: int, propagation: float, *, has_mesh: bool = True) -> None:
+        self.lacks: dict[Need, str] = {} if has_mesh else {Need.MESH: "it was started without"}
         self._members = members
         self._propagation = propagation
         self._process: Process | None = None
@@ -50,6 +51,7 @@ class Sandbox:
         """Start it and wait until it is up."""
         arguments = ["sandbox", "up", "--dir", str(folder), "--clusters", str(self._members)]
         arguments += ["--propagation", str(self._propagation), "--no-temporal"]
+        arguments += ["--no-mesh"] if Need.MESH in self.lacks else []
         self._process = process = await Process.start(*arguments, log=folder / "sandbox.log")
         path = folder / "endpoints.json"
 

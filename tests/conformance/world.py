@@ -165,7 +165,8 @@ class World:
         if not self.lacks(Need.METRICS_FAULTS):
             for cluster in self.clusters.values():
                 await cluster.faults.scrape_every(SCRAPE_INTERVAL)
-                await cluster.faults.give_addresses_after(ADDRESSES_DELAY)
+                if not self.lacks(Need.MESH):
+                    await cluster.faults.give_addresses_after(ADDRESSES_DELAY)
         self.client = await Client.connect(self._temporal.address, data_converter=pydantic_data_converter)
         self._plant_token()
         await self.start_worker()

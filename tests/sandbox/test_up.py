@@ -270,6 +270,19 @@ async def test_up_status_and_down(tmp_path: Path) -> None:
     assert took < 15
 
 
+async def test_a_sandbox_without_a_mesh_starts_no_envoy(tmp_path: Path) -> None:
+    where = ("--dir", str(tmp_path))
+    up = await run("up", *where, "--clusters", "1", "--no-temporal", "--no-mesh", "--detach")
+    member = json.loads((tmp_path / "endpoints.json").read_text())["clusters"]["kurator-member1"]
+    processes = children_of(tmp_path)
+    down = await run("down", *where)
+
+    assert (up[0], down[0]) == (0, 0)
+    assert len(processes) == 1
+    assert member.keys() == {"api", "prometheus", "faults", "loadTester"}
+    assert member["faults"].keys() == {"api", "metrics"}
+
+
 @pytest.mark.parametrize("broken", ["", "{", "{}", "7"])
 async def test_a_sandbox_whose_file_is_broken_can_be_ended(tmp_path: Path, broken: str) -> None:
     where = ("--dir", str(tmp_path))
