@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -22,6 +22,8 @@ from canary.stored import Stored
 
 HANDED_ON = timedelta(milliseconds=100)
 """How long after a worker has stopped another one takes its watch over."""
+GREETED_AFTER = 0.5
+"""Seconds until a newcomer is rung, unless something has rung it: most have a primary that gets ready."""
 GREETING_PAUSE = 0.05
 """Seconds between two greetings: beside the looks of hundreds of canaries there is room for changes."""
 RESYNC = 600.0
@@ -96,31 +98,58 @@ class WatchActivities:
         await _end(before)
         api = await self._clusters.get(request.cluster)
         bells = Bells(self._client, request.signal, known.unrung)
-
-        def ring(canaries: Iterable[str], kind: str) -> None:
-            for canary in canaries:
-                first, *others = (f"{prefix}{canary}" for prefix in request.bells)
-                if kind == UNASKED or not others:
-                    bells.ring([Ring(first, kind if kind == UNASKED else ""), *map(Ring, others)])
-                else:
-                    bells.ring(Ring(other, instead=first) for other in others)
-
         wanted = request.wanted
         interests = {interest.canary: interest for interest in wanted}
         if progress.is_handed_on:  # another worker has greeted all of them
             known.greeted = interests
-        newcomers = [name for name, interest in interests.items() if known.greeted.get(name) != interest]
-        streams = Streams(api, known.memory, _canaries(wanted), newcomers, ring)
+        ringer = _Ringer(bells, request.bells, interests, known.greeted)
+        streams = Streams(api, known.memory, _canaries(wanted), ringer.newcomers, ringer.ring)
         async with asyncio.TaskGroup() as group:
             group.create_task(bells.run())
             group.create_task(streams.run())
             group.create_task(_resync(bells, [f"{request.bells[0]}{name}" for name in sorted(interests)]))
-            for name in sorted(await streams.newcomers()):
-                ring([name], UNASKED)
-                known.greeted[name] = interests[name]
-                await asyncio.sleep(GREETING_PAUSE)
+            await ringer.greet(await streams.newcomers())
             known.greeted = interests
             progress.begin(bells)
+
+
+class _Ringer:
+    """Rings canaries for what concerns them, and each that is new once although nothing was seen."""
+
+    def __init__(
+        self,
+        bells: Bells,
+        prefixes: Sequence[str],
+        interests: Mapping[str, Interest],
+        greeted: dict[str, Interest],
+    ) -> None:
+        self.newcomers = [name for name, interest in interests.items() if greeted.get(name) != interest]
+        self._bells = bells
+        self._prefixes = prefixes
+        self._interests = interests
+        self._greeted = greeted
+        self._ungreeted: set[str] = set()
+
+    def ring(self, canaries: Iterable[str], kind: str) -> None:
+        """Ring these for a change of a *kind*; whoever was still to be greeted has been by that."""
+        for canary in canaries:
+            first, *others = (f"{prefix}{canary}" for prefix in self._prefixes)
+            if canary in self._ungreeted or kind == UNASKED:
+                self._bells.ring([Ring(first, UNASKED), *map(Ring, others)])
+                self._ungreeted.discard(canary)
+                self._greeted[canary] = self._interests[canary]
+            elif others:
+                self._bells.ring(Ring(other, instead=first) for other in others)
+            else:
+                self._bells.ring([Ring(first)])
+
+    async def greet(self, canaries: Iterable[str]) -> None:
+        """Ring these one after the other, unless something else does."""
+        self._ungreeted.update(canaries)
+        await asyncio.sleep(GREETED_AFTER)
+        while self._ungreeted:
+            self.ring([min(self._ungreeted)], UNASKED)
+            await asyncio.sleep(GREETING_PAUSE)
 
 
 async def _resync(bells: Bells, workflows: list[str]) -> None:

@@ -133,7 +133,8 @@ class World:
 
 
 @pytest.fixture
-async def world() -> AsyncIterator[World]:
+async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setattr(watch, "GREETED_AFTER", 0.0)
     server = await ApiServer.start()
     client = api_client(server.url)
     async with KubeClient(server.url) as kube:
@@ -541,6 +542,29 @@ async def test_a_change_does_not_wait_until_everybody_is_greeted(
     async with world.watching(*everybody, greeted=False):
         assert await world.temporal.next() == "canary/b"  # where the greetings were cut off
         assert world.temporal.drain() == []
+
+
+async def test_whoever_is_rung_before_it_is_greeted_counts_as_greeted(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A primary that gets ready rings its canary soon after that has come: one look is enough."""
+    monkeypatch.setattr(watch, "GREETING_PAUSE", 3600)
+    await add(world, "a", "b", "c")
+    everybody = interest("a"), interest("b"), interest("c")
+    both = ("canary/", "rollout/")
+    async with world.watching(*everybody, bells=both, greeted=False):
+        assert await world.temporal.next_of(2) == ["canary/a", "rollout/a"]
+        await change(world, "c", image("podinfo:2"))
+        assert await world.temporal.next_of(2) == ["canary/c", "rollout/c"]
+    monkeypatch.setattr(watch, "GREETING_PAUSE", 0)
+    async with world.watching(*everybody, bells=both, greeted=False):
+        assert await world.temporal.next_of(2) == ["canary/b", "rollout/b"]
+        await change(world, "a", image("podinfo:2"))
+        assert await world.temporal.next() == "rollout/a"
+        assert world.temporal.drain() == []
+
+    greetings = [hint for hint in world.temporal.hints if hint[0].startswith("canary/")]
+    assert greetings == [("canary/a", "Service"), ("canary/c", "Service"), ("canary/b", "Service")]
 
 
 async def handed_on(world: World, *interests: Interest, deed: Callable[[], Awaitable[None]]) -> list[Any]:
