@@ -63,6 +63,25 @@ class Metrics(Protocol):
         ...
 
 
+class Providers:
+    """The providers of canaries' metrics."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    async def errors(self, spec: CanarySpec) -> tuple[str, ...]:
+        """Ask every metric's provider whether it is there; say of each that is not why."""
+        found = await asyncio.gather(*(self._is_online(spec, one) for one in spec.analysis.metrics))
+        return tuple(dict.fromkeys(error for error in found if error))
+
+    async def _is_online(self, spec: CanarySpec, metric: MetricSpec) -> str:
+        try:
+            value = await self._metrics.query(spec, metric, ONLINE)
+        except (NoAnswerError, MeasurementError) as error:
+            return str(error)
+        return "" if value == 1 else f"{metric.name}: {ONLINE} is answered with {value}"
+
+
 class AnalysisActivities:
     """Checks canaries, each system behind a Protocol."""
 
@@ -99,15 +118,7 @@ class AnalysisActivities:
     async def check_providers(self, spec: CanarySpec) -> ProviderErrors:
         """Ask every metric's provider whether it is there; nothing waits for one that is not."""
         async with heartbeating():
-            found = await asyncio.gather(*(self._is_online(spec, one) for one in spec.analysis.metrics))
-        return ProviderErrors(errors=tuple(dict.fromkeys(error for error in found if error)))
-
-    async def _is_online(self, spec: CanarySpec, metric: MetricSpec) -> str:
-        try:
-            value = await self._metrics.query(spec, metric, ONLINE)
-        except (NoAnswerError, MeasurementError) as error:
-            return str(error)
-        return "" if value == 1 else f"{metric.name}: {ONLINE} is answered with {value}"
+            return ProviderErrors(errors=await Providers(self._metrics).errors(spec))
 
     async def _call_rollback_hooks(self, request: AnalyseRequest) -> tuple[HookAnswer, ...]:
         """Ask whether somebody wants the rollout back; one that is away wants nothing."""

@@ -15,7 +15,7 @@ from temporalio.common import WorkerDeploymentVersion
 from temporalio.worker import PollerBehaviorAutoscaling, Worker, WorkerDeploymentConfig
 
 from activities.alerts import AlertActivities
-from activities.analysis import AnalysisActivities
+from activities.analysis import AnalysisActivities, Providers
 from activities.announcements import AnnouncementActivities
 from activities.cluster.events import Events
 from activities.cluster.examination import ExaminationActivities, ListedClusters
@@ -108,7 +108,7 @@ def build_activities(
         PrimaryActivities(clusters),
         InitialisationActivities(clusters),
         RemovalActivities(clusters),
-        PreflightActivities(clusters),
+        PreflightActivities(clusters, Providers(prometheus)),
         ExaminationActivities(clusters, prometheus, reach, verified),
     ]
     checks = [

@@ -135,7 +135,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
                 self._tell(told_of_repair(decision.message))
                 await self._primary_gets_ready()
             case Mend():
-                await self._establish("put the routes back", keeps_weights=True)
+                await self._establish("put the routes back")
                 self._tell(told_of_repair(decision.message))
                 self._become(mendings=self._status.mendings + 1)
             case _:
@@ -194,7 +194,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         renewed = self.spec
         await self._deploy_load_tester(renewed)
         try:
-            await self._establish("renew the routes", keeps_weights=True)
+            await self._establish("renew the routes")
         except ActivityError as error:
             if not is_of_nothing(error):
                 raise
@@ -265,7 +265,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
         is_new = is_changed or found.is_outdated
         self._has_new_spec = self._has_new_spec or (is_new and self._spec is not None)
         self._spec = spec if is_changed else self._spec
-        self._seen_before = found.seen
+        self._seen_before, self._provider_errors = found.seen, found.provider_errors
         self._has_news = True
         return is_changed
 

@@ -71,6 +71,8 @@ class CanaryEntity:
         """No rollout of another life of this canary runs any more."""
         self._seen_before: Observation | None = None
         """What the look before leaping saw of a canary that has yet to begin."""
+        self._provider_errors: tuple[str, ...] | None = None
+        """Which metric providers did not answer it; None where that is not known."""
         self._has_checked_providers = self._has_awaited_target = False
         self._word: str | None = None
         """What the message was before something was refused."""
@@ -177,6 +179,7 @@ class CanaryEntity:
         """Begin with what was seen when the document was looked at, if that was just now."""
         seen, self._seen_before = self._seen_before, None
         if seen is None or is_outdated(seen.found_at, workflow.now()):
+            self._provider_errors = None
             return await self._observe()
         return seen
 
@@ -198,13 +201,15 @@ class CanaryEntity:
         if spec.test_loader is not None:
             await self._do(InitialisationActivities.deploy_load_tester, spec, "deploy the load tester")
 
-    async def _establish(self, summary: str, *, is_first: bool = False, keeps_weights: bool = False) -> None:
-        """Put Services and routes in place, all traffic on the primary unless the weights are to stay."""
-        routing = Routing(expired_cookie=self._status.expired_cookie)
-        request = EstablishRequest(
-            spec=self.spec, routing=routing, is_first=is_first, keeps_weights=keeps_weights
-        )
+    async def _establish(self, summary: str) -> None:
+        """Put Services and routes in place; the weights that stand stay."""
+        request = EstablishRequest(spec=self.spec, routing=self._routing)
         await self._do(InitialisationActivities.establish_routes, request, summary)
+
+    @property
+    def _routing(self) -> Routing:
+        """All traffic on the primary."""
+        return Routing(expired_cookie=self._status.expired_cookie)
 
     async def _lead_services(self) -> None:
         """Bring back what was deleted or led elsewhere of the Services, and tell of it."""

@@ -5,12 +5,13 @@ from datetime import timedelta
 
 from temporalio import workflow
 
-from activities.analysis import AnalysisActivities
+from activities.analysis import AnalysisActivities, ProviderErrors
+from activities.cluster.initialisation import InitialisationActivities, LeadRequest, Led
 from activities.cluster.preflight import PreflightActivities
 from activities.cluster.primary import PrimaryActivities
 from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.traffic import Written
-from canary.observation import Observation
+from canary.observation import Observation, is_outdated
 from canary.readiness import judge_readiness
 from canary.revision import checksum
 from canary.status import Outcome, Person, Phase, Revision, Wishes
@@ -24,8 +25,10 @@ from canary.telling import (
 from workflows.entity import RESYNC, CanaryEntity, at_once
 from workflows.options import PROVIDERS, READ, TRAFFIC, WRITE
 
-STARTING = timedelta(seconds=2)
+STARTING = timedelta(seconds=5)
 """Between two looks at a workload that is starting, where no doorbell rings before."""
+GREETED_WITHIN = timedelta(seconds=15)
+"""A watch that works greets a newcomer in a second or two, or later where hundreds come."""
 
 
 class InitialisingCanary(CanaryEntity):
@@ -64,26 +67,26 @@ class InitialisingCanary(CanaryEntity):
         await self._deploy_load_tester(self.spec)
         promoted, *_ = await at_once(self._create_primary(), self._check_providers(), self._register(seen))
         if seen.primary is None:  # none of its pods is ready yet: whoever registers is greeted
-            await self._rest(STARTING, "until the primary is ready")
+            await self._rest(GREETED_WITHIN, "until the primary is ready")
         if (ready := await self._primary_gets_ready(wanted)) is not None:
-            await self._route_to_primary(promoted, ready)
+            await self._empty_target(promoted, ready)
 
     async def _check_providers(self) -> None:
         """Tell whether metrics can be had; without analysis nobody asks for them."""
         if self.spec.skip_analysis or self._has_checked_providers:
-            return None
-        if not self.spec.analysis.metrics:
-            self._has_checked_providers = True
-            return self._tell(told_of_providers(()))
-        found = await workflow.execute_activity_method(
+            return
+        errors = self._provider_errors if self.spec.analysis.metrics else ()
+        self._tell(told_of_providers(await self._ask_providers() if errors is None else errors))
+        self._has_checked_providers = True
+
+    async def _ask_providers(self) -> tuple[str, ...]:
+        found: ProviderErrors = await workflow.execute_activity_method(
             AnalysisActivities.check_providers,
             self.spec,
             summary="are metrics to be had",
             **self._at(PROVIDERS),
         )
-        self._has_checked_providers = True
-        self._tell(told_of_providers(found.errors))
-        return None
+        return found.errors
 
     async def _await_the_target(self, seen: Observation) -> None:
         target = self.spec.target
@@ -115,13 +118,16 @@ class InitialisingCanary(CanaryEntity):
     async def _primary_gets_ready(self, made_from: Revision | None = None) -> Observation | None:
         """Wait for the primary; the look that found it ready, none if something else has come up.
 
-        One that does not get ready is not waited for once the target holds something else.
+        Users are led to one *made_from* the target as soon as it is ready. It is not waited for once the
+        target holds something else.
         """
         since = workflow.now()
         while not self._is_leaving and self._wishes.abort is None:
             self._has_news = False
-            seen = await self._observe()
-            spec = self.spec
+            led = Led(seen=await self._observe()) if made_from is None else await self._lead(made_from)
+            seen, spec = led.seen, self.spec
+            if led.is_done:
+                return seen
             if seen.primary is None:
                 return None  # somebody has deleted it: the next turn makes it anew
             verdict = judge_readiness(
@@ -131,12 +137,12 @@ class InitialisingCanary(CanaryEntity):
                 since,
                 workflow.now(),
             )
-            if verdict.is_ready:
+            if verdict.is_ready and made_from is None:
                 return seen
             if made_from is not None and seen.target is not None and seen.target.revision != made_from:
                 return None  # the next turn makes the primary from that
             message = f"{spec.primary}.{spec.namespace} not ready: {verdict.message}"
-            if message != self._status.message:
+            if message != self._status.message and not verdict.is_ready:
                 self._become(message=message, needs_person=False)
                 self._tell(told_of_waiting(message, is_past_hope=verdict.has_failed))
             await self._rest(STARTING, "until the primary is ready")
@@ -144,10 +150,21 @@ class InitialisingCanary(CanaryEntity):
                 return None  # the next turn waits on, in a new history
         return None
 
-    async def _route_to_primary(self, promoted: Revision, seen: Observation) -> None:
-        """Routes, the time the mesh needs to learn them, and only then the target to zero."""
-        self._may_be_misled = False  # they are written now; whoever changes them from here on is heard
-        await self._establish("route to the primary", is_first=True)
+    async def _lead(self, made_from: Revision) -> Led:
+        """Look, and lead the users to the primary if it is ready; again if the engine was away since."""
+        while True:
+            self._may_be_misled = False  # they are looked at now; whoever changes them from here on is heard
+            led: Led = await workflow.execute_activity_method(
+                InitialisationActivities.lead_to_primary,
+                LeadRequest(spec=self.spec, routing=self._routing, made_from=made_from),
+                summary="look, and route to the primary",
+                **self._at(WRITE),
+            )
+            if not is_outdated(led.seen.found_at, workflow.now()):
+                return led
+
+    async def _empty_target(self, promoted: Revision, seen: Observation) -> None:
+        """Give the mesh the time it needs to learn the routes, and only then bring the target to zero."""
         with suppress(TimeoutError):
             await workflow.wait_condition(
                 lambda: self._wishes.abort is not None or self._is_leaving,

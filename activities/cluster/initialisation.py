@@ -12,10 +12,14 @@ from activities.cluster import adoption, foreign, marks, paths, routes, services
 from activities.cluster.api import ClusterApi, Object
 from activities.cluster.clusters import Clusters
 from activities.cluster.guard import guarded
-from activities.cluster.observation import read_workload
+from activities.cluster.observation import Read, observed, read_workload
 from activities.cluster.sidecars import refuse_unmeshed
+from activities.moment import temporals_clock
+from canary.observation import Observation
+from canary.readiness import judge_readiness
 from canary.routing import Routing
 from canary.spec import CanarySpec, WorkloadKind
+from canary.status import Revision
 from canary.steps import FULL
 from canary.stored import Stored
 
@@ -27,18 +31,32 @@ GATHERED = timedelta(seconds=10)
 
 
 class EstablishRequest(Stored):
-    """The canary whose routes shall be there, and what they shall say."""
+    """The canary whose routes shall be there, and what they shall say where none do yet.
+
+    The weights that stand stay as they are: somebody's, while no rollout runs (T2).
+    """
 
     spec: CanarySpec
     routing: Routing = Routing()
-    is_first: bool = False
-    """Whether users may be led to the primary for the first time: its pods are in the mesh before."""
-    keeps_weights: bool = False
-    """The weights that stand stay as they are: somebody's, while no rollout runs (T2)."""
+
+
+class LeadRequest(Stored):
+    """The canary whose users shall be led to its first primary, and what that was made from."""
+
+    spec: CanarySpec
+    routing: Routing = Routing()
+    made_from: Revision
+
+
+class Led(Stored):
+    """What was seen of a canary, and whether its users have been led to its primary."""
+
+    seen: Observation
+    is_done: bool = False
 
 
 class InitialisationActivities:
-    """Puts a canary's Services and routes in place, all traffic on the primary unless weights are to stay."""
+    """Puts a canary's Services and routes in place."""
 
     def __init__(self, clusters: Clusters) -> None:
         self._clusters = clusters
@@ -57,16 +75,30 @@ class InitialisationActivities:
         Safe to repeat: an existing VirtualService or apex Service is adopted once, its original kept.
         """
         api = await self._clusters.get(request.spec.cluster)
-        scene = await _look(api, request.spec)
-        if request.is_first and not scene.has_routes and scene.spec.target.kind is not WorkloadKind.SERVICE:
-            await refuse_unmeshed(api, scene.primary)
-        await _take_over_rules(api, scene)
-        await asyncio.gather(*_sides(api, scene))
-        if scene.has_news:
-            await _let_it_be_heard_of(api)
-        await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
-        await _virtual_service(api, scene, _wanted(request, scene.virtual_service))
-        await _apex(api, scene)
+        scene = _scene(request.spec, await _read(api, request.spec))
+        await _establish(api, scene, _wanted(request, scene.virtual_service))
+
+    @activity.defn
+    @guarded
+    async def lead_to_primary(self, request: LeadRequest) -> Led:
+        """Look, and if the primary is ready and the target what that was made from, establish the routes.
+
+        Its pods are in the mesh before. Safe to repeat.
+        """
+        spec = request.spec
+        clock = temporals_clock()
+        api = await self._clusters.get(spec.cluster)
+        found = await _read(api, spec)
+        seen = await observed(api, spec, Read(found.target, found.primary, found.virtual_service))
+        is_done = (
+            seen.target is not None and seen.target.revision == request.made_from and _is_ready(spec, seen)
+        )
+        if is_done:
+            scene = _scene(spec, found)
+            if not scene.has_routes and spec.target.kind is not WorkloadKind.SERVICE:
+                await refuse_unmeshed(api, scene.primary)
+            await _establish(api, scene, request.routing)
+        return Led(seen=seen.model_copy(update={"found_at": clock()}), is_done=is_done)
 
     @activity.defn
     @guarded
@@ -79,11 +111,23 @@ class InitialisationActivities:
         if spec.target.kind is WorkloadKind.SERVICE:
             return ()
         api = await self._clusters.get(spec.cluster)
-        scene = await _look(api, spec)
+        scene = _scene(spec, await _read(api, spec))
         if mended := tuple(_mendings(scene)):
             await asyncio.gather(*_sides(api, scene))
             await _apex(api, scene)
         return mended
+
+
+@dataclass(frozen=True)
+class _Found:
+    """The objects of a canary as they stand; None for one that is not there."""
+
+    target: Object | None
+    primary: Object | None
+    apex: Object | None
+    canary_side: Object | None
+    primary_side: Object | None
+    virtual_service: Object | None
 
 
 @dataclass(frozen=True)
@@ -112,36 +156,65 @@ class _Scene:
         return not self.has_routes and None in self.sides
 
 
-async def _look(api: ClusterApi, spec: CanarySpec) -> _Scene:
-    """Read what is there, and refuse what others own before anything is written."""
-
-    def service(name: str) -> Awaitable[Object | None]:
-        return api.find(paths.one("Service", spec.namespace, name))
-
-    names = spec.service
-    target, primary, apex, canary_side, primary_side, routed = await asyncio.gather(
-        api.get(paths.one(spec.target.kind, spec.namespace, spec.target.name)),
-        api.get(paths.one(spec.target.kind, spec.namespace, spec.primary)),
-        service(names.name),
-        service(names.canary),
-        service(names.primary),
-        api.find(paths.one("VirtualService", spec.namespace, names.name)),
+async def _read(api: ClusterApi, spec: CanarySpec) -> _Found:
+    """Read what is there."""
+    kind, names = spec.target.kind, spec.service
+    wanted = (
+        (kind, spec.target.name),
+        (kind, spec.primary),
+        ("Service", names.name),
+        ("Service", names.canary),
+        ("Service", names.primary),
+        ("VirtualService", names.name),
     )
+    return _Found(
+        *await asyncio.gather(*(api.find(paths.one(kind, spec.namespace, name)) for kind, name in wanted))
+    )
+
+
+def _scene(spec: CanarySpec, found: _Found) -> _Scene:
+    """Refuse what others own, and a workload that is not there, before anything is written."""
+    target = _there(spec, spec.target.name, found.target)
+    primary = _there(spec, spec.primary, found.primary)
     fronts = services.fronts(spec, target, primary)
-    for found in (apex, routed):
-        adoption.refuse_foreign(spec, found)
-    adoption.refuse_podless(spec, apex)
-    for front, found in ((fronts.canary, canary_side), (fronts.primary, primary_side)):
-        adoption.refuse_other(spec, front.selector, found)
+    for one in (found.apex, found.virtual_service):
+        adoption.refuse_foreign(spec, one)
+    adoption.refuse_podless(spec, found.apex)
+    for front, one in ((fronts.canary, found.canary_side), (fronts.primary, found.primary_side)):
+        adoption.refuse_other(spec, front.selector, one)
     return _Scene(
-        spec=services.with_target_port(spec, apex),
+        spec=services.with_target_port(spec, found.apex),
         target=target,
         primary=primary,
         fronts=fronts,
-        apex=apex,
-        virtual_service=routed,
-        sides=(canary_side, primary_side),
+        apex=found.apex,
+        virtual_service=found.virtual_service,
+        sides=(found.canary_side, found.primary_side),
     )
+
+
+def _there(spec: CanarySpec, name: str, found: Object | None) -> Object:
+    if found is None:
+        text = f"{spec.target.kind} {name} in namespace {spec.namespace} is gone."
+        raise ApplicationError(text, type="NotFound", non_retryable=True)
+    return found
+
+
+def _is_ready(spec: CanarySpec, seen: Observation) -> bool:
+    """Whether exposure may grow on the primary; without a deadline that depends on no moment."""
+    threshold = spec.analysis.primary_ready_threshold
+    return judge_readiness(seen.primary, threshold, spec.progress_deadline, None, seen.at).is_ready
+
+
+async def _establish(api: ClusterApi, scene: _Scene, routing: Routing) -> None:
+    """Write everything in the order in which nobody meets anything that is not there yet."""
+    await _take_over_rules(api, scene)
+    await asyncio.gather(*_sides(api, scene))
+    if scene.has_news:
+        await _let_it_be_heard_of(api)
+    await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
+    await _virtual_service(api, scene, routing)
+    await _apex(api, scene)
 
 
 def _mendings(scene: _Scene) -> Iterator[str]:
@@ -215,8 +288,8 @@ async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) ->
 
 
 def _wanted(request: EstablishRequest, found: Object | None) -> Routing:
-    """What the routes shall say, with the weights that stand where those are to stay and make a whole."""
-    standing = routes.read_routes(request.spec, found) if found and request.keeps_weights else None
+    """What the routes shall say, with the weights that stand where those make a whole."""
+    standing = routes.read_routes(request.spec, found) if found else None
     if standing is None or standing.primary + standing.canary != FULL:
         return request.routing
     shares = {"weight": standing.canary, "is_for_all": standing.is_for_all}

@@ -5,6 +5,7 @@ from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
+from typing import Protocol
 
 from temporalio import activity
 
@@ -33,6 +34,8 @@ from canary.stored import Stored
 
 ATTEMPTS = 3
 """So often an API server is asked that answers with errors of its own, or ends a connection."""
+ANSWERED_WITHIN = 1.0
+"""Seconds for all providers of metrics together: whoever applies a document waits for them."""
 LISTED = ("HorizontalPodAutoscaler", *policies.REFUSED, *policies.TOLD, policies.APEX_RULES, "Canary")
 
 
@@ -53,13 +56,24 @@ class Preflight(Stored):
     """Whose workers the cluster is served by, if not by whom was asked: they are to be asked instead."""
     seen: Observation | None = None
     """The canary as it stands; None where its cluster was not looked at."""
+    provider_errors: tuple[str, ...] | None = None
+    """Which metric providers do not answer; None where they were not asked or took their time."""
+
+
+class Providers(Protocol):
+    """The providers of canaries' metrics."""
+
+    async def errors(self, spec: CanarySpec) -> tuple[str, ...]:
+        """Say of each provider that does not answer why."""
+        ...
 
 
 class PreflightActivities:
     """Reads what a canary would stand on; nothing is written."""
 
-    def __init__(self, clusters: Clusters) -> None:
+    def __init__(self, clusters: Clusters, providers: Providers) -> None:
         self._clusters = clusters
+        self._providers = providers
         self._lists = SharedLists()
 
     @activity.defn
@@ -71,7 +85,8 @@ class PreflightActivities:
         try:
             api = served_here(await self._clusters.get(spec.cluster))
             async with heartbeating():
-                return await _look(api, self._lists, spec)
+                found = await _look(api, self._lists, spec)
+                return found.model_copy(update={"provider_errors": await self._ask(found, spec)})
         except ServedElsewhereError as error:
             problem = Problem(path="cluster", message=str(error))
             return Preflight(problems=(problem,), task_queue=error.task_queue)
@@ -88,6 +103,18 @@ class PreflightActivities:
             message = f"Cluster {spec.cluster} refuses to be looked at: {error}"
             problem = Problem(path="cluster", message=message, is_unreachable=not error.is_permanent)
             return Preflight(problems=(problem,))
+
+    async def _ask(self, found: Preflight, spec: CanarySpec) -> tuple[str, ...] | None:
+        """Ask the providers of a canary that is about to begin; whoever gets no answer here asks again."""
+        is_refused = any(not problem.is_warning for problem in (*found.problems, *found.missing))
+        is_beginning = found.seen is not None and found.seen.target is not None and found.seen.primary is None
+        if is_refused or not is_beginning or spec.skip_analysis:
+            return None
+        try:
+            async with asyncio.timeout(ANSWERED_WITHIN):
+                return await self._providers.errors(found.spec or spec)
+        except (TimeoutError, ApiError, ClusterUnreachableError):
+            return None
 
     @activity.defn
     @guarded

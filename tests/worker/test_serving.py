@@ -19,6 +19,7 @@ from activities.source.delivery import Members, SourceActivities
 from canary.application import ClusterRef
 from canary.examination import Examination
 from sandbox.apiserver.server import ApiServer
+from tests.activities.cluster.member import ONLINE
 from tests.worker.test_clusters import kubeconfig
 from tests.workflows.cluster import seed_spec
 from worker.assembly import build_activities
@@ -74,7 +75,7 @@ async def test_what_runs_goes_on_from_outside_until_it_is_applied_again(known: K
 )
 async def test_a_worker_inside_serves_its_own_and_what_is_nobodys(known: Known, entry: str) -> None:
     found = await ActivityEnvironment().run(
-        PreflightActivities(known(entry, "inside")).preflight, seed_spec(task_queue="inside")
+        PreflightActivities(known(entry, "inside"), ONLINE).preflight, seed_spec(task_queue="inside")
     )
 
     assert found.task_queue == ""
@@ -83,7 +84,7 @@ async def test_a_worker_inside_serves_its_own_and_what_is_nobodys(known: Known, 
 
 @OUTSIDE
 async def test_preflight_names_whom_to_ask(known: Known, entry: str) -> None:
-    found = await ActivityEnvironment().run(PreflightActivities(known(entry)).preflight, seed_spec())
+    found = await ActivityEnvironment().run(PreflightActivities(known(entry), ONLINE).preflight, seed_spec())
 
     assert found.task_queue == "inside"
     assert [problem.message[: len(SAID)] for problem in found.problems] == [SAID]

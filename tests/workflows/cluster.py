@@ -11,7 +11,7 @@ from temporalio.exceptions import ApplicationError
 
 from activities.alerts import AlertRequest
 from activities.analysis import ProviderErrors
-from activities.cluster.initialisation import EstablishRequest
+from activities.cluster.initialisation import EstablishRequest, LeadRequest, Led
 from activities.cluster.observation import RestingCanary
 from activities.cluster.preflight import Preflight
 from activities.cluster.primary import ConcludeRequest, PromoteRequest
@@ -284,11 +284,21 @@ class Cluster:
             self.log.append("load tester")
 
         @activity.defn
-        async def establish_routes(request: EstablishRequest) -> None:
+        async def establish_routes(_: EstablishRequest) -> None:
             await self._enter("establish_routes")
-            self.weight = self.weight if request.keeps_weights else 0
             self.has_routes = self.are_routes_intact = True
             self.log.append("routes")
+
+        @activity.defn
+        async def lead_to_primary(request: LeadRequest) -> Led:
+            await self._enter("lead_to_primary")
+            seen = self.seen()
+            is_ready = self.primary is not None and self.primary_ready
+            is_done = is_ready and seen.target is not None and seen.target.revision == request.made_from
+            if is_done:
+                self.weight, self.has_routes, self.are_routes_intact = 0, True, True
+                self.log.append("routes")
+            return Led(seen=seen, is_done=is_done)
 
         @activity.defn
         async def lead_services(_: CanarySpec) -> tuple[str, ...]:

@@ -160,21 +160,24 @@ async def looked_at_after(handle: Handle, name: str) -> timedelta:
 async def test_looks_no_oftener_than_it_must(serve: Serve) -> None:
     """It begins with what the look before leaping has seen, and is at rest where it ends."""
     cluster = settled()
-    cluster.preflight_result = cluster.preflight_result.model_copy(update={"seen": cluster.seen()})
+    before = {"seen": cluster.seen(), "provider_errors": ()}
+    cluster.preflight_result = cluster.preflight_result.model_copy(update=before)
     _, handle, _ = await initialised(serve, cluster)
 
     assert (await asked(handle))[:2] == ["preflight", "create_primary"]
+    assert "check_providers" not in await asked(handle)
     assert await looked_at_after(handle, "scale_target") >= RESYNC
     await leave(handle)
 
 
 async def test_what_was_seen_before_an_outage_is_looked_at_again(serve: Serve) -> None:
     cluster = settled()
-    seen = cluster.seen().model_copy(update={"found_at": EPOCH})
-    cluster.preflight_result = cluster.preflight_result.model_copy(update={"seen": seen})
+    before = {"seen": cluster.seen().model_copy(update={"found_at": EPOCH}), "provider_errors": ()}
+    cluster.preflight_result = cluster.preflight_result.model_copy(update=before)
     _, handle, _ = await initialised(serve, cluster)
 
     assert (await asked(handle))[:2] == ["preflight", "observe"]
+    assert "check_providers" in await asked(handle)
     await leave(handle)
 
 

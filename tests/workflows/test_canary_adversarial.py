@@ -99,13 +99,13 @@ async def test_an_abort_does_not_wait_for_the_mesh(serve: Serve) -> None:
     """A clock that skips goes like any other while an alert is under way."""
     cluster = settled()
     cluster.preflight_result = Preflight(scale_down_delay=timedelta(seconds=60))
-    cluster.hangs["establish_routes"] = asyncio.Event()
+    cluster.hangs["lead_to_primary"] = asyncio.Event()
     client = await serve(cluster.activities())
     handle, _ = await apply(client, a_spec())
-    await it_is(lambda: "establish_routes" in cluster.entered)
+    await it_is(lambda: "lead_to_primary" in cluster.entered)
     notice = Notice(reason="Test", message="m")
     await handle.signal(ALERTS, Alerts(phase=Phase.INITIALIZING, revision=OLD, notices=(notice,)))
-    await held(cluster, "alert", after="establish_routes")
+    await held(cluster, "alert", after="lead_to_primary")
     await it_is(lambda: "routes" in cluster.log)
 
     await say(handle, Verb.ABORT)

@@ -515,7 +515,7 @@ async def test_a_rollout_that_may_have_been_left_behind_is_ended_first(
 
 
 @pytest.mark.parametrize("error", [FORBIDDEN, BUSY], ids=["for good", "for a while"])
-@pytest.mark.parametrize("where", ["create_primary", "establish_routes", "observe"])
+@pytest.mark.parametrize("where", ["create_primary", "lead_to_primary", "observe"])
 async def test_an_abort_stops_an_initialisation_that_is_refused(
     serve: Serve, where: str, error: ApplicationError
 ) -> None:

@@ -142,6 +142,18 @@ async def test_a_clusters_work_is_done_inside_and_the_engines_outside(serve: Ser
     assert "Starting canary analysis" in " ".join(ear.heard)
 
 
+async def test_what_the_look_before_leaping_heard_of_a_provider_is_told(serve: Serve, queue: str) -> None:
+    cluster, spec = settled(), a_spec()
+    before = {"seen": cluster.seen(), "provider_errors": ("Prometheus is away",)}
+    cluster.preflight_result = cluster.preflight_result.model_copy(update=before)
+    client = await serve(outside(queue))
+    async with inside(client, queue, cluster.activities()) as ear:
+        handle, _ = await apply(client, spec)
+        await in_phase(handle, Phase.INITIALIZED)
+        await until_true(lambda: "Error checking metric providers: Prometheus is away" in ear.heard)
+        await leave(handle)
+
+
 async def test_an_abort_does_not_wait_for_the_slots_of_hanging_checks(serve: Serve, queue: str) -> None:
     cluster = Cluster(hangs={"analyse": asyncio.Event()})
     client = await serve(outside(queue))

@@ -117,6 +117,24 @@ class Member:
                 await asyncio.sleep(0.01)
 
 
+class Providers:
+    """Providers of metrics of which *errors* tells what is wrong with them."""
+
+    def __init__(self, *errors: str) -> None:
+        self._errors = errors
+        self.hangs = asyncio.Event()
+        self.hangs.set()
+        self.asked: list[CanarySpec] = []
+
+    async def errors(self, spec: CanarySpec) -> tuple[str, ...]:
+        self.asked.append(spec)
+        await self.hangs.wait()
+        return self._errors
+
+
+ONLINE = Providers()
+
+
 def spec(kind: WorkloadKind = WorkloadKind.DEPLOYMENT, **fields: Any) -> CanarySpec:
     return CanarySpec(
         cluster="member1",

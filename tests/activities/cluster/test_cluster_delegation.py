@@ -14,7 +14,7 @@ from canary.spec import AnalysisSpec, CanarySpec, SessionAffinity
 from sandbox.istio import DEFINITIONS
 from sandbox.mesh.delegates import rules_of
 from sandbox.mesh.snapshot import Snapshot
-from tests.activities.cluster.member import Member, Object, given, spec
+from tests.activities.cluster.member import ONLINE, Member, Object, given, spec
 
 API = {"prefix": "/api"}
 INSIDER = {"headers": {"x-insider": {"exact": "true"}}}
@@ -190,7 +190,7 @@ async def test_a_root_that_drops_our_routes_is_refused_before_a_canary_is_taken_
     for body in DEFINITIONS:
         await member.kube.create(path, body)
     await member.add(*given("canary", "Deployment"), delegating([ANY_CASE]))
-    found = await member.run(PreflightActivities(member).preflight, delegate({"uri": API}))
+    found = await member.run(PreflightActivities(member, ONLINE).preflight, delegate({"uri": API}))
 
     assert found.problems == (
         Problem(

@@ -10,7 +10,7 @@ from activities.cluster.initialisation import EstablishRequest, InitialisationAc
 from activities.cluster.preflight import Preflight, PreflightActivities
 from canary.loadtester import LoadTester
 from canary.spec import CanarySpec, TestLoader
-from tests.activities.cluster.member import NAMESPACE, Member, Object
+from tests.activities.cluster.member import NAMESPACE, ONLINE, Member, Object
 from tests.activities.cluster.routed import furnish, spec
 
 TESTER = "podinfo-testloader"
@@ -64,7 +64,7 @@ async def establish(cluster: Member, document: CanarySpec | None = None) -> None
 
 
 async def refused_by_preflight(cluster: Member, document: CanarySpec) -> list[tuple[str, str]]:
-    found: Preflight = await cluster.run(PreflightActivities(cluster).preflight, document)
+    found: Preflight = await cluster.run(PreflightActivities(cluster, ONLINE).preflight, document)
     return [(one.path, one.message) for one in found.problems if not one.is_warning]
 
 

@@ -14,12 +14,13 @@ from activities.cluster import initialisation, marks, paths
 from activities.cluster.adoption import original
 from activities.cluster.api import SOURCE_MANAGER
 from activities.cluster.errors import ApiError
-from activities.cluster.initialisation import EstablishRequest, InitialisationActivities
-from activities.cluster.observation import ObservationActivities, RestingCanary
+from activities.cluster.initialisation import EstablishRequest, InitialisationActivities, LeadRequest, Led
+from activities.cluster.observation import ObservationActivities, RestingCanary, revision_of
 from activities.cluster.routes import read_routes
 from canary.observation import Observation
 from canary.routing import Routing
 from canary.spec import CanarySpec, ObjectMetadata, TargetRef, TestLoader, UnmanagedMetadata, WorkloadKind
+from canary.status import Revision
 from tests.activities.cluster.member import NAMESPACE, Member
 from tests.activities.cluster.recordings import bare, changed, created, given, spec_of
 from tests.activities.cluster.routed import (
@@ -161,9 +162,61 @@ def pod(name: str, metadata: Object | None = None, **spec: Any) -> Object:
     }
 
 
-async def begin(cluster: Member, document: CanarySpec | None = None) -> None:
-    request = EstablishRequest(spec=document or spec(), is_first=True)
-    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+async def led(cluster: Member, **status: int) -> Led:
+    """Lead the users to a primary with these counters, each 2 if it is not said."""
+    counters = ("replicas", "updatedReplicas", "availableReplicas", "readyReplicas")
+    body = {"status": {"observedGeneration": 1} | dict.fromkeys(counters, 2) | status}
+    path = f"{paths.one('Deployment', NAMESPACE, 'podinfo-primary')}/status"
+    await cluster.kube.patch(path, body, kind="merge")
+    target = await cluster.read("Deployment", "podinfo")
+    request = LeadRequest(spec=spec(), made_from=revision_of(target, {}))
+    found: Led = await cluster.run(InitialisationActivities(cluster).lead_to_primary, request)
+    return found
+
+
+async def begin(cluster: Member) -> None:
+    assert (await led(cluster)).is_done
+
+
+async def test_users_are_led_to_a_primary_that_is_ready(cluster: Member) -> None:
+    found = await led(cluster)
+
+    assert found.is_done
+    assert found.seen.primary is not None
+    assert found.seen.primary.available == 2
+    assert weights(await cluster.read("VirtualService", "podinfo")) == [
+        [("podinfo-primary", 100), ("podinfo-canary", 0)]
+    ]
+    assert (await cluster.read("Service", "podinfo"))["spec"]["selector"] == {"app": "podinfo-primary"}
+
+
+async def test_nobody_is_led_to_a_primary_that_is_not_ready(cluster: Member) -> None:
+    found = await led(cluster, availableReplicas=1, readyReplicas=1)
+
+    assert not found.is_done
+    assert found.seen.primary is not None
+    assert found.seen.primary.available == 1
+    assert {one["method"] for one in await cluster.asked()} == {"GET"}
+
+
+async def test_nobody_is_led_to_a_primary_of_what_the_target_no_longer_is(cluster: Member) -> None:
+    request = LeadRequest(spec=spec(), made_from=Revision(template="another"))
+    await led(cluster)
+    before = len(await cluster.asked())
+    found: Led = await cluster.run(InitialisationActivities(cluster).lead_to_primary, request)
+
+    assert not found.is_done
+    assert {one["method"] for one in (await cluster.asked())[before:]} == {"GET"}
+
+
+@pytest.mark.parametrize("gone", ["podinfo", "podinfo-primary"])
+async def test_a_workload_that_is_gone_is_seen_to_be(cluster: Member, gone: str) -> None:
+    await cluster.delete("Deployment", gone)
+    request = LeadRequest(spec=spec(), made_from=Revision(template=""))
+    found: Led = await cluster.run(InitialisationActivities(cluster).lead_to_primary, request)
+
+    assert not found.is_done
+    assert (found.seen.target is None, found.seen.primary is None) == (gone == "podinfo", gone != "podinfo")
 
 
 async def test_nobody_is_led_to_a_primary_without_sidecars(cluster: Member) -> None:
@@ -270,9 +323,9 @@ async def test_a_clusters_file_may_say_that_there_are_no_sidecars(cluster: Membe
 
 
 async def test_renewed_routes_say_what_they_shall(cluster: Member) -> None:
-    await establish(cluster)
+    await establish(cluster, weight=30)
     changed = spec({"timeout": "5s", "apex_metadata": ObjectMetadata(labels={"l": "apex"})})
-    await establish(cluster, changed, weight=30)
+    await establish(cluster, changed)
     found = await cluster.read("VirtualService", "podinfo")
     seen = read_routes(changed, found)
 
@@ -304,8 +357,7 @@ async def test_routes_are_put_back_around_the_weights_that_stand(
         side["weight"] = weight
     await cluster.change("VirtualService", "podinfo", {"spec": {"http": [route]}})
 
-    request = EstablishRequest(spec=spec(), keeps_weights=True)
-    await cluster.run(InitialisationActivities(cluster).establish_routes, request)
+    await establish(cluster)
 
     mended = read_routes(spec(), await cluster.read("VirtualService", "podinfo"))
     assert mended is not None
@@ -846,8 +898,9 @@ async def test_a_refusal_is_permanent_and_names_the_object(
 async def test_what_is_missing_is_named(cluster: Member) -> None:
     await cluster.delete("Deployment", "podinfo-primary")
 
-    with pytest.raises(ApplicationError, match="deployments/podinfo-primary: 404"):
+    with pytest.raises(ApplicationError, match="podinfo-primary in namespace default is gone") as caught:
         await establish(cluster)
+    assert (caught.value.type, caught.value.non_retryable) == ("NotFound", True)
 
 
 async def test_a_virtual_service_that_changes_under_the_hand_is_tried_again(cluster: Member) -> None:

@@ -12,7 +12,7 @@ from activities.cluster.preflight import Preflight, PreflightActivities
 from activities.cluster.removal import RemovalActivities, RemovalRequest
 from canary.loadtester import LoadTester, public
 from canary.spec import AnalysisSpec, CanarySpec, TestLoader, WebhookSpec
-from tests.activities.cluster.member import Member, Object, spec
+from tests.activities.cluster.member import ONLINE, Member, Object, spec
 from tests.activities.cluster.routed import START, furnish
 
 NAME = "podinfo-testloader"
@@ -135,7 +135,7 @@ async def test_a_load_tester_changes_with_the_setting(guarded: Member) -> None:
 
 
 async def is_outdated(member: Member, document: CanarySpec = SPEC) -> bool:
-    found: Preflight = await member.run(PreflightActivities(member).preflight, document)
+    found: Preflight = await member.run(PreflightActivities(member, ONLINE).preflight, document)
     return found.is_outdated
 
 
@@ -168,7 +168,7 @@ ELSEWHERE = WebhookSpec(name="load", url="http://loadtester.default/")
 
 async def warned(member: Member, document: CanarySpec) -> int:
     """How many warnings of load testers a preflight gives."""
-    found: Preflight = await member.run(PreflightActivities(member).preflight, document)
+    found: Preflight = await member.run(PreflightActivities(member, ONLINE).preflight, document)
     return sum(one.message.startswith(WARNING) and one.is_warning for one in found.problems)
 
 
@@ -214,7 +214,7 @@ async def test_a_secret_of_somebody_elses_is_not_taken_for_a_token(guarded: Memb
     await furnish(guarded)
     secret = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": NAME}, "data": {"token": "YQ=="}}
     await guarded.add(secret)
-    found: Preflight = await guarded.run(PreflightActivities(guarded).preflight, SPEC)
+    found: Preflight = await guarded.run(PreflightActivities(guarded, ONLINE).preflight, SPEC)
 
     with pytest.raises(Exception, match="Secret podinfo-testloader in namespace default is there already"):
         await deploy(guarded)

@@ -7,16 +7,16 @@ from unittest.mock import AsyncMock
 import pytest
 from temporalio.testing import ActivityEnvironment
 
-from activities.cluster import marks, paths
+from activities.cluster import marks, paths, preflight
 from activities.cluster.api import ROLLOUT_MANAGER, SOURCE_MANAGER
 from activities.cluster.errors import ApiError, ClusterUnreachableError
 from activities.cluster.observation import ObservationActivities
 from activities.cluster.preflight import ATTEMPTS, Preflight, PreflightActivities
 from canary.observation import Observation
 from canary.problem import Problem
-from canary.spec import CanarySpec, WorkloadKind
+from canary.spec import CanarySpec, TargetRef, WorkloadKind
 from sandbox.istio import DEFINITIONS
-from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
+from tests.activities.cluster.member import NAMESPACE, ONLINE, Member, Object, Providers, given, spec
 from tests.activities.cluster.story import Story
 
 DAEMON_SET = spec(WorkloadKind.DAEMON_SET)
@@ -56,7 +56,7 @@ def definition(group: str, plural: str, kind: str) -> Object:
 
 
 async def look(member: Member, wanted: CanarySpec | None = None) -> Preflight:
-    found: Preflight = await member.run(PreflightActivities(member).preflight, wanted or spec())
+    found: Preflight = await member.run(PreflightActivities(member, ONLINE).preflight, wanted or spec())
     return found
 
 
@@ -74,8 +74,54 @@ async def test_nothing_speaks_against_a_workload_by_itself(meshed: Member) -> No
     found = await look(meshed)
 
     assert found.model_copy(update={"seen": None}) == Preflight(
-        scale_down_delay=meshed.api.settings.scale_down_delay
+        scale_down_delay=meshed.api.settings.scale_down_delay, provider_errors=()
     )
+
+
+async def told_of(member: Member, providers: Providers, **fields: Any) -> tuple[str, ...] | None:
+    """Which providers are told not to answer."""
+    act = PreflightActivities(member, providers).preflight
+    found: Preflight = await member.run(act, spec(**fields))
+    return found.provider_errors
+
+
+async def test_a_canary_that_is_about_to_begin_is_told_whose_metrics_are_not_to_be_had(
+    meshed: Member,
+) -> None:
+    assert await told_of(meshed, Providers("Prometheus prom:9090 is away")) == (
+        "Prometheus prom:9090 is away",
+    )
+
+
+async def test_providers_are_asked_for_nobody_else(meshed: Member) -> None:
+    providers = Providers()
+    unwatched = await told_of(meshed, providers, skip_analysis=True)
+    refused = await told_of(meshed, providers, target=TargetRef(name="gone"))
+    (primary,) = given("canary", "Deployment")
+    primary["metadata"]["name"] = "podinfo-primary"
+    await meshed.add(primary)
+    begun = await told_of(meshed, providers)
+
+    assert (unwatched, refused, begun) == (None, None, None)
+    assert providers.asked == []
+
+
+async def test_whoever_applies_does_not_wait_for_a_provider_that_hangs(
+    meshed: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(preflight, "ANSWERED_WITHIN", 0.05)
+    providers = Providers()
+    providers.hangs.clear()
+
+    assert await told_of(meshed, providers) is None
+    assert providers.asked == [spec()]
+
+
+async def test_a_secret_of_a_provider_that_cannot_be_read_speaks_against_no_document(meshed: Member) -> None:
+    providers = Providers()
+    providers.errors = AsyncMock(side_effect=ApiError(503, "", "later", "GET secrets"))  # type: ignore[method-assign]
+
+    assert await told_of(meshed, providers) is None
 
 
 async def test_what_it_sees_is_what_a_canary_begins_with(meshed: Member) -> None:
@@ -572,10 +618,10 @@ async def test_a_cluster_that_fails_is_asked_again_and_then_told(meshed: Member)
     await meshed.fault({"do": "status", "status": 503, "path": "deployments"})
     environment = ActivityEnvironment()
     with pytest.raises(ApiError):
-        await environment.run(PreflightActivities(meshed).preflight, spec())
+        await environment.run(PreflightActivities(meshed, ONLINE).preflight, spec())
     last = ActivityEnvironment()
     last.info = replace(last.info, attempt=ATTEMPTS)
-    (found,) = (await last.run(PreflightActivities(meshed).preflight, spec())).problems
+    (found,) = (await last.run(PreflightActivities(meshed, ONLINE).preflight, spec())).problems
 
     assert found.is_unreachable
 
@@ -591,7 +637,7 @@ async def test_a_connection_that_is_not_made_is_tried_again_and_silence_told(
     monkeypatch.setattr(meshed, "get", AsyncMock(side_effect=ClusterUnreachableError("member1", cause)))
     environment = ActivityEnvironment()
     environment.info = replace(environment.info, attempt=attempt)
-    asked = environment.run(PreflightActivities(meshed).preflight, spec())
+    asked = environment.run(PreflightActivities(meshed, ONLINE).preflight, spec())
     if not is_told:
         with pytest.raises(ClusterUnreachableError):
             await asked

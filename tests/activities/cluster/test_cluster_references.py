@@ -9,7 +9,7 @@ from activities.cluster.references import Referenced
 from canary.alert import AlertProvider, AlertSpec, AlertType
 from canary.reference import ObjectRef
 from canary.spec import AnalysisSpec, CanarySpec, MetricProvider, MetricSpec, MetricTemplate
-from tests.activities.cluster.member import NAMESPACE, Member, Object, given, spec
+from tests.activities.cluster.member import NAMESPACE, ONLINE, Member, Object, given, spec
 
 PATH = "spec.analysis.metrics[0].templateRef"
 FLAGGER = "flagger.app/v1beta1"
@@ -59,7 +59,7 @@ def definition(plural: str, kind: str) -> Object:
 
 
 async def look(member: Member, wanted: CanarySpec) -> Preflight:
-    found: Preflight = await member.run(PreflightActivities(member).preflight, wanted)
+    found: Preflight = await member.run(PreflightActivities(member, ONLINE).preflight, wanted)
     return found
 
 
@@ -99,7 +99,7 @@ async def test_what_was_read_is_read_again_as_it_stands_by_then(equipped: Member
     assert before is not None
     path = f"/apis/{FLAGGER}/namespaces/{NAMESPACE}/metrictemplates/errors"
     await equipped.kube.patch(path, {"spec": {"query": "up"}}, fieldManager="test")
-    found: Referenced = await equipped.run(PreflightActivities(equipped).read_references, before)
+    found: Referenced = await equipped.run(PreflightActivities(equipped, ONLINE).read_references, before)
 
     queries = [metric.template and metric.template.query for metric in found.spec.analysis.metrics]
     assert (queries, found.problems, found.missing) == (["up", "up"], (), ())
@@ -110,7 +110,7 @@ async def test_what_has_gone_meanwhile_is_missing(equipped: Member) -> None:
     await equipped.add(found_in("MetricTemplate", "errors", query=QUERY, provider={"type": "prometheus"}))
     before = (await look(equipped, metered())).spec
     await equipped.kube.delete(f"/apis/{FLAGGER}/namespaces/{NAMESPACE}/metrictemplates/errors")
-    found: Referenced = await equipped.run(PreflightActivities(equipped).read_references, before)
+    found: Referenced = await equipped.run(PreflightActivities(equipped, ONLINE).read_references, before)
 
     assert {one.message for one in found.missing} == {
         "MetricTemplate default/errors not found in member1; pass it with -f"
@@ -196,7 +196,7 @@ async def test_what_is_refused_for_a_secret_in_it_does_not_go_into_histories(
 ) -> None:
     await equipped.add(found_in(kind, name, **fields))
     found = await look(equipped, wanted)
-    again: Referenced = await equipped.run(PreflightActivities(equipped).read_references, wanted)
+    again: Referenced = await equipped.run(PreflightActivities(equipped, ONLINE).read_references, wanted)
 
     assert found.problems
     assert again.problems

@@ -5,7 +5,7 @@ import pytest
 from activities.cluster.preflight import Preflight, PreflightActivities
 from canary.alert import AlertProvider, AlertSpec, AlertType
 from canary.spec import CanarySpec, MetricProvider, MetricSpec, MetricTemplate, WebhookSpec
-from tests.activities.cluster.member import NAMESPACE, Member, given, spec
+from tests.activities.cluster.member import NAMESPACE, ONLINE, Member, given, spec
 
 SAID = {
     "spec.analysis.metrics[0].templateRef": "Secret metrics not found in namespace monitoring of member1",
@@ -37,7 +37,7 @@ async def deployed(member: Member) -> Member:
 
 
 async def look(member: Member, wanted: CanarySpec) -> Preflight:
-    found: Preflight = await member.run(PreflightActivities(member).preflight, wanted)
+    found: Preflight = await member.run(PreflightActivities(member, ONLINE).preflight, wanted)
     return found
 
 

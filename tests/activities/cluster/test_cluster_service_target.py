@@ -14,7 +14,7 @@ from canary.observation import Observation
 from canary.readiness import judge_readiness
 from canary.spec import TargetRef, WorkloadKind
 from canary.status import Outcome
-from tests.activities.cluster.member import Member, Object, spec
+from tests.activities.cluster.member import ONLINE, Member, Object, spec
 from tests.activities.cluster.story import Story
 
 TARGET = TargetRef(kind=WorkloadKind.SERVICE, name="podinfo", api_version="v1")
@@ -139,7 +139,7 @@ async def scale(member: Member, replicas: int | None, at: datetime = NOW) -> Wri
 
 async def test_nothing_speaks_against_a_service(forwarded: Story) -> None:
     found = await forwarded.member.run(
-        PreflightActivities(forwarded.member).preflight,
+        PreflightActivities(forwarded.member, ONLINE).preflight,
         SPEC.model_copy(update={"service": SPEC.service.model_copy(update={"port": 80})}),
     )
 
