@@ -59,8 +59,9 @@ recordings: .venv/.installed ## play other recordings of Flagger: make recording
 	$(if $(DIR),,$(error say where they are: make recordings DIR=folder))
 	RECORDINGS='$(abspath $(DIR))' $(BIN)/pytest -m conformance tests/conformance/recorded/test_others.py
 
-soak: .venv/.installed ## do things to many canaries at random: make soak [FOR=seconds] [SEED=number]
-	$(BIN)/python -m tests.soak $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED))
+soak: .venv/.installed ## do things to many canaries at random: make soak [FOR=s] [SEED=n] [PROPAGATION=s]
+	$(BIN)/python -m tests.soak $(if $(FOR),--seconds $(FOR)) $(if $(SEED),--seed $(SEED)) \
+	  $(if $(PROPAGATION),--propagation $(PROPAGATION))
 
 histories: .venv/.installed ## record the histories that are replayed for ever
 	RECORD_HISTORIES=tests/workflows/histories $(BIN)/pytest tests/workflows/test_rollout.py tests/workflows/test_canary.py tests/workflows/test_application.py tests/workflows/test_cluster_watch.py

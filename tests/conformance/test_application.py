@@ -7,57 +7,20 @@ from typing import Any
 
 import pytest
 
-from canary.application import ApplicationSpec
-from canary.documents.resolve import resolve
 from canary.status import Phase
-from starter import offer
-from starter.commands import command
-from tests.conformance import workload
+from tests.conformance import delivery, workload
 from tests.conformance.case import INITIALISED_WITHIN, Case
 from tests.conformance.chorus import together
 from tests.conformance.ground import Need
 from tests.conformance.load import Load
 from tests.conformance.source import Source
 from tests.conformance.waiting import until
-from tests.conformance.workload import BETTER, GOOD, NAME, PORT
+from tests.conformance.workload import BETTER, GOOD, NAME
 from tests.conformance.world import World
 from workflows.contract import STATUS, application_id
 
 CLUSTERS = ("kurator-member1", "kurator-member2")
 PLACE = "from-git"
-FOLDER = f"apps/{PLACE}"
-FLEET = {
-    "apiVersion": "fleet.kurator.dev/v1alpha1",
-    "kind": "Fleet",
-    "metadata": {"name": "conformance", "namespace": "default"},
-    "spec": {"clusters": [{"name": name, "kind": "AttachedCluster"} for name in CLUSTERS]},
-}
-ROLLOUT = {
-    "testLoader": True,
-    "trafficRoutingProvider": "istio",
-    "workload": {"apiVersion": "apps/v1", "name": NAME, "kind": "Deployment", "namespace": PLACE},
-    "serviceName": NAME,
-    "port": PORT,
-    "rolloutPolicy": {
-        "trafficRouting": {
-            "gateways": ["istio-system/public-gateway"],
-            "hosts": [f"{PLACE}.example.com"],
-            "canaryStrategy": {"maxWeight": 50, "stepWeight": 25},
-        },
-        "trafficAnalysis": {
-            "checkIntervalSeconds": 3,
-            "checkFailedTimes": 10,
-            "metrics": [
-                {"name": "request-success-rate", "intervalSeconds": 4, "thresholdRange": {"min": 99}}
-            ],
-            "webhooks": {
-                "timeoutSeconds": 10,
-                "command": [f"hey -z 3s -q 10 -c 2 http://{NAME}-canary.{PLACE}:{PORT}/"],
-            },
-        },
-        "rolloutTimeoutSeconds": 600,
-    },
-}
 
 
 @pytest.mark.proves("K13", "K3")
@@ -74,10 +37,10 @@ async def test_git_push_rolls_out_in_every_cluster_and_without_rollout_all_is_as
 
 
 async def _deliver_and_take_away(world: World, source: Source) -> None:
-    await source.push(_tree(GOOD))
-    spec = _application(world, {"rollout": ROLLOUT})
-    await _apply(world, spec)
-    cases = [_case(world, cluster, spec) for cluster in CLUSTERS]
+    await source.push(delivery.tree(PLACE, GOOD))
+    spec = delivery.application(world, PLACE, CLUSTERS, delivery.rollout(PLACE))
+    await delivery.deliver(world, spec)
+    cases = [delivery.case_of(world, cluster, PLACE, spec) for cluster in CLUSTERS]
     for case in cases:
         try:
             await until(case.is_there, INITIALISED_WITHIN, "the canary is there")
@@ -87,15 +50,15 @@ async def _deliver_and_take_away(world: World, source: Source) -> None:
         await case.canary_is(Phase.INITIALIZED, within=INITIALISED_WITHIN)
     async with AsyncExitStack() as stack:
         loads = [await stack.enter_async_context(_load(case)) for case in cases]
-        await source.push(_tree(BETTER))
+        await source.push(delivery.tree(PLACE, BETTER))
         runs = [await case.rollout_begins(within=15) for case in cases]
         await cases[0].weight_is(25)
-        await source.push({f"{FOLDER}/more.yaml": json.dumps(_settings("more"))})
+        await source.push({f"{delivery.folder(PLACE)}/more.yaml": json.dumps(_settings("more"))})
         ends = await asyncio.gather(*(case.rollout_ends(run) for case, run in zip(cases, runs, strict=True)))
         for case in cases:
             await until(lambda case=case: case.find("configmaps", "more"), 15, "the later push is there too")
         weights = [case.weights for case in cases]
-        await _apply(world, _application(world, {}))
+        await delivery.deliver(world, delivery.application(world, PLACE, CLUSTERS, None))
         for case in cases:
             await until(case.is_gone, 30, "the canary is gone")
 
@@ -111,65 +74,9 @@ async def _deliver_and_take_away(world: World, source: Source) -> None:
             assert await case.find("deployments", gone) is None
 
 
-def _tree(tag: str) -> dict[str, str]:
-    """A folder without a kustomization: all its manifests are applied."""
-    manifests = {
-        "namespace": workload.namespace(PLACE),
-        "deployment": workload.deployment(PLACE, tag=tag),
-        "service": workload.service(PLACE),
-    }
-    return {f"{FOLDER}/{name}.yaml": json.dumps(body) for name, body in manifests.items()}
-
-
 def _settings(name: str) -> dict[str, Any]:
     metadata = {"name": name, "namespace": PLACE}
     return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"a": "b"}}
-
-
-def _application(world: World, policy: dict[str, Any]) -> ApplicationSpec:
-    document = {
-        "apiVersion": "apps.kurator.dev/v1alpha1",
-        "kind": "Application",
-        "metadata": {"name": PLACE, "namespace": "default"},
-        "spec": {
-            "source": {
-                "gitRepository": {
-                    "interval": "1s",
-                    "ref": {"branch": "master"},
-                    "timeout": "20s",
-                    "url": world.endpoints["git"],
-                }
-            },
-            "syncPolicies": [
-                {
-                    "destination": {"fleet": "conformance"},
-                    "kustomization": {
-                        "interval": "0s",
-                        "path": f"./{FOLDER}",
-                        "prune": True,
-                        "timeout": "1m",
-                    },
-                    **policy,
-                }
-            ],
-        },
-    }
-    found = resolve([FLEET, document])
-    assert not [mistake for mistake in found.mistakes if not mistake.is_warning], found.mistakes
-    return found.applications[0].spec
-
-
-async def _apply(world: World, spec: ApplicationSpec) -> None:
-    result = await offer.make(world.client, offer.of_application(spec, command("test", "a test")))
-    assert result.accepted, result
-
-
-def _case(world: World, cluster: str, spec: ApplicationSpec) -> Case:
-    case = Case(world, cluster, PLACE)
-    case.namespace = PLACE
-    canaries = [canary for policy in spec.policies for canary in policy.canaries]
-    (case.spec,) = [canary for canary in canaries if canary.cluster == cluster]
-    return case
 
 
 def _load(case: Case) -> Load:

@@ -71,6 +71,23 @@ def service(place: str) -> Object:
     }
 
 
+def autoscaler(smallest: int, largest: int) -> Object:
+    """An autoscaler of the workload; nothing here measures CPUs, so that it scales by its bounds alone."""
+    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}
+    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 99}}
+    return {
+        "apiVersion": "autoscaling/v2",
+        "kind": "HorizontalPodAutoscaler",
+        "metadata": {"name": NAME},
+        "spec": {
+            "scaleTargetRef": target,
+            "minReplicas": smallest,
+            "maxReplicas": largest,
+            "metrics": [{"type": "Resource", "resource": metric}],
+        },
+    }
+
+
 def config_map(annotations: dict[str, str] | None = None, **data: str) -> Object:
     """The ConfigMap `settings`."""
     metadata = {"name": "settings", "annotations": annotations or {}}

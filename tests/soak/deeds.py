@@ -3,18 +3,16 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from tests.conformance.faults import ENGINE
-from tests.conformance.workload import NAME
 from tests.conformance.world import Cluster, World
-from tests.soak.subjects import MEMBERS, Subject
+from tests.soak.subjects import ANSWERED_WITHIN, MEMBERS, Subject
 from workflows.contract import Verb
 
 PLACE = "/namespaces/soak-"
 BETWEEN_DEEDS, BETWEEN_BLOWS = (0.5, 6.0), (2.0, 9.0)
 """Seconds."""
-ANSWERED_WITHIN = 15.0
-"""Seconds; while no worker runs a command is not answered."""
 
 
 async def push_good(subject: Subject) -> str:
@@ -26,9 +24,7 @@ async def push_bad(subject: Subject) -> str:
 
 
 async def go_back(subject: Subject) -> str:
-    tag = (await subject.case.image(f"{NAME}-primary")).rpartition(":")[2]
-    await subject.case.release(tag)
-    return f"goes back to {tag}"
+    return f"goes back to {await subject.go_back()}"
 
 
 async def abort(subject: Subject) -> str:
@@ -42,21 +38,21 @@ async def restart(subject: Subject) -> str:
 async def annotate(subject: Subject) -> str:
     """Change what is none of the engine's business."""
     notes = {"metadata": {"annotations": {"team": f"{subject.random.random()}"}}}
-    for kind in ("virtualservices", "deployments"):
+    for kind in ("virtualservices", subject.workload):
         await subject.case.cluster.api.patch(subject.case.path(kind), notes)
     return "annotates"
 
 
 async def change_threshold(subject: Subject) -> str:
     subject.wanted["threshold"] = subject.random.choice([1, 2, 5])
-    await _apply(subject, is_suspended=False)
+    await subject.apply()
     return f"wants threshold {subject.wanted['threshold']}"
 
 
 async def suspend(subject: Subject) -> str:
-    await _apply(subject, is_suspended=True)
+    await subject.apply(suspend=True)
     await asyncio.sleep(subject.random.uniform(1, 5))
-    await _apply(subject, is_suspended=False)
+    await subject.apply()
     return "suspends, and takes that back"
 
 
@@ -76,20 +72,15 @@ BY_PEOPLE: dict[Callable[[Subject], Awaitable[str]], int] = {
 async def by_people(subject: Subject) -> str:
     """After a while do something to a canary, and say what."""
     await asyncio.sleep(subject.random.uniform(*BETWEEN_DEEDS))
-    (deed,) = subject.random.choices(list(BY_PEOPLE), list(BY_PEOPLE.values()))
-    return await deed(subject)
+    deeds = {partial(deed, subject): share for deed, share in BY_PEOPLE.items()}
+    (deed,) = subject.random.choices([*deeds, *subject.others], [*deeds.values(), *subject.others.values()])
+    return await deed()
 
 
 async def _command(subject: Subject, verb: Verb) -> str:
     taker = subject.case.rollout if subject.random.random() < 0.7 else subject.case.canary
     async with asyncio.timeout(ANSWERED_WITHIN):
         return f"{verb}: {(await subject.case.wish(verb, taker)).message}"
-
-
-async def _apply(subject: Subject, *, is_suspended: bool) -> None:
-    spec = {"suspend": True} if is_suspended else {}
-    async with asyncio.timeout(ANSWERED_WITHIN):
-        await subject.case.apply(spec=spec, **subject.wanted)
 
 
 async def kill_worker(world: World, chance: random.Random) -> str:

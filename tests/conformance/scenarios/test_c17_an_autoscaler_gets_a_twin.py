@@ -3,10 +3,9 @@
 KEDA's part is not to be had: a ScaledObject is refused by name.
 """
 
-from typing import Any
-
 import pytest
 
+from tests.conformance import workload
 from tests.conformance.case import Case
 from tests.conformance.chorus import together
 from tests.conformance.workload import BETTER, NAME
@@ -20,7 +19,7 @@ async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: W
     """The twin scales the primary, within `primaryScalerReplicas` (C17: Flagger's hpa_reconciler.go)."""
     case = Case(world, "kurator-member2", "autoscaled")
     await case.deploy()
-    await case.apply_object("horizontalpodautoscalers", _autoscaler(2, 5))
+    await case.apply_object("horizontalpodautoscalers", workload.autoscaler(2, 5))
     reference = {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
@@ -41,19 +40,3 @@ async def test_an_autoscaler_gets_a_twin_and_the_primary_keeps_its_size(world: W
     assert ended.outcome == "Promoted", ended
     assert (await case.replicas(f"{NAME}-primary"), await case.replicas()) == (4, 0)
     assert users.failures == {}
-
-
-def _autoscaler(smallest: int, largest: int) -> dict[str, Any]:
-    target = {"apiVersion": "apps/v1", "kind": "Deployment", "name": NAME}
-    metric = {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 99}}
-    return {
-        "apiVersion": "autoscaling/v2",
-        "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": NAME},
-        "spec": {
-            "scaleTargetRef": target,
-            "minReplicas": smallest,
-            "maxReplicas": largest,
-            "metrics": [{"type": "Resource", "resource": metric}],
-        },
-    }
