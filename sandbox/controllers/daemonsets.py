@@ -1,42 +1,28 @@
 """The DaemonSet controller: one pod on each node that the template may run on.
 
-What is not done: taints and tolerations, `maxSurge`, ControllerRevisions.
+What is not done: taints and tolerations, ControllerRevisions.
 """
 
 import json
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sandbox.client import KubeClient
-from sandbox.controllers import rollout
 from sandbox.controllers.informers import Informers
 from sandbox.controllers.owners import claim
+from sandbox.controllers.placements import HASH, Placement, Updating
 from sandbox.controllers.podcontrol import PodControl, make_pod
-from sandbox.controllers.pods import is_active, is_available, is_finished, ready_since, utc_now
+from sandbox.controllers.pods import is_available, ready_since, utc_now
 from sandbox.controllers.recorder import Recorder
 from sandbox.controllers.selectors import is_subset, matches
 from sandbox.controllers.workqueue import WorkQueue
 from sandbox.objects import Object, is_ending, key_of, labels_of, path_of
 
 DAEMON_SETS, PODS, NODES = "/apis/apps/v1/daemonsets", "/api/v1/pods", "/api/v1/nodes"
-HASH, GENERATION = "controller-revision-hash", "pod-template-generation"
+GENERATION = "pod-template-generation"
 TEMPLATE_GENERATION = "deprecated.daemonset.template.generation"
 NODE_NAME = "metadata.name"
-
-
-@dataclass
-class Placement:
-    """The pods of a DaemonSet on one node, and whether they should be there."""
-
-    is_wanted: bool
-    pods: list[Object]
-
-    @property
-    def oldest(self) -> Object | None:
-        """Return the pod that counts: the oldest."""
-        return min(self.pods, key=lambda pod: pod["metadata"]["creationTimestamp"], default=None)
 
 
 class DaemonSetController:
@@ -81,42 +67,20 @@ class DaemonSetController:
 
     async def _place(self, found: Object, digest: str, placements: dict[str, Placement]) -> None:
         """Create what is missing, delete what is finished, doubled or on the wrong node."""
+        updating = Updating(found, digest, utc_now())
         for node, placement in placements.items():
-            living = [pod for pod in placement.pods if is_active(pod)]
-            surplus = [pod for pod in placement.pods if is_finished(pod)]
-            if not placement.is_wanted:
-                surplus += living
-            elif not placement.pods:
+            if placement.is_wanted and not placement.pods:
                 await self._create_pod(found, digest, node)
-            else:
-                surplus += [pod for pod in living if pod is not placement.oldest]
-            for pod in surplus:
+            for pod in updating.surplus(placement):
                 await self._control.delete(found, pod)
 
     async def _update(self, found: Object, digest: str, placements: dict[str, Placement]) -> None:
-        """Delete outdated pods, as many as may be unavailable; the next pass makes new ones."""
-        strategy = found["spec"].get("updateStrategy", {})
-        if strategy.get("type") == "OnDelete":
-            return
-        rules = strategy.get("rollingUpdate") or {}
-        wanted = [placement for placement in placements.values() if placement.is_wanted]
-        allowed = max(1, rollout.scaled_value(rules.get("maxUnavailable", 1), len(wanted), up=True))
-        now, wait = utc_now(), found["spec"].get("minReadySeconds", 0)
-        outdated = []
-        for placement in wanted:
-            pod = next(filter(is_active, placement.pods), None)
-            if pod is None:
-                allowed -= 1
-            elif labels_of(pod).get(HASH) != digest:
-                outdated.append((is_available(pod, wait, now), pod))
-            elif not is_available(pod, wait, now):
-                allowed -= 1
-        outdated.sort(key=lambda item: item[0])
-        for is_serving, pod in outdated:
-            if is_serving and allowed <= 0:
-                break
-            allowed -= 1
+        """Take one step towards pods of the present template alone; the next pass takes another."""
+        update = Updating(found, digest, utc_now()).step(placements)
+        for pod in update.leaving:
             await self._control.delete(found, pod)
+        for node in update.nodes:
+            await self._create_pod(found, digest, node)
 
     async def _create_pod(self, found: Object, digest: str, node: str) -> None:
         pod = make_pod(found)

@@ -516,6 +516,22 @@ async def test_daemon_set_is_replaced_node_by_node(client: KubeClient, namespace
     assert min(status.get("numberAvailable", 0) for status in events) == 2
 
 
+async def test_a_daemon_set_that_may_surge_always_serves(client: KubeClient, namespace: str) -> None:
+    strategy = {"type": "RollingUpdate", "rollingUpdate": {"maxSurge": 1, "maxUnavailable": 0}}
+    collection = f"/apis/apps/v1/namespaces/{namespace}/daemonsets"
+    await client.create(collection, DAEMON_SET | {"spec": DAEMON_SET["spec"] | {"updateStrategy": strategy}})
+    await _until(client, f"{collection}/ds", lambda found: found["status"].get("numberAvailable") == 1)
+
+    witness = Witness(client, namespace)
+    async with _running(witness.run):
+        await witness.at_rest()
+        await client.patch(f"{collection}/ds", {"spec": _spec("podinfo:2")}, kind="strategic")
+        events = [event["status"] for event in await witness.at_rest() if event["kind"] == "DaemonSet"]
+
+    assert events[-1]["updatedNumberScheduled"] == 1
+    assert {status.get("numberAvailable", 0) for status in events} == {1}
+
+
 async def test_a_daemon_sets_pods_count_as_available_once_they_were_ready_long_enough(
     client: KubeClient, namespace: str
 ) -> None:
