@@ -2,6 +2,7 @@
 
 from activities.cluster import marks
 from activities.cluster.api import Object
+from activities.cluster.daemons import addresses
 from activities.cluster.workloads import without_toolkit
 from canary.observation import Workload
 from canary.spec import CanarySpec, WorkloadKind
@@ -50,8 +51,7 @@ def primary_service(spec: CanarySpec, target: Object) -> Object:
 def read_service(found: Object, endpoints: Object | None) -> Workload:
     """A Service as a workload: each address that answers is a pod; without one it waits for the first."""
     metadata = found["metadata"]
-    subsets = (endpoints or {}).get("subsets") or []
-    count = sum(len(subset.get("addresses") or []) for subset in subsets)
+    count = addresses(endpoints)
     return Workload(
         name=metadata["name"],
         uid=metadata.get("uid", ""),

@@ -11,6 +11,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import adoption, foreign, marks, paths, routes, services, testers, virtualservice
 from activities.cluster.api import ClusterApi, Object
 from activities.cluster.clusters import Clusters
+from activities.cluster.daemons import addresses
 from activities.cluster.guard import guarded
 from activities.cluster.observation import Read, observed, read_workload
 from activities.cluster.sidecars import refuse_unmeshed
@@ -280,7 +281,7 @@ async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) ->
     """Wait until *service* has an address that answers, no traffic goes to it before; raises at length."""
     for _ in range(ENDPOINTS_LOOKS):
         endpoints = await api.find(paths.one("Endpoints", spec.namespace, service))
-        if endpoints and any(subset.get("addresses") for subset in endpoints.get("subsets") or []):
+        if addresses(endpoints):
             return
         await asyncio.sleep(ENDPOINTS_POLL.total_seconds())
     text = f"Service {service}.{spec.namespace} has no ready endpoint yet."

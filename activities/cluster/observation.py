@@ -9,6 +9,7 @@ from temporalio import activity
 from activities.cluster import configs, forwarding, marks, paths, services
 from activities.cluster.api import ClusterApi, Object
 from activities.cluster.clusters import Clusters
+from activities.cluster.daemons import without_ending_pods
 from activities.cluster.guard import guarded
 from activities.cluster.pods import are_starting, refusal_of, trouble_of
 from activities.cluster.routes import read_routes
@@ -128,6 +129,7 @@ async def _read_target(api: ClusterApi, spec: CanarySpec, target: Object, at: da
     template = (target.get("spec") or {}).get("template") or {}
     tracked = await configs.read_configs(api, spec.namespace, template)
     workload = await _explained(api, read_workload(spec.target.kind, target), target, at)
+    workload = await without_ending_pods(api, spec, workload)
     return workload.model_copy(update={"revision": revision_of(target, configs.hashes(tracked))})
 
 

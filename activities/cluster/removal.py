@@ -10,6 +10,7 @@ from temporalio.exceptions import ApplicationError
 from activities.cluster import adoption, loadtester, marks, paths, records, routes, workloads
 from activities.cluster.api import ClusterApi, Object, Patch
 from activities.cluster.clusters import Clusters
+from activities.cluster.daemons import without_ending_pods
 from activities.cluster.errors import ApiError
 from activities.cluster.guard import guarded
 from activities.cluster.initialisation import ENDPOINTS_POLL, wait_for_endpoints
@@ -188,7 +189,7 @@ async def _wait_until_ready(api: ClusterApi, request: RemovalRequest, target: Ob
     spec = request.spec
     if spec.target.kind is WorkloadKind.SERVICE:
         return
-    workload = read_workload(spec.target.kind, target)
+    workload = await without_ending_pods(api, spec, read_workload(spec.target.kind, target))
     threshold = spec.analysis.canary_ready_threshold
     # Without a moment since which it is unready there is no deadline: the primary serves meanwhile.
     verdict = judge_readiness(workload, threshold, spec.progress_deadline, None, request.decided_at)

@@ -5,14 +5,15 @@ from typing import Any
 
 import pytest
 
-from activities.cluster import marks
+from activities.cluster import marks, paths
+from activities.cluster.daemons import OVER_CAPACITY
 from activities.cluster.digest import digest
 from activities.cluster.observation import ObservationActivities, read_primary, read_workload
 from canary.observation import Observation, Workload
 from canary.revision import SCALE_TO_ZERO
 from canary.spec import WorkloadKind
 from canary.status import Revision
-from tests.activities.cluster.member import WORKLOADS, Member, given, spec
+from tests.activities.cluster.member import NAMESPACE, WORKLOADS, Member, Object, given, spec
 from tests.activities.cluster.story import Story
 
 DAEMON_SET = spec(WorkloadKind.DAEMON_SET)
@@ -101,6 +102,40 @@ async def test_a_daemon_set_that_was_taken_away_is_the_same_revision(member: Mem
     assert before.target is not None
     assert after.target is not None
     assert before.target.revision == after.target.revision
+
+
+@pytest.mark.proves("D30")
+@pytest.mark.parametrize(
+    ("subset", "notes", "ready"),
+    [
+        pytest.param({"addresses": [{"ip": "10.0.0.1"}]}, {}, 1, id="one of two ends"),
+        pytest.param({"notReadyAddresses": [{"ip": "10.0.0.1"}]}, {}, 0, id="both end"),
+        pytest.param({"addresses": [{"ip": f"10.0.0.{n}"} for n in (1, 2, 3)]}, {}, 2, id="more addresses"),
+        pytest.param({}, {OVER_CAPACITY: "truncated"}, 2, id="not all addresses are told"),
+        pytest.param(None, {}, 2, id="no Service yet"),
+    ],
+)
+async def test_a_daemon_sets_pods_that_end_are_not_ready(
+    member: Member, subset: Object | None, notes: dict[str, str], ready: int
+) -> None:
+    """Its status counts a pod until it is gone; the Service in front leads there no more.
+
+    D30: docs/architecture.md.
+    """
+    await member.add(*given("daemonset", *WORKLOADS))
+    counters = ("desiredNumberScheduled", "currentNumberScheduled", "numberReady", "numberAvailable")
+    status = {"numberMisscheduled": 0, "updatedNumberScheduled": 2, **dict.fromkeys(counters, 2)}
+    path = f"{paths.one('DaemonSet', NAMESPACE, 'podinfo')}/status"
+    await member.kube.patch(path, {"status": status}, kind="merge")
+    if subset is not None:
+        ports = {"ports": [{"port": 9898}]} if subset else {}
+        metadata = {"name": "podinfo-canary", "annotations": notes}
+        subsets = [{**subset, **ports}] if subset else []
+        await member.add({"apiVersion": "v1", "kind": "Endpoints", "metadata": metadata, "subsets": subsets})
+    found = (await observe(member, DAEMON_SET)).target
+
+    assert found is not None
+    assert (found.desired, found.ready, found.available) == (2, ready, ready)
 
 
 @pytest.mark.parametrize(
