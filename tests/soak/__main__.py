@@ -123,9 +123,7 @@ class Soak:
         failed = sum((tally.failures for tally in users.tallies.values()), Counter[str]())
         weights = [shift.weight for shift in shifts]
         self._tell(name, f"{served} requests were served, failed {dict(failed)}; the weights were {weights}")
-        self._judge(name, rules.of_steps(shifts, INTERVAL))
-        if subject.is_spared:
-            self._judge(name, rules.of_users(users))
+        self._judge(name, [*rules.of_users(users), *rules.of_steps(shifts, INTERVAL)])
 
     def _judge(self, who: str, broken: list[str]) -> None:
         for each in broken:
