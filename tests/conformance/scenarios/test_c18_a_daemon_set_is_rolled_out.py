@@ -48,7 +48,7 @@ async def test_a_daemon_set_is_taken_and_given_back_without_a_failed_request(wor
 async def test_nobody_is_led_to_pods_of_a_daemon_set_that_are_on_their_way_out(world: World) -> None:
     """An aborted rollout is restarted while its pods still end, which count as ready in the status.
 
-    C18, D30: Flagger's daemonset_ready.go, docs/architecture.md.
+    C18, D30: Flagger's daemonset_controller.go, docs/architecture.md.
     """
     case = Case(world, "kurator-member2", "daemons-ending")
     await _deploy(case)
