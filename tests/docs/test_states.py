@@ -51,7 +51,7 @@ WRITTEN = {
     "_stop_initialising": {("Initializing", "Failed")},
     "_adopt_halted": {("Initializing", "Failed")},
     "_adopt_promoted": {("Finalising", "Succeeded")},
-    "_route_to_primary": {("Initializing", "Initialized")},
+    "_empty_target": {("Initializing", "Initialized")},
     "_take_out": {
         *((str(phase), "Terminating") for phase in (*AT_REST, Phase.INITIALIZING)),
         ("Terminating", OUTSIDE),

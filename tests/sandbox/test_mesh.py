@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -86,9 +87,11 @@ async def town(tmp_path: Path) -> AsyncIterator[Town]:
         await install(client, "http://127.0.0.1:9")
         mesh = await Mesh.start(client, tmp_path / "mesh", "test")
         town = Town(client, mesh, session)
-        for name in ("app", "app-primary", "app-canary"):
+        names = ("app", "app-primary", "app-canary")
+        for name in names:
             await town.serve(name)
-        await becomes(town.who, "app")
+        for name in names:
+            await becomes(partial(town.who, f"{name}.default"), name)
         yield town
         await mesh.stop()
         await town.close()
@@ -213,7 +216,7 @@ async def test_what_envoy_hears_of_for_the_first_time_has_no_addresses_yet(town:
     await town.route(to("late"))
     await becomes(town.who, "503")
 
-    assert await town.who("late.default", town.mesh.urls["services"]) == "late"
+    await becomes(lambda: town.who("late.default", town.mesh.urls["services"]), "late")
     assert await town.who("app-primary.default") == "app-primary"
     await town.switch(addressesDelay=0)
     await becomes(town.who, "late")
