@@ -24,9 +24,8 @@ GATEWAY: Object = {
 
 async def install(client: KubeClient, prometheus: str) -> None:
     """Apply everything; `prometheus` is the URL that the Service istio-system/prometheus leads to."""
-    definitions = [_apply(client, DEFINITION_PATH, one) for one in DEFINITIONS]
     await asyncio.gather(*(_apply(client, "/api/v1/namespaces", _namespace(name)) for name in NAMESPACES))
-    await asyncio.gather(*definitions)
+    await asyncio.gather(*(_apply(client, DEFINITION_PATH, one) for one in DEFINITIONS))
     service, endpoints = _prometheus(prometheus)
     await _apply(client, "/api/v1/namespaces/istio-system/services", service)
     await _apply(client, "/api/v1/namespaces/istio-system/endpoints", endpoints)
