@@ -38,8 +38,8 @@ RIGHTS = (
     Right(
         "",
         ("services",),
-        ("get", "list", "watch", "create", "patch", "delete"),
-        "the three Services of a workload, and those of load testers",
+        ("get", "list", "watch", "create", "update", "patch", "delete"),
+        "the three Services of a workload, primaries of Services, and load testers",
     ),
     Right(
         "",

@@ -35,7 +35,7 @@ class Reception:
     def __init__(self, route: Route) -> None:
         self._route = route
         self._faults = Faults()
-        self._log = RequestLog()
+        self.log = RequestLog()
         self._streams: dict[Stream, tuple[str, str]] = {}
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
@@ -43,7 +43,7 @@ class Reception:
         path, agent = _said(request)
         if request.path.startswith(CONTROL):
             return await self._control(request)
-        entry = self._log.begin(
+        entry = self.log.begin(
             {
                 "time": time.time(),
                 "method": request.method,
@@ -54,7 +54,7 @@ class Reception:
         )
         try:
             await request.read()  # now: a request that is held goes on even if its client has gone
-            with self._log.holding(entry):
+            with self.log.holding(entry):
                 await self._faults.meet(request.method, path, agent)
             answer = await self._route(request)
         except NoSuchPath:
@@ -85,7 +85,7 @@ class Reception:
     async def _control(self, request: web.BaseRequest) -> web.StreamResponse:
         try:
             if request.path == f"{CONTROL}requests":
-                return json_answer(self._log.since(int(request.query.get("since", "0"))))
+                return json_answer(self.log.since(int(request.query.get("since", "0"))))
             if request.path != f"{CONTROL}faults":
                 raise errors.unknown_path()
             if request.method == "PUT":

@@ -10,6 +10,7 @@ from aiohttp import web
 
 from sandbox.apiserver import crd, discovery, errors, listing, options, routes, table
 from sandbox.apiserver.errors import StatusError
+from sandbox.apiserver.faults import RequestLog
 from sandbox.apiserver.handlers import Handlers
 from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.proxy import Proxy, is_proxied
@@ -61,6 +62,11 @@ class ApiServer:
         address = server._runner.addresses[0]
         server.url = f"http://{address[0]}:{address[1]}"
         return server
+
+    @property
+    def log(self) -> RequestLog:
+        """What was asked of it, also after its end."""
+        return self._reception.log
 
     async def wait(self) -> None:
         """Wait for ever: it does not end by itself."""

@@ -279,8 +279,7 @@ class Delivered(Subject):
 
     async def _is_in(self) -> bool:
         with suppress(*IN_VAIN):
-            is_there = await self.apply() and await self.case.is_there()
-            return is_there and (await self.case.status()).phase is Phase.INITIALIZED
+            return await self.apply() and await self.case.is_in(Phase.INITIALIZED)
         return False
 
 
@@ -308,7 +307,7 @@ class Leaving(Subject):
     async def _is_in(self) -> bool:
         with suppress(*IN_VAIN):
             # What is pushed before that is what the canary begins with.
-            return await self.apply() and (await self.case.status()).phase is Phase.INITIALIZED
+            return await self.apply() and await self.case.is_in(Phase.INITIALIZED)
         return False
 
 

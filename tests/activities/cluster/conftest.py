@@ -7,6 +7,9 @@ from sandbox.client import KubeClient
 from tests.activities.cluster.member import Member
 from tests.activities.cluster.story import Story
 from tests.clients import api_client
+from tests.deploy.rbac import Role
+
+ROLE = Role.load()
 
 
 @pytest.fixture
@@ -14,7 +17,10 @@ async def member() -> AsyncIterator[Member]:
     server = await ApiServer.start()
     client = api_client(server.url)
     async with KubeClient(server.url) as kube:
-        yield Member(server, kube, client)
+        member = Member(server, kube, client)
+        yield member
+        outside = ROLE.outside(member.asked())
+        assert outside == {}, "an activity asked for what deploy/rbac.yaml does not grant"
     await client.close()  # type: ignore[no-untyped-call]
     await server.stop()
 

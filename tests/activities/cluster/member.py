@@ -99,13 +99,13 @@ class Member:
         """Put these faults in force; a request that hangs by one that goes is let go."""
         await self.kube.replace("/_sandbox/faults", list(rules))  # type: ignore[arg-type]
 
-    async def asked(self, since: int = 0) -> list[Object]:
-        found = await self.kube.get("/_sandbox/requests", since=str(since))
-        return [entry for entry in found["requests"] if entry["userAgent"] == "durable-canary"]
+    def asked(self, since: int = 0) -> list[Object]:
+        found = self.server.log.since(since)["requests"]
+        return [entry for entry in found if entry["userAgent"] == "durable-canary"]
 
     async def holds(self) -> bool:
         """Whether a fault holds a request back."""
-        return bool((await self.kube.get("/_sandbox/requests"))["held"])
+        return bool(self.server.log.since(0)["held"])
 
     async def is_free(self) -> bool:
         return not await self.holds()

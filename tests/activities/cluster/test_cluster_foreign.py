@@ -97,7 +97,7 @@ async def test_a_load_tester_is_not_deployed_over_what_is_somebody_elses(
         await deploy(cluster)
     assert (caught.value.type, caught.value.non_retryable) == ("ForeignOwner", True)
     assert await cluster.read(kind, TESTER) == before
-    assert {entry["method"] for entry in await cluster.asked()} == {"GET"}
+    assert {entry["method"] for entry in cluster.asked()} == {"GET"}
     assert await refused_by_preflight(cluster, LOADED) == [("spec.targetRef.name", text)]
 
 
@@ -151,7 +151,7 @@ async def test_a_rule_of_somebody_elses_is_named_and_nothing_is_written(
         await establish(cluster)
     assert caught.value.non_retryable
     assert await cluster.read(*RULES) == before
-    assert {entry["method"] for entry in await cluster.asked()} == {"GET"}
+    assert {entry["method"] for entry in cluster.asked()} == {"GET"}
     assert ("spec.service.name", text) in await refused_by_preflight(cluster, spec())
 
 

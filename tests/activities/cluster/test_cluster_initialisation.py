@@ -196,17 +196,17 @@ async def test_nobody_is_led_to_a_primary_that_is_not_ready(cluster: Member) -> 
     assert not found.is_done
     assert found.seen.primary is not None
     assert found.seen.primary.available == 1
-    assert {one["method"] for one in await cluster.asked()} == {"GET"}
+    assert {one["method"] for one in cluster.asked()} == {"GET"}
 
 
 async def test_nobody_is_led_to_a_primary_of_what_the_target_no_longer_is(cluster: Member) -> None:
     request = LeadRequest(spec=spec(), made_from=Revision(template="another"))
     await led(cluster)
-    before = len(await cluster.asked())
+    before = len(cluster.asked())
     found: Led = await cluster.run(InitialisationActivities(cluster).lead_to_primary, request)
 
     assert not found.is_done
-    assert {one["method"] for one in (await cluster.asked())[before:]} == {"GET"}
+    assert {one["method"] for one in cluster.asked()[before:]} == {"GET"}
 
 
 @pytest.mark.parametrize("gone", ["podinfo", "podinfo-primary"])
@@ -223,7 +223,7 @@ async def test_nobody_is_led_to_a_primary_without_sidecars(cluster: Member) -> N
     """The last rule of reaching into a cluster: a primary is in the mesh before it is Initialized."""
     for one in (pod("b"), pod("a"), pod("c", NOTED)):
         await cluster.kube.create(paths.collection("Pod", NAMESPACE), one)
-    before = len(await cluster.asked())
+    before = len(cluster.asked())
     with pytest.raises(ApplicationError) as refused:
         await begin(cluster)
 
@@ -235,7 +235,7 @@ async def test_nobody_is_led_to_a_primary_without_sidecars(cluster: Member) -> N
         "(no user is led there yet); "
         "or say requireSidecars: false of the cluster in the clusters file"
     )
-    asked = (await cluster.asked())[before:]
+    asked = cluster.asked()[before:]
     assert {one["method"] for one in asked} == {"GET"}
     assert sum("/pods" in one["path"] for one in asked) == 1
 
@@ -547,7 +547,7 @@ async def test_a_foreign_owner_is_named_and_nothing_is_written(
     with pytest.raises(ApplicationError, match=text) as caught:
         await establish(cluster)
     assert caught.value.non_retryable
-    assert {entry["method"] for entry in await cluster.asked()} == {"GET"}
+    assert {entry["method"] for entry in cluster.asked()} == {"GET"}
 
 
 @pytest.mark.parametrize(
@@ -601,10 +601,10 @@ async def test_what_rings_for_no_service_costs_a_look_at_the_apex(
 ) -> None:
     await establish(cluster)
     await cluster.delete("Service", name)
-    before = len(await cluster.asked())
+    before = len(cluster.asked())
 
     assert await is_misled(cluster, is_asked=False) is is_seen
-    asked = (await cluster.asked())[before:]
+    asked = cluster.asked()[before:]
     assert sum("/services/" in one["path"] for one in asked) == 1
 
 
@@ -719,7 +719,7 @@ async def test_proxies_hear_of_the_sides_before_users_are_led_there(
     monkeypatch.setattr(initialisation, "GATHERED", timedelta(seconds=gathered))
     cluster.api.settings = replace(cluster.api.settings, scale_down_delay=timedelta(seconds=delay))
     await establish(cluster)
-    written = [entry for entry in await cluster.asked() if entry["method"] != "GET"]
+    written = [entry for entry in cluster.asked() if entry["method"] != "GET"]
     sides = [each["time"] for each in written if re.search("services/podinfo-(canary|primary)", each["path"])]
     (routed,) = [each["time"] for each in written if "/virtualservices" in each["path"]]
 
@@ -926,7 +926,7 @@ async def test_a_load_tester_of_its_own_is_deployed_once(cluster: Member) -> Non
 async def test_without_a_load_tester_nothing_is_deployed(cluster: Member) -> None:
     await cluster.run(InitialisationActivities(cluster).deploy_load_tester, spec())
 
-    assert await cluster.asked() == []
+    assert cluster.asked() == []
 
 
 def of_service() -> CanarySpec:

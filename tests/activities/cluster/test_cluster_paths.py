@@ -45,4 +45,4 @@ async def test_a_config_that_no_object_can_be_called_is_missing(member: Member) 
 
     assert hashes(found) == {"secret/../../other/secrets/creds": MISSING}
     assert lacking(template, found) == ["Secret ../../other/secrets/creds"]
-    assert await member.asked() == []
+    assert member.asked() == []

@@ -101,8 +101,8 @@ async def trouble(member: Member) -> str:
     return seen.target.trouble
 
 
-async def asked_for_pods(member: Member) -> list[str]:
-    return [one["path"] for one in await member.asked() if "/pods" in one["path"]]
+def asked_for_pods(member: Member) -> list[str]:
+    return [one["path"] for one in member.asked() if "/pods" in one["path"]]
 
 
 @pytest.mark.proves("T21")
@@ -159,7 +159,7 @@ async def test_no_pod_is_asked_of_a_workload_whose_pods_are_ready(unready: Membe
     await say(unready, ready=2)
 
     assert await trouble(unready) == ""
-    assert await asked_for_pods(unready) == []
+    assert asked_for_pods(unready) == []
 
 
 async def test_pods_are_read_page_by_page(unready: Member, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ async def test_pods_are_read_page_by_page(unready: Member, monkeypatch: pytest.M
     await add_pod(unready, "podinfo-3", containing(**waiting("ErrImagePull")))
 
     assert await trouble(unready) == PULL
-    first, second = await asked_for_pods(unready)
+    first, second = asked_for_pods(unready)
     assert "labelSelector=app%3Dpodinfo&limit=2" in first
     assert "continue=" in second
 

@@ -460,9 +460,9 @@ async def test_two_workers_make_one_primary(member: Member) -> None:
 async def test_a_config_without_need_is_not_written_again(story: Story) -> None:
     await story.begin()
     await story.release("podinfo:2")
-    since = (await story.member.asked())[-1]["n"]
+    since = (story.member.asked())[-1]["n"]
     await story.roll()
-    writes = [entry for entry in await story.member.asked(since) if entry["method"] != "GET"]
+    writes = [entry for entry in story.member.asked(since) if entry["method"] != "GET"]
 
     assert not [entry for entry in writes if "configmaps" in entry["path"] or "secrets" in entry["path"]]
 

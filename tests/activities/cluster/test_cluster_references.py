@@ -120,7 +120,7 @@ async def test_what_has_gone_meanwhile_is_missing(equipped: Member) -> None:
 async def test_each_object_is_asked_for_once(equipped: Member) -> None:
     await look(equipped, metered())
 
-    assert len([one for one in await equipped.asked() if one["path"].endswith("metrictemplates/errors")]) == 1
+    assert len([one for one in equipped.asked() if one["path"].endswith("metrictemplates/errors")]) == 1
 
 
 @pytest.mark.parametrize("application", [None, "default/podinfo"])

@@ -268,7 +268,7 @@ async def test_a_pause_awaits_the_set_of_a_template_that_was_just_written(deploy
 
 
 async def has_asked_for_sets(member: Member) -> bool:
-    return any("replicasets" in entry["path"] for entry in await member.asked())
+    return any("replicasets" in entry["path"] for entry in member.asked())
 
 
 async def test_a_paused_target_can_be_made_larger(alive: Member) -> None:
@@ -351,9 +351,9 @@ async def test_a_paused_target_that_would_run_another_template_is_not_brought_up
 
 
 async def test_a_pause_is_one_write_with_its_size(alive: Member) -> None:
-    since = (await alive.asked() or [{"n": 0}])[-1]["n"]
+    since = (alive.asked() or [{"n": 0}])[-1]["n"]
     await scale(alive, 3, is_paused=True)
-    asked = await alive.asked(since)  # also what was refused, as the controllers write as well
+    asked = alive.asked(since)  # also what was refused, as the controllers write as well
     writes = [entry for entry in asked if entry["method"] != "GET" and entry["status"] < 300]
 
     assert [entry["path"].partition("?")[0] for entry in writes] == [

@@ -60,11 +60,11 @@ async def test_those_that_are_there_are_not_read(deployed: Member) -> None:
     for namespace, name in (("monitoring", "metrics"), (NAMESPACE, "chat"), (NAMESPACE, "hook")):
         body = {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name, "namespace": namespace}}
         await deployed.kube.create(f"/api/v1/namespaces/{namespace}/secrets", body)
-    before = len(await deployed.asked())
+    before = len(deployed.asked())
     found = await look(deployed, naming())
 
     named = ("/secrets/metrics", "/secrets/chat", "/secrets/hook")
-    asked = [one for one in (await deployed.asked())[before:] if one["path"].endswith(named)]
+    asked = [one for one in (deployed.asked())[before:] if one["path"].endswith(named)]
     assert not [one for one in found.problems if one.is_missing]
     assert [one["method"] for one in asked] == ["GET"] * 3
 

@@ -64,12 +64,12 @@ async def look(cluster: Member) -> Routes:
     return seen
 
 
-async def asked(cluster: Member, since: int) -> list[str]:
-    return [entry["method"] for entry in await cluster.asked(since)]
+def asked(cluster: Member, since: int) -> list[str]:
+    return [entry["method"] for entry in cluster.asked(since)]
 
 
-async def number(cluster: Member) -> int:
-    return max(int(entry["n"]) for entry in await cluster.asked())
+def number(cluster: Member) -> int:
+    return max(int(entry["n"]) for entry in cluster.asked())
 
 
 async def has_let_go(cluster: Member) -> bool:
@@ -84,20 +84,20 @@ async def test_a_weight_is_written_with_the_moment_of_its_decision(cluster: Memb
 
 
 async def test_routes_that_still_stand_as_seen_are_written_unread(cluster: Member) -> None:
-    seen, before = await look(cluster), await number(cluster)
+    seen, before = await look(cluster), number(cluster)
     await shift(cluster, 10, 1, seen=seen)
 
-    assert await asked(cluster, before) == ["PATCH"]
+    assert asked(cluster, before) == ["PATCH"]
     assert weights(await live(cluster)) == [split(10)]
 
 
 async def test_routes_that_somebody_wrote_meanwhile_are_read_first(cluster: Member) -> None:
     seen = await look(cluster)
     await cluster.change("VirtualService", "podinfo", {"spec": {"http": [FOREIGN]}})
-    before = await number(cluster)
+    before = number(cluster)
 
     assert await shift(cluster, 10, 1, seen=seen) is Written.DONE
-    assert await asked(cluster, before) == ["PATCH", "GET", "PATCH"]
+    assert asked(cluster, before) == ["PATCH", "GET", "PATCH"]
     assert weights(await live(cluster)) == [split(10), [("static", 100)]]
 
 
