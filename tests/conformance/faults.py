@@ -42,6 +42,16 @@ class Faults:
         finally:
             await self._put("metrics", before)
 
+    @asynccontextmanager
+    async def of_hasty_mesh(self, share: float) -> AsyncIterator[None]:
+        """Have the mesh take only this share of the time that it takes."""
+        before = await self._get("mesh")
+        await self._put("mesh", before | {"propagationDelay": share * before["propagationDelay"]})
+        try:
+            yield
+        finally:
+            await self._put("mesh", before)
+
     async def scrape_every(self, seconds: float) -> None:
         """Set the scrape interval."""
         await self._put("metrics", {"scrapeInterval": seconds})

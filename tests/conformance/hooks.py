@@ -30,7 +30,7 @@ class Hook:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._open.set()
+        self.let_go()
         await self._stack.aclose()
 
     def hang(self) -> None:
@@ -38,10 +38,23 @@ class Hook:
         self._open.clear()
         self.called.clear()
 
+    def let_go(self) -> None:
+        """Answer what hangs, and every call from now on."""
+        self._open.set()
+
     def document(self, timeout: str = "30s", type_: str = "rollout") -> dict[str, Any]:
         """The hook as a Canary names it; a rollout hook is the check of a story."""
         name = "check" if type_ == "rollout" else type_
         return {"name": name, "type": type_, "url": self.url, "timeout": timeout}
+
+    def provider(self, place: str, name: str) -> dict[str, Any]:
+        """An AlertProvider that tells it, as it stands in a document."""
+        return {
+            "apiVersion": "flagger.app/v1beta1",
+            "kind": "AlertProvider",
+            "metadata": {"name": name, "namespace": place},
+            "spec": {"type": "slack", "address": self.url},
+        }
 
     async def has_calls(self, count: int) -> bool:
         """Whether it was called so often."""

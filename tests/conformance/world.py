@@ -1,7 +1,8 @@
 """The world of a whole rollout: clusters, a worker, and Temporal, as processes."""
 
 import asyncio
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
@@ -111,6 +112,18 @@ class World:
 
     async def start_worker(self) -> None:
         """Start a worker and wait until it serves; its log goes on where the last one's ended."""
+        self.worker = await self._start_worker()
+
+    @asynccontextmanager
+    async def second_worker(self) -> AsyncIterator[None]:
+        """Have a second worker beside the first, which is stopped as a rolling update does."""
+        second = await self._start_worker()
+        try:
+            yield
+        finally:
+            await second.stop()
+
+    async def _start_worker(self) -> Process:
         log = self.folder / f"worker-{len(list(self.folder.glob('worker-*.log'))) + 1}.log"
         environment = {
             "TEMPORAL_ADDRESS": self.temporal.address,
@@ -120,8 +133,9 @@ class World:
         }
         if self._metrics:
             environment["CANARY_METRICS"] = self._metrics
-        self.worker = await Process.start("worker", log=log, environment=environment)
-        await until(lambda: self._is_serving(log), UP_WITHIN, "the worker is ready")
+        worker = await Process.start("worker", log=log, environment=environment)
+        await until(lambda: _is_serving(worker), UP_WITHIN, "the worker is ready")
+        return worker
 
     async def kill_worker(self) -> None:
         """End the worker as a power cut does."""
@@ -179,7 +193,7 @@ class World:
         assert after != before
         kubeconfig.write_text(after)
 
-    async def _is_serving(self, log: Path) -> bool:
-        assert self.worker is not None
-        self.worker.require_alive()
-        return "INFO worker ready" in await asyncio.to_thread(log.read_text)
+
+async def _is_serving(worker: Process) -> bool:
+    worker.require_alive()
+    return "INFO worker ready" in await asyncio.to_thread(worker.log.read_text)

@@ -20,11 +20,12 @@ from tests.conformance.load import Load
 from tests.conformance.world import World
 from tests.soak import rules
 from tests.soak.deeds import by_fate, by_people
-from tests.soak.subjects import IN_VAIN, INTERVAL, MEMBERS, Subject, subjects
+from tests.soak.subject import IN_VAIN, INTERVAL, Subject
+from tests.soak.subjects import MEMBERS, subjects
 
 BUILD = Path("build")
 ROUTES = "/apis/networking.istio.io/v1beta1/virtualservices"
-WORKLOADS = ("/apis/apps/v1/deployments", "/apis/apps/v1/daemonsets")
+WORKLOADS = ("/apis/apps/v1/deployments", "/apis/apps/v1/daemonsets", "/api/v1/services")
 
 
 def main() -> int:

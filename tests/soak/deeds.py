@@ -7,7 +7,8 @@ from functools import partial
 
 from tests.conformance.faults import ENGINE
 from tests.conformance.world import Cluster, World
-from tests.soak.subjects import ANSWERED_WITHIN, MEMBERS, Subject
+from tests.soak.subject import ANSWERED_WITHIN, Subject
+from tests.soak.subjects import MEMBERS
 from workflows.contract import Verb
 
 PLACE = "/namespaces/soak-"
@@ -90,6 +91,15 @@ async def kill_worker(world: World, chance: random.Random) -> str:
     return "the worker was killed, and is back"
 
 
+async def kill_one_of_two(world: World, chance: random.Random) -> str:
+    async with world.second_worker():
+        await asyncio.sleep(chance.uniform(0, 4))
+        await world.kill_worker()
+        await asyncio.sleep(chance.uniform(0, 6))
+        await world.start_worker()
+    return "of two workers one was killed, and the other stopped once a third was there"
+
+
 async def kill_temporal(world: World, chance: random.Random) -> str:
     del chance
     await world.restart_temporal()
@@ -138,8 +148,16 @@ async def lose_metrics(world: World, chance: random.Random) -> str:
     return "a Prometheus was away"
 
 
+async def hasten_mesh(world: World, chance: random.Random) -> str:
+    share = chance.random()
+    async with _some(world, chance).faults.of_hasty_mesh(share):
+        await asyncio.sleep(chance.uniform(1, 8))
+    return f"a mesh took only {share:.0%} of its time for a while"
+
+
 BY_FATE: dict[Callable[[World, random.Random], Awaitable[str]], int] = {
-    kill_worker: 4,
+    kill_worker: 3,
+    kill_one_of_two: 2,
     kill_temporal: 1,
     refuse: 1,
     slow_down: 1,
@@ -147,6 +165,7 @@ BY_FATE: dict[Callable[[World, random.Random], Awaitable[str]], int] = {
     close_watches: 1,
     lose_places: 1,
     lose_metrics: 1,
+    hasten_mesh: 1,
 }
 
 

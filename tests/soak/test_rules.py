@@ -45,6 +45,22 @@ def test_a_version_that_was_never_good(name: str, image: str, broken: list[str])
 
 
 @pytest.mark.parametrize(
+    ("selector", "broken"),
+    [
+        ({"version": "6.2.1"}, []),
+        ({"version": "6.3.1"}, ["the primary runs ghcr.io/stefanprodan/podinfo:6.3.1"]),
+        ({"app": "podinfo-primary"}, []),
+    ],
+)
+def test_a_service_that_leads_to_a_version_that_was_never_good(
+    selector: dict[str, str], broken: list[str]
+) -> None:
+    service = {"metadata": {"name": "podinfo-primary"}, "spec": {"selector": selector}}
+
+    assert rules.of_primary(service, {"ghcr.io/stefanprodan/podinfo:6.2.1"}) == broken
+
+
+@pytest.mark.parametrize(
     ("steps", "broken"),
     [
         ([(0, 0), (0.1, 10), (1.1, 20), (2.2, 30)], []),
@@ -68,6 +84,7 @@ def test_a_user_who_failed_but_not_by_a_version(failed: dict[str, int], broken: 
 
 
 def test_a_history_that_is_not_replayed_as_it_was_made() -> None:
-    lines = ["INFO all is well", "WARN [TMPRL1100] Nondeterminism error", "12:00 ERROR lost"]
+    fine = ["INFO all is well", '12:00 ERROR alert not sent cause="AlertRefused: by a listener"']
+    broken = ["WARN [TMPRL1100] Nondeterminism error", "12:00 ERROR lost"]
 
-    assert rules.of_logs("\n".join(lines)) == lines[1:]
+    assert rules.of_logs("\n".join([*fine, *broken])) == broken

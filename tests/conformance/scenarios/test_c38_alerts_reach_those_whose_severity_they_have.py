@@ -26,7 +26,7 @@ async def test_a_bad_end_alerts_once_and_waits_for_no_address_that_hangs(world: 
     async with Hook(is_closed=True) as check, Hook() as alive, Hook() as dead:
         dead.hang()
         alerts = [_alert("alive", "error"), _alert("dead", "info")]
-        providers = [_provider(case, "alive", alive), _provider(case, "dead", dead)]
+        providers = [alive.provider(case.namespace, "alive"), dead.provider(case.namespace, "dead")]
         wanted = {"webhooks": [check.document()], "threshold": 1, "alerts": alerts}
         await case.initialise(others=providers, **wanted)
         ended = await case.roll_out(BETTER)
@@ -44,12 +44,3 @@ async def test_a_bad_end_alerts_once_and_waits_for_no_address_that_hangs(world: 
 
 def _alert(name: str, severity: str) -> dict[str, Any]:
     return {"name": name, "severity": severity, "providerRef": {"name": name}}
-
-
-def _provider(case: Case, name: str, hook: Hook) -> dict[str, Any]:
-    return {
-        "apiVersion": "flagger.app/v1beta1",
-        "kind": "AlertProvider",
-        "metadata": {"name": name, "namespace": case.namespace},
-        "spec": {"type": "slack", "address": hook.url},
-    }
