@@ -113,14 +113,46 @@ class Case:
 
     async def deploy(self, **changes: Any) -> None:
         """Bring the workload into a namespace of its own, with routes at the gateway, until it serves."""
-        body = workload.namespace(self.namespace)
-        await self.cluster.api.apply(f"{CORE}/namespaces/{self.namespace}", body, manager="kubectl")
+        await self._settle_in()
         await self.apply_object("services", workload.service(self.namespace))
         await self.apply_object("deployments", workload.deployment(self.namespace, **changes))
         if "envFrom" not in changes:  # what is named there may be yet to come
             await self.is_ready(NAME)
             if not self.world.lacks(Need.MESH):
                 await self.is_served(*self.ways()[1:])
+
+    async def deploy_daemons(self) -> None:
+        """Bring the workload as a DaemonSet, without routes at the gateway, until it serves."""
+        await self._settle_in()
+        await self.apply_object("services", workload.service(self.namespace))
+        await self.apply_object("daemonsets", workload.daemon_set(self.namespace))
+        await self.is_served(*self.ways()[1:])
+
+    async def deploy_versions(self, *tags: str) -> None:
+        """Bring a workload for each version, and a Service that leads to the first, until it serves."""
+        await self._settle_in()
+        for tag in tags:
+            await self.deploy_version(tag)
+        await self.lead(tags[0])
+        await self.is_served(*self.ways()[1:])
+
+    async def deploy_version(self, tag: str) -> None:
+        """Bring a workload of its own for a version, until it is ready."""
+        body = workload.versioned(self.namespace, tag)
+        await self.apply_object("deployments", body)
+        await self.is_ready(body["metadata"]["name"])
+
+    async def lead(self, tag: str) -> None:
+        """Let the Service lead to the pods of a version."""
+        await self.apply_object("services", workload.service(self.namespace, version=tag))
+
+    async def version(self, name: str) -> str:
+        """The version that a Service leads to."""
+        return str((await self.get("services", name))["spec"]["selector"]["version"])
+
+    async def _settle_in(self) -> None:
+        body = workload.namespace(self.namespace)
+        await self.cluster.api.apply(f"{CORE}/namespaces/{self.namespace}", body, manager="kubectl")
 
     async def is_ready(self, name: str) -> None:
         async def ready() -> bool:

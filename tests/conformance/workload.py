@@ -61,13 +61,23 @@ def daemon_set(place: str) -> Object:
     return {**found, "kind": "DaemonSet", "spec": {**spec, "updateStrategy": strategy}}
 
 
-def service(place: str) -> Object:
+def versioned(place: str, tag: str) -> Object:
+    """A pod of one version, which a Service finds by that."""
+    found, labels = deployment(place, tag=tag, replicas=1), {"version": tag}
+    found["metadata"] |= {"name": f"{NAME}-{tag.replace('.', '-')}", "labels": labels}
+    found["spec"]["selector"] = {"matchLabels": labels}
+    found["spec"]["template"]["metadata"]["labels"] = labels
+    return found
+
+
+def service(place: str, **selector: str) -> Object:
+    """A Service that leads to the workload's pods, or to those that are said."""
     ports = [{"name": "http", "port": PORT, "targetPort": "http"}]
     return {
         "apiVersion": "v1",
         "kind": "Service",
         "metadata": {"name": NAME, "namespace": place},
-        "spec": {"selector": {"app": NAME}, "ports": ports},
+        "spec": {"selector": selector or {"app": NAME}, "ports": ports},
     }
 
 

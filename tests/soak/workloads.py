@@ -17,12 +17,7 @@ class Daemons(Subject):
         self.spec = {"targetRef": {"apiVersion": "apps/v1", "kind": "DaemonSet", "name": NAME}}
 
     async def deploy(self) -> None:
-        place = self.case.namespace
-        namespaces = f"/api/v1/namespaces/{place}"
-        await self.case.cluster.api.apply(namespaces, workload.namespace(place), manager="kubectl")
-        await self.case.apply_object("services", workload.service(place))
-        await self.case.apply_object("daemonsets", workload.daemon_set(place))
-        await self.case.is_served(*self.case.ways()[1:])
+        await self.case.deploy_daemons()
 
     async def is_away(self) -> bool:
         template = (await self.case.get(self.workload))["spec"]["template"]["spec"]
@@ -81,44 +76,24 @@ class Forwarded(Subject):
         self.wanted["metrics"] = [{"name": "success", "query": query, "thresholdRange": {"min": 99}}]
 
     async def deploy(self) -> None:
-        place = self.case.namespace
-        namespaces = f"/api/v1/namespaces/{place}"
-        await self.case.cluster.api.apply(namespaces, workload.namespace(place), manager="kubectl")
-        await self._serve(GOOD)
-        await self._lead(GOOD)
-        await self.case.is_served(*self.case.ways()[1:])
+        await self.case.deploy_versions(GOOD)
 
     async def release(self, *, is_good: bool) -> str:
         tag = self._next(is_good=is_good)
-        await self._serve(tag)
-        await self._lead(tag)
+        await self.case.deploy_version(tag)
+        await self.case.lead(tag)
         return tag
 
     async def go_back(self) -> str:
-        tag = (await self.image(f"{NAME}-primary")).rpartition(":")[2]
-        await self._lead(tag)
+        tag = await self.case.version(f"{NAME}-primary")
+        await self.case.lead(tag)
         return tag
 
     async def image(self, name: str) -> str:
-        return workload.image((await self.case.get("services", name))["spec"]["selector"]["version"])
+        return workload.image(await self.case.version(name))
 
     async def is_away(self) -> bool:
         return True  # its pods are nobody's but the user's
-
-    async def _serve(self, tag: str) -> None:
-        """Run pods of a version."""
-        name, labels = f"{NAME}-{tag.replace('.', '-')}", {"version": tag}
-        body = workload.deployment(self.case.namespace, tag=tag, replicas=1)
-        body["metadata"] |= {"name": name, "labels": labels}
-        body["spec"]["selector"] = {"matchLabels": labels}
-        body["spec"]["template"]["metadata"]["labels"] = labels
-        await self.case.apply_object("deployments", body)
-        await self.case.is_ready(name)
-
-    async def _lead(self, tag: str) -> None:
-        body = workload.service(self.case.namespace)
-        body["spec"]["selector"] = {"version": tag}
-        await self.case.apply_object("services", body)
 
 
 def _success_rate(place: str) -> str:

@@ -23,7 +23,7 @@ async def test_a_daemon_set_is_taken_and_given_back_without_a_failed_request(wor
     C18, D13: Flagger's daemonset_controller.go, docs/architecture.md.
     """
     case = Case(world, "kurator-member1", "daemons")
-    await _deploy(case)
+    await case.deploy_daemons()
     before = (await case.get("daemonsets"))["spec"]
     async with case.load(is_routed=False) as users:
         await case.initialise(interval="1s", stepWeight=50, spec={"targetRef": TARGET})
@@ -51,7 +51,7 @@ async def test_nobody_is_led_to_pods_of_a_daemon_set_that_are_on_their_way_out(w
     C18, D30: Flagger's daemonset_controller.go, docs/architecture.md.
     """
     case = Case(world, "kurator-member2", "daemons-ending")
-    await _deploy(case)
+    await case.deploy_daemons()
     async with case.load(is_routed=False) as users:
         await case.initialise(interval="1s", stepWeight=50, spec={"targetRef": TARGET})
         await case.release(BETTER, "daemonsets")
@@ -64,14 +64,6 @@ async def test_nobody_is_led_to_pods_of_a_daemon_set_that_are_on_their_way_out(w
 
     assert (aborted.outcome, promoted.outcome) == ("Aborted", "Promoted")
     assert users.failures == {}
-
-
-async def _deploy(case: Case) -> None:
-    place = case.namespace
-    await case.cluster.api.apply(f"/api/v1/namespaces/{place}", workload.namespace(place), manager="kubectl")
-    await case.apply_object("services", workload.service(place))
-    await case.apply_object("daemonsets", workload.daemon_set(place))
-    await case.is_served(*case.ways()[1:])
 
 
 def _without_image(spec: dict[str, Any]) -> dict[str, Any]:
