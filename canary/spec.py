@@ -322,6 +322,13 @@ class CanarySpec(Stored):
         )
 
     @property
+    def how_to_begin_anew(self) -> str:
+        """What a person does to have something changed that cannot change under traffic."""
+        if self.application:
+            return "take rollout out of its policy first, and put it in again once the canary is gone"
+        return "take the canary out first (canary delete), and apply it anew"
+
+    @property
     def tail(self) -> str:
         """What its workflow ids end with: `<cluster>/<namespace>/<kind>/<target>`."""
         return f"{self.cluster}/{self.namespace}/{self.target.kind}/{self.target.name}"

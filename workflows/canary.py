@@ -281,7 +281,7 @@ class CanaryWorkflow(RollingCanary, LeavingCanary):
             return ()
         text = (
             f"is {wanted.service.name} now and was {self._spec.service.name}: the routes of the old Service "
-            "carry traffic; take the canary out first (canary delete) and apply it anew"
+            f"carry traffic: {wanted.how_to_begin_anew}"
         )
         return (Problem(path="spec.service.name", message=text),)
 

@@ -148,8 +148,7 @@ class _Scene:
     @property
     def has_routes(self) -> bool:
         """Whether routes that we have written lead users already, be they made by us or adopted."""
-        found = self.virtual_service
-        return found is not None and marks.GENERATED in marks.notes(found)
+        return self.virtual_service is not None and routes.are_standing(self.virtual_service)
 
     @property
     def has_news(self) -> bool:
@@ -210,11 +209,16 @@ def _is_ready(spec: CanarySpec, seen: Observation) -> bool:
 async def _establish(api: ClusterApi, scene: _Scene, routing: Routing) -> None:
     """Write everything in the order in which nobody meets anything that is not there yet."""
     await _take_over_rules(api, scene)
+    # Routes that name no port would find none any more on sides that get more than one.
+    is_first = scene.has_routes and virtualservice.names_port(scene.spec)
+    if is_first:
+        await _virtual_service(api, scene, routing)
     await asyncio.gather(*_sides(api, scene))
     if scene.has_news:
         await _let_it_be_heard_of(api)
     await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
-    await _virtual_service(api, scene, routing)
+    if not is_first:
+        await _virtual_service(api, scene, routing)
     await _apex(api, scene)
 
 

@@ -1,10 +1,9 @@
 """What in a cluster speaks against a canary, from what was seen there, without I/O."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from activities.cluster import delegation, foreign, marks, services, virtualservice, workloads
+from activities.cluster import changeover, delegation, foreign, marks, services, virtualservice, workloads
 from activities.cluster.api import Object
 from canary.problem import Problem
 from canary.spec import CanarySpec, WorkloadKind
@@ -35,7 +34,7 @@ class Seen:
 def about_what_is_needed(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:
     """What is not there, or not as it has to be."""
     yield from _about_target(spec, seen.target)
-    yield from _about_service(spec, seen.service)
+    yield from list(changeover.about_changeover(spec, seen.listed)) or _about_service(spec, seen.service)
     yield from _about_autoscaler(spec, seen.listed.get("HorizontalPodAutoscaler"))
 
 
@@ -133,19 +132,8 @@ def _about_service(spec: CanarySpec, service: Object | None) -> list[Problem]:
     if spec.service.port not in ports and not marks.is_ours(spec, service["metadata"]):
         known = ", ".join(map(str, ports)) or "none"
         text = f"Service {spec.service.name} has no port {spec.service.port}; it has {known}"
-        if marks.ORIGINAL in marks.notes(service):
-            text += _how_to_add_port(spec.service.name, spec.namespace, spec.service.port)
         return [Problem(path="spec.service.port", message=text)]
     return []
-
-
-def _how_to_add_port(name: str, namespace: str, port: int) -> str:
-    """The ports of a Service that was adopted are the rollout's: nothing in git changes them."""
-    patch = json.dumps({"spec": {"ports": [{"name": f"http-{port}", "port": port, "targetPort": "http"}]}})
-    return (
-        ". While its canary stands no source changes its ports: add this one, with the target port that the "
-        f"pods serve it on (kubectl patch service {name} -n {namespace} -p '{patch}'), and apply again"
-    )
 
 
 def _about_other_ports(spec: CanarySpec, seen: Seen) -> Iterator[Problem]:

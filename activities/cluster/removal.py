@@ -7,7 +7,7 @@ from http import HTTPStatus
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
 
-from activities.cluster import adoption, loadtester, marks, paths, records, routes, workloads
+from activities.cluster import adoption, loadtester, marks, paths, records, routes, services, workloads
 from activities.cluster.api import ClusterApi, Object, Patch
 from activities.cluster.clusters import Clusters
 from activities.cluster.daemons import without_ending_pods
@@ -207,7 +207,8 @@ def _apex_as_it_was(spec: CanarySpec, target: Object | None, found: Object | Non
         return None
     kept = adoption.original(found)
     if kept is not None:
-        metadata, wanted = adoption.given_back(found, kept), kept["spec"]
+        metadata = adoption.given_back(found, kept)
+        wanted = kept["spec"] | {"ports": services.ports_given_back(spec, target, found, kept)}
     elif target is not None and _leads_to_primary(spec, target, found):
         label, value = workloads.selector_label(target)
         if found["spec"].get("selector") == {label: value}:
@@ -237,13 +238,12 @@ def _is_led_by_us(spec: CanarySpec, found: Object) -> bool:
 
 
 async def _restore_virtual_service(api: ClusterApi, spec: CanarySpec, found: Object) -> None:
-    """Write an adopted VirtualService as it was, and delete one of ours."""
+    """Give an adopted VirtualService back, and delete one of ours."""
     path = paths.one("VirtualService", spec.namespace, spec.service.name)
     kept = adoption.original(found)
     if kept is not None:
-        gone = dict.fromkeys(found.get("spec") or {})
-        body = {"metadata": adoption.given_back(found, kept), "spec": {**gone, **kept["spec"]}}
-        await api.patch(path, body)
+        wanted = routes.given_back(spec, found, kept["spec"])
+        await api.patch(path, {"metadata": adoption.given_back(found, kept), "spec": wanted})
     elif marks.is_ours(spec, found["metadata"]):
         await api.delete(path, uid=found["metadata"].get("uid"))
     elif changes := routes.released(spec, found):

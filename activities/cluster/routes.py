@@ -45,6 +45,22 @@ def read_routes(spec: CanarySpec, found: Object) -> Routes | None:
     )
 
 
+def are_standing(found: Object) -> bool:
+    """Whether routes that we have written lead users already, be they made by us or adopted."""
+    return marks.GENERATED in marks.notes(found)
+
+
+def protocols(spec: CanarySpec, found: Object) -> list[str]:
+    """The fields of a VirtualService that routes of ours stand in."""
+    return [name for name in _PROTOCOLS if any(is_ours(spec, route) for route in _standing(found, name))]
+
+
+def name_ports(spec: CanarySpec, found: Object) -> bool:
+    """Whether our routes say which port of a side is meant."""
+    ours = (route for route in _all(found) if is_ours(spec, route))
+    return any("port" in (part.get("destination") or {}) for route in ours for part in _parts(route))
+
+
 def changes(spec: CanarySpec, routing: Routing, found: Object | None) -> Object:
     """A merge patch that makes a live VirtualService say *routing*; without one, one that holds only ours."""
     wanted = virtualservice.routes(spec, routing)
@@ -89,6 +105,24 @@ def released(spec: CanarySpec, found: Object) -> Object:
         for name in _PROTOCOLS
         if any(is_ours(spec, route) for route in _standing(found, name))
     }
+
+
+def given_back(spec: CanarySpec, found: Object, before: Object) -> Object:
+    """A merge patch that makes of an adopted VirtualService what it was *before*; others' changes since stay.
+
+    Of its routes ours took the place of those to the apex, and all the others are theirs.
+    """
+    lists = {name: _given_back(spec, _standing(found, name), before.get(name)) for name in _PROTOCOLS}
+    return {**{key: before.get(key) for key in ("hosts", "gateways")}, **lists}
+
+
+def _given_back(spec: CanarySpec, present: list[Any], before: list[Any] | None) -> list[Any] | None:
+    ours = [route for route in present if is_ours(spec, route)]
+    is_untouched = present == (_around(spec, before or [], ours) if ours else before or [])
+    if is_untouched or not ours:
+        return before if is_untouched else present
+    ousted = [route for route in before or [] if _leads_to(spec, route, {spec.service.name})]
+    return _around(spec, present, ousted) if ousted else [route for route in present if route not in ours]
 
 
 def _around(spec: CanarySpec, present: list[Any], wanted: list[Object]) -> list[Any]:

@@ -147,16 +147,29 @@ def adopted_ports(spec: CanarySpec, target: Object, apex: Object) -> list[Object
 
     A port that is called by its name would not be found any more, were it renamed.
     """
-    live = {(port["port"], port.get("protocol") or "TCP"): port for port in apex["spec"].get("ports") or []}
+    live = {_number(port): port for port in apex["spec"].get("ports") or []}
     wanted = []
     others = [_portable(port) for port in apex["spec"].get("ports") or []]
     for port in _distinct([*ports(spec, target), *others]):
-        known = live.get((port["port"], port["protocol"]), {})
+        known = live.get(_number(port), {})
         kept = {key: known[key] for key in ("nodePort", "appProtocol") if key in known}
         is_named = port["port"] == spec.service.port and spec.service.port_name != _UNNAMED
         name = port["name"] if is_named else known.get("name")
         wanted.append({**kept, **port, "name": name or port["name"]})
     return wanted
+
+
+def ports_given_back(spec: CanarySpec, target: Object | None, live: Object, before: Object) -> Any:
+    """The ports of an apex as they were *before*, and those that others have added since."""
+    original = before["spec"].get("ports") or []
+    ours = [_main_port(spec)] if target is None else ports(spec, target)
+    known = {_number(port) for port in (*original, *ours)}
+    added = [port for port in live["spec"].get("ports") or [] if _number(port) not in known]
+    if not added:
+        return before["spec"].get("ports")
+    names = {_number(port): port["name"] for port in live["spec"]["ports"] if "name" in port}
+    # One alone needs no name, several do.
+    return [*({"name": names.get(_number(port)), **port} for port in original), *added]
 
 
 def destination_rule(spec: CanarySpec, host: str) -> Object:
@@ -207,12 +220,17 @@ def _distinct(found: Iterable[Object]) -> list[Object]:
     """No number and no name twice: an API server refuses such a Service."""
     kept: dict[Any, Object] = {}
     for port in found:
-        key = (port["port"], port["protocol"])
+        key = _number(port)
         name = port["name"]
         if any(name == other["name"] for other in kept.values()):
             name = f"{port['protocol'].lower()}-{port['port']}"
         kept.setdefault(key, {**port, "name": name})
     return list(kept.values())
+
+
+def _number(port: Object) -> tuple[int, str]:
+    """What tells the ports of a Service apart."""
+    return port["port"], port.get("protocol") or "TCP"
 
 
 def _portable(port: Object) -> Object:

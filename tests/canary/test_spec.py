@@ -1,4 +1,4 @@
-"""What a spec's objects are called."""
+"""What a spec says of itself and its objects."""
 
 import pytest
 
@@ -22,3 +22,18 @@ def test_names_what_stands_beside_the_target_and_its_service() -> None:
 )
 def test_names_the_document_that_delivers_it(application: str | None, document: str) -> None:
     assert a_spec(application=application).document == document
+
+
+@pytest.mark.parametrize(
+    ("application", "remedy"),
+    [
+        pytest.param(None, "take the canary out first (canary delete), and apply it anew", id="a Canary"),
+        pytest.param(
+            "team/shop",
+            "take rollout out of its policy first, and put it in again once the canary is gone",
+            id="an Application",
+        ),
+    ],
+)
+def test_tells_how_to_begin_anew(application: str | None, remedy: str) -> None:
+    assert a_spec(application=application).how_to_begin_anew == remedy

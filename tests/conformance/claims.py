@@ -97,6 +97,7 @@ CLAIMS = {
     "D28": "hosts and ports beside the document's are answered in the mesh",
     "D29": "a rollout is told to be over before its canary's pods go",
     "D30": "a DaemonSet's pods that end do not count as ready",
+    "D31": "no document leads users to a port that nobody has heard of",
     "K1": "a Service may have another name than its workload",
     "K2": "load tests go to the load tester of the workload, whatever its Service is called",
     "K3": "a rollout, a policy or a cluster taken out of an Application is taken back",

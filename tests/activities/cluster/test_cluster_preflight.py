@@ -696,22 +696,6 @@ async def test_a_second_service_in_front_of_the_pods_is_told(meshed: Member) -> 
     )
 
 
-async def test_how_an_adopted_service_gets_another_port_is_told(meshed: Member) -> None:
-    """A source leaves its ports to the rollout, which has to have the port first: a person adds it."""
-    service = {"selector": {"app": "podinfo"}, "ports": [{"port": 80}]}
-    body = {**named("Service", "podinfo", "v1", **service)}
-    body["metadata"]["annotations"] = {marks.ORIGINAL: "{}"}
-    await meshed.add(body)
-    found = await problem(meshed, OF_AN_APPLICATION)
-
-    assert found.message == (
-        "Service podinfo has no port 9898; it has 80. While its canary stands no source changes its ports: "
-        "add this one, with the target port that the pods serve it on "
-        """(kubectl patch service podinfo -n default -p '{"spec": {"ports": [{"name": "http-9898", """
-        """"port": 9898, "targetPort": "http"}]}}'), and apply again"""
-    )
-
-
 async def test_a_service_that_we_made_gets_another_port(meshed: Member) -> None:
     body = named("Service", "podinfo", "v1", ports=[{"port": 80}])
     body["metadata"]["labels"] = {marks.CANARY: "podinfo"}

@@ -122,6 +122,49 @@ async def test_everything_is_as_it_was(cluster: Member, own: list[Object]) -> No
     assert await picture(cluster) == before
 
 
+async def test_a_port_that_somebody_has_added_since_stays(cluster: Member) -> None:
+    nameless = {**APEX, "spec": {**APEX["spec"], "ports": [{"port": 9898, "targetPort": "http"}]}}
+    await cluster.add(nameless)
+    document = spec({"port_discovery": True})
+    await initialise(cluster, document)
+    metrics = {"name": "metrics", "port": 9797, "targetPort": 9797}
+    await cluster.change("Service", "podinfo", {"spec": {"ports": [metrics]}}, "strategic")
+    await take_out(cluster, document)
+
+    ports = (await cluster.read("Service", "podinfo"))["spec"]["ports"]
+    assert [(port["name"], port["port"]) for port in ports] == [("http", 9898), ("metrics", 9797)]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        pytest.param([STATIC, ROUTE], ["ours", STATIC], [ROUTE, STATIC], id="moved"),
+        pytest.param([STATIC, ROUTE], ["ours"], [ROUTE], id="removed"),
+        pytest.param([ROUTE], [STATIC, "ours"], [STATIC, ROUTE], id="added"),
+        pytest.param(
+            [STATIC], [STATIC, "ours", STATIC], [STATIC, STATIC], id="added where none led to the apex"
+        ),
+        pytest.param([ROUTE, STATIC, ROUTE], [STATIC, "ours"], [ROUTE, STATIC, ROUTE], id="untouched"),
+        pytest.param([ROUTE], [STATIC], [STATIC], id="ours removed"),
+    ],
+)
+async def test_routes_that_others_have_changed_since_stay(
+    cluster: Member, before: list[Object], now: list[Any], after: list[Object]
+) -> None:
+    await cluster.add(virtual_service(*before))
+    await initialise(cluster, spec())
+    live = (await cluster.read("VirtualService", "podinfo"))["spec"]["http"]
+    (ours,) = (route for route in live if len(route["route"]) > 1)
+    changed = [ours if route == "ours" else route for route in now]
+    body = {"spec": {"http": changed, "exportTo": ["."]}}
+    await cluster.change("VirtualService", "podinfo", body)
+    await take_out(cluster, spec())
+
+    found = (await cluster.read("VirtualService", "podinfo"))["spec"]
+    assert found["http"] == after
+    assert found["exportTo"] == ["."]
+
+
 async def test_it_is_safe_to_repeat(cluster: Member) -> None:
     await cluster.add(APEX, virtual_service(ROUTE))
     before = await picture(cluster)
