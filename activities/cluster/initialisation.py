@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from temporalio import activity
 from temporalio.exceptions import ApplicationError
@@ -29,6 +29,8 @@ ENDPOINTS_LOOKS = 10
 """Before an attempt ends: what it wrote need not be written again for each look."""
 GATHERED = timedelta(seconds=10)
 """So long istiod gathers changes at most before it tells proxies of them (`PILOT_DEBOUNCE_MAX`)."""
+SECOND = timedelta(seconds=1)
+"""The fraction that the time of an object lacks."""
 
 
 class EstablishRequest(Stored):
@@ -150,10 +152,17 @@ class _Scene:
         """Whether routes that we have written lead users already, be they made by us or adopted."""
         return self.virtual_service is not None and routes.are_standing(self.virtual_service)
 
-    @property
-    def has_news(self) -> bool:
-        """Whether users are about to be led to Services that no proxy has heard of."""
-        return not self.has_routes and None in self.sides
+    def has_news(self, since: datetime) -> bool:
+        """Whether users are about to be led to Services that proxies can only have heard of *since* then.
+
+        An attempt before this one may have made them, and died.
+        """
+        return not self.has_routes and any(side is None or _made_at(side) >= since for side in self.sides)
+
+
+def _made_at(found: Object) -> datetime:
+    """When an object was made, cut to the second."""
+    return datetime.fromisoformat(found["metadata"]["creationTimestamp"])
 
 
 async def _read(api: ClusterApi, spec: CanarySpec) -> _Found:
@@ -214,8 +223,11 @@ async def _establish(api: ClusterApi, scene: _Scene, routing: Routing) -> None:
     if is_first:
         await _virtual_service(api, scene, routing)
     await asyncio.gather(*_sides(api, scene))
-    if scene.has_news:
-        await _let_it_be_heard_of(api)
+    hearing = min(api.settings.scale_down_delay, GATHERED)
+    if scene.has_news(activity.info().started_time - hearing - SECOND):
+        # Told of a Service and of routes to it at once, a proxy follows the routes before it has asked for
+        # the Service's addresses, and answers 503 for that long.
+        await asyncio.sleep(hearing.total_seconds())
     await wait_for_endpoints(api, scene.spec, scene.spec.service.primary)
     if not is_first:
         await _virtual_service(api, scene, routing)
@@ -270,15 +282,6 @@ def _sides(api: ClusterApi, scene: _Scene) -> Iterator[Awaitable[Object]]:
             continue  # the primary itself
         body = services.service(spec, front, ports, live)
         yield api.apply(paths.one("Service", spec.namespace, front.name), body, force=True)
-
-
-async def _let_it_be_heard_of(api: ClusterApi) -> None:
-    """Wait for as long as the mesh may take to hear of a Service.
-
-    Told of a Service and of routes to it at once, a proxy follows the routes before it has asked for the
-    Service's addresses, and answers 503 for that long.
-    """
-    await asyncio.sleep(min(api.settings.scale_down_delay, GATHERED).total_seconds())
 
 
 async def wait_for_endpoints(api: ClusterApi, spec: CanarySpec, service: str) -> None:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -724,6 +724,31 @@ async def test_proxies_hear_of_the_sides_before_users_are_led_there(
     (routed,) = [each["time"] for each in written if "/virtualservices" in each["path"]]
 
     assert 0.4 <= routed - max(sides) < 5
+
+
+async def establish_anew(cluster: Member, delay: float, age: float) -> float:
+    """As after a worker died with the sides made and no routes; gives the seconds until there are routes."""
+    await establish(cluster)
+    await cluster.delete("VirtualService", "podinfo")
+    made = (await cluster.read("Service", "podinfo-primary"))["metadata"]["creationTimestamp"]
+    cluster.api.settings = replace(cluster.api.settings, scale_down_delay=timedelta(seconds=delay))
+    now = datetime.fromisoformat(made) + timedelta(seconds=age)
+    act = InitialisationActivities(cluster).establish_routes
+    since = cluster.asked()[-1]["n"]
+    await cluster.run(act, EstablishRequest(spec=spec()), started=now)
+    asked = cluster.asked(since)
+    (routed,) = [
+        each["time"] for each in asked if each["method"] == "POST" and "/virtualservices" in each["path"]
+    ]
+    return float(routed - asked[0]["time"])
+
+
+async def test_sides_that_an_attempt_before_has_made_are_heard_of_first(cluster: Member) -> None:
+    assert 0.4 <= await establish_anew(cluster, delay=0.4, age=1.2) < 5
+
+
+async def test_sides_that_have_stood_for_long_have_been_heard_of(cluster: Member) -> None:
+    assert await establish_anew(cluster, delay=8, age=9.1) < 5
 
 
 async def test_routes_that_lead_users_already_are_put_back_at_once(cluster: Member) -> None:
