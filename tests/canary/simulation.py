@@ -43,6 +43,8 @@ class Look:
     wish: str = ""
     drift: int | None = None
     """Somebody has set this weight."""
+    document: CanarySpec | None = None
+    """Another document is delivered by from now on."""
     gap: timedelta = timedelta(minutes=1)
 
 
@@ -83,6 +85,8 @@ class Play:
 
     def turn(self, look: Look) -> tuple["Play", Turn | None]:
         """Take a look, decide, and carry it out; no decision where a patient question stays open."""
+        if look.document is not None:
+            return replace(self, spec=look.document).turn(replace(look, document=None))
         now = self.now + look.gap
         wishes = _wished(self, look, now)
         case = Situation(self.spec, self.status, _seen(self, look, now), now, None, wishes)

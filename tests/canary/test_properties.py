@@ -128,6 +128,7 @@ TROUBLED = st.builds(
     rarely(rarely(st.just({"is_wanted_back": True}))),
     rarely(st.fixed_dictionaries({"wish": st.sampled_from(["approve", "approve", "restart", "abort"])})),
     rarely(st.fixed_dictionaries({"drift": st.integers(0, 100)})),
+    rarely(rarely(st.fixed_dictionaries({"document": SPECS}))),
     st.integers(0, 90).map(lambda seconds: {"gap": timedelta(seconds=seconds)}),
 )
 CALM, CLOSED = Look(), Look(is_gate_closed=True)
