@@ -3,6 +3,7 @@
 from tests.conformance.world import World
 from tests.soak.hooked import Announced, Gated
 from tests.soak.leaving import Delivered, Leaving
+from tests.soak.rewritten import Rewritten
 from tests.soak.subject import Object, Subject
 from tests.soak.workloads import Autoscaled, Configured, Daemons, Forwarded
 
@@ -28,6 +29,7 @@ def subjects(world: World, seed: int) -> dict[str, Subject]:
         "forwarded": (Forwarded, {"stepWeight": 20, "maxWeight": 40}),
         "gated": (Gated, {"stepWeight": 20, "maxWeight": 40}),
         "announced": (Announced, {"stepWeight": 25, "maxWeight": 50}),
+        "rewritten": (Rewritten, {}),
         "delivered": (Delivered, {}),
         "leaving": (Leaving, {"stepWeight": 20, "maxWeight": 40}),
     }
