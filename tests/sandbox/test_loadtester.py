@@ -336,5 +336,5 @@ async def _is_running(pid: int) -> bool:
     try:
         with open(f"/proc/{pid}/stat") as stat:  # noqa: ASYNC230, PTH123 — /proc does not block
             return stat.read().split()[2] != "Z"
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):  # the second where it goes while it is read
         return False
