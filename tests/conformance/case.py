@@ -308,15 +308,23 @@ class Case:
         view: CanaryView = await self.canary.query(STATUS, result_type=CanaryView)
         return view.status
 
+    async def is_there(self) -> bool:
+        """Whether the canary's workflow runs and has its spec."""
+        return await self._view() is not None
+
     async def is_in(self, phase: Phase) -> bool:
-        """Whether the canary's workflow runs, has its spec, and tells this phase."""
+        """Whether it is there, and tells this phase."""
+        view = await self._view()
+        return view is not None and view.status.phase is phase
+
+    async def _view(self) -> CanaryView | None:
         try:
             view: CanaryView | None = await self.canary.query(STATUS, result_type=CanaryView)
         except RPCError as error:
             if error.status is not RPCStatusCode.NOT_FOUND:
                 raise
-            return False
-        return view is not None and view.status.phase is phase
+            return None
+        return view
 
     async def is_gone(self) -> bool:
         """Whether the canary's workflow has ended."""

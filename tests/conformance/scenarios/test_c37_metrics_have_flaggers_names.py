@@ -31,6 +31,7 @@ async def test_a_rollout_is_seen_in_flaggers_metrics_until_its_canary_is_gone(wo
     await _becomes(case, "flagger_canary_status", 1, **name)
     await case.release(BETTER)
     run = await case.rollout_begins()
+    await case.weight_is(50)
     await _becomes(case, "flagger_canary_weight", 50, workload=NAME)
     await _becomes(case, "flagger_canary_weight", 50, workload=f"{NAME}-primary")
     await _becomes(case, "flagger_canary_status", 0, **name)
