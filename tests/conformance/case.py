@@ -47,6 +47,7 @@ GROUPS = {
 }
 READY_WITHIN = 60.0
 INITIALISED_WITHIN = 60.0
+DELIVERED_WITHIN = 60.0
 ENDED_WITHIN = 90.0
 """Seconds, far more than it takes: a busy machine is no failure."""
 

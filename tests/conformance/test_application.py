@@ -9,7 +9,7 @@ import pytest
 
 from canary.status import Phase
 from tests.conformance import delivery, workload
-from tests.conformance.case import INITIALISED_WITHIN, Case
+from tests.conformance.case import DELIVERED_WITHIN, INITIALISED_WITHIN, Case
 from tests.conformance.chorus import together
 from tests.conformance.ground import Need
 from tests.conformance.load import Load
@@ -51,7 +51,7 @@ async def _deliver_and_take_away(world: World, source: Source) -> None:
     async with AsyncExitStack() as stack:
         loads = [await stack.enter_async_context(_load(case)) for case in cases]
         await source.push(delivery.tree(PLACE, BETTER))
-        runs = [await case.rollout_begins(within=15) for case in cases]
+        runs = [await case.rollout_begins(within=DELIVERED_WITHIN) for case in cases]
         await cases[0].weight_is(25)
         await source.push({f"{delivery.folder(PLACE)}/more.yaml": json.dumps(_settings("more"))})
         ends = await asyncio.gather(*(case.rollout_ends(run) for case, run in zip(cases, runs, strict=True)))

@@ -13,7 +13,7 @@ from canary.status import Phase
 from starter import offer
 from starter.commands import command
 from tests.conformance import workload
-from tests.conformance.case import INITIALISED_WITHIN, Case
+from tests.conformance.case import DELIVERED_WITHIN, INITIALISED_WITHIN, Case
 from tests.conformance.chorus import together
 from tests.conformance.ground import Need
 from tests.conformance.source import Source
@@ -70,7 +70,7 @@ async def test_a_fleets_load_tester_serves_its_canaries_and_no_stranger_and_outl
         case = await _deliver(world)
         stranger = await _run_as_a_stranger(case)
         await source.push(_tree(BETTER))
-        ended = await case.rollout_ends(await case.rollout_begins(within=15))
+        ended = await case.rollout_ends(await case.rollout_begins(within=DELIVERED_WITHIN))
         application = world.client.get_workflow_handle(application_id("default", PLACE))
         answer: Answer = await application.execute_update(
             DELETE, DeleteCommand(command=command("test", "over")), result_type=Answer
