@@ -13,16 +13,39 @@ from tests.conformance.workload import GOOD, NAME
 from tests.soak.subject import ANSWERED_WITHIN, IN_VAIN, SETTLED_WITHIN, Subject
 
 
-class Delivered(Subject):
-    """What an Application brings from git; its rollout is taken out, and put in again."""
+class Returning(Subject):
+    """A canary that is taken out and brought again; between those the gateway does not know it."""
 
     is_routed = False
 
     def __init__(self, *arguments: Any, **analysis: Any) -> None:
         super().__init__(*arguments, **analysis)
-        self.wanted = {"threshold": 5}
-        self.others = {self._leave_and_return: 3}
         self._place = self.case.namespace
+        self.others = {self._leave_and_return: 4}
+
+    async def _leave_and_return(self) -> str:
+        await until(self._is_out, SETTLED_WITHIN, f"{self._place} is out")
+        assert await self.image(NAME) in self.good, "the way out left a version that was never good"
+        await until(self._is_in, SETTLED_WITHIN, f"{self._place} is in again")
+        return "left, and came back"
+
+    async def _is_out(self) -> bool:
+        """Take it out, and say whether it is."""
+        raise NotImplementedError
+
+    async def _is_in(self) -> bool:
+        """Bring it, and say whether it is there; what was pushed before that is what it begins with."""
+        with suppress(*IN_VAIN):
+            return await self.apply() and await self.case.is_in(Phase.INITIALIZED)
+        return False
+
+
+class Delivered(Returning):
+    """What an Application brings from git; its rollout is taken out, and put in again."""
+
+    def __init__(self, *arguments: Any, **analysis: Any) -> None:
+        super().__init__(*arguments, **analysis)
+        self.wanted = {"threshold": 5}
         self._source: Source
 
     async def begin(self) -> None:
@@ -57,10 +80,7 @@ class Delivered(Subject):
 
     async def _leave_and_return(self) -> str:
         await self.release(is_good=True)  # without a rollout every user gets what is pushed
-        await until(self._is_out, SETTLED_WITHIN, f"{self._place} is out")
-        assert await self.image(NAME) in self.good, "the way out left a version that was never good"
-        await until(self._is_in, SETTLED_WITHIN, f"{self._place} is in again")
-        return "left, and came back"
+        return await super()._leave_and_return()
 
     async def _is_out(self) -> bool:
         with suppress(*IN_VAIN):
@@ -69,35 +89,12 @@ class Delivered(Subject):
             return await self.case.is_gone()
         return False
 
-    async def _is_in(self) -> bool:
-        with suppress(*IN_VAIN):
-            return await self.apply() and await self.case.is_in(Phase.INITIALIZED)
-        return False
 
-
-class Leaving(Subject):
-    """A Deployment whose canary is taken out and applied anew; between those the gateway does not know it."""
-
-    is_routed = False
-
-    def __init__(self, *arguments: Any, **analysis: Any) -> None:
-        super().__init__(*arguments, **analysis)
-        self.others = {self._leave_and_return: 4}
-
-    async def _leave_and_return(self) -> str:
-        await until(self._is_out, SETTLED_WITHIN, f"{self.case.namespace} is out")
-        assert await self.image(NAME) in self.good, "the way out left a version that was never good"
-        await until(self._is_in, SETTLED_WITHIN, f"{self.case.namespace} is in again")
-        return "left, and came back"
+class Leaving(Returning):
+    """A Deployment whose canary is deleted and applied anew."""
 
     async def _is_out(self) -> bool:
         with suppress(*IN_VAIN):
             async with asyncio.timeout(ANSWERED_WITHIN):
                 await self.case.delete()
         return await self.case.is_gone()
-
-    async def _is_in(self) -> bool:
-        with suppress(*IN_VAIN):
-            # What is pushed before that is what the canary begins with.
-            return await self.apply() and await self.case.is_in(Phase.INITIALIZED)
-        return False

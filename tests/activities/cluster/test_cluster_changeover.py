@@ -45,6 +45,17 @@ async def test_a_port_that_no_route_leads_to_yet_is_refused(cluster: Member) -> 
     assert await told(cluster, **GATEWAY) == []
 
 
+async def test_a_port_that_only_the_primary_has_is_refused(cluster: Member) -> None:
+    """A Service as target brings its own ports to its primary with a promotion, and to nobody else."""
+    await establish(cluster, spec())
+    ports = [{"name": "http", "port": 8080}]
+    await cluster.change("Service", "podinfo-primary", {"spec": {"ports": ports}})
+
+    assert await told(cluster, port=8080) == [
+        ("spec.service.port", f"is 8080 now, and the routes lead to Service podinfo-canary (9898): {REMEDY}")
+    ]
+
+
 async def test_a_port_that_was_discovered_may_become_the_first(cluster: Member) -> None:
     discovering = {**GATEWAY, "port_discovery": True}
     await establish(cluster, spec({**discovering, "target_port": 9898}))
