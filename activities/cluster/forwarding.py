@@ -1,5 +1,7 @@
 """A Service as the target: what it leads to stands for a template, and its endpoints for pods."""
 
+from temporalio.exceptions import ApplicationError
+
 from activities.cluster import marks
 from activities.cluster.api import Object
 from activities.cluster.daemons import addresses
@@ -46,6 +48,18 @@ def primary_service(spec: CanarySpec, target: Object) -> Object:
         **body,
         "spec": dict(target["spec"]["template"]["service"]),
     }
+
+
+def refuse_without_port(spec: CanarySpec, target: Object) -> None:
+    """Let no Service become the primary to whose port the routes do not lead: users would get 503."""
+    ports = [port["port"] for port in target["spec"]["template"]["service"]["ports"]]
+    if spec.service.port not in ports:
+        known = ", ".join(map(str, ports)) or "none"
+        text = (
+            f"Service {spec.target.name} has no port {spec.service.port}, which the routes lead to; it has "
+            f"{known}: give it that port again."
+        )
+        raise ApplicationError(text, type="NotFound", non_retryable=True)
 
 
 def read_service(found: Object, endpoints: Object | None) -> Workload:

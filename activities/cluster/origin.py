@@ -9,7 +9,7 @@ from activities.cluster import configs, copies, forwarding, paths, records
 from activities.cluster.api import ClusterApi, Object
 from activities.cluster.copies import Copies
 from activities.cluster.observation import revision_of
-from canary.spec import CanarySpec
+from canary.spec import CanarySpec, WorkloadKind
 from canary.status import Revision
 
 
@@ -29,12 +29,15 @@ class Origin:
         """The pod template with the names of the primary's copies."""
         return configs.with_names(self.workload["spec"]["template"], copies.names(self.copies))
 
-    def refuse_incomplete(self) -> None:
-        """Let no primary be made whose pods could not start.
+    def refuse_incomplete(self, spec: CanarySpec) -> None:
+        """Let no primary be made whose pods could not start, or to which no route could lead.
 
         Raises:
-            ApplicationError: a config is not there that its pods cannot do without.
+            ApplicationError: a config is not there that its pods cannot do without, or a Service has not, or
+                no more, the port that the routes lead to.
         """
+        if spec.target.kind is WorkloadKind.SERVICE:
+            forwarding.refuse_without_port(spec, self.workload)
         if missing := configs.lacking(self.workload["spec"]["template"], self.sources):
             name = self.workload["metadata"]["name"]
             text = (

@@ -105,7 +105,7 @@ async def _create(api: ClusterApi, spec: CanarySpec) -> Revision:
             _refuse_forgetful(spec, primary, origin)
     writer = CopyWriter(api, spec)
     if record is None:
-        origin.refuse_incomplete()
+        origin.refuse_incomplete(spec)
         await writer.write(origin.copies, origin.sources, {})
         await records.remember(api, spec, origin.workload, origin.revision)
     else:
@@ -167,7 +167,7 @@ async def _promote(api: ClusterApi, request: PromoteRequest) -> Written:
     if _is_superseded(origin, primary, request.decided_at):
         return Written.SUPERSEDED
     marks.refuse_foreign(spec, str(spec.target.kind), primary)
-    origin.refuse_incomplete()
+    origin.refuse_incomplete(spec)
     promoted = _remembered(primary) or Revision(template="")
     writer = CopyWriter(api, spec, request.decided_at)
     await writer.write(origin.copies, origin.sources, promoted.configs)

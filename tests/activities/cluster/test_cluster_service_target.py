@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from temporalio.exceptions import ApplicationError
 
 from activities.cluster import records
 from activities.cluster.observation import ObservationActivities
@@ -12,13 +13,13 @@ from activities.cluster.scaling import ScaleRequest, ScalingActivities
 from activities.cluster.traffic import Written
 from canary.observation import Observation
 from canary.readiness import judge_readiness
-from canary.spec import TargetRef, WorkloadKind
+from canary.spec import ServiceSpec, TargetRef, WorkloadKind
 from canary.status import Outcome
 from tests.activities.cluster.member import ONLINE, Member, Object, spec
 from tests.activities.cluster.story import Story
 
 TARGET = TargetRef(kind=WorkloadKind.SERVICE, name="podinfo", api_version="v1")
-SPEC = spec(target=TARGET)
+SPEC = spec(target=TARGET, service=ServiceSpec(name="podinfo", port=80))
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -74,6 +75,14 @@ async def test_another_selector_is_another_revision_and_is_promoted(forwarded: S
     assert before != after
     assert unpromoted == {"app": "blue"}
     assert (found["selector"], found["clusterIP"]) == ({"version": "green"}, address)
+
+
+async def test_one_without_the_port_of_the_routes_is_not_promoted(forwarded: Story) -> None:
+    await forwarded.member.change("Service", "podinfo", {"spec": {"ports": [{"port": 8080}]}})
+
+    with pytest.raises(ApplicationError, match=r"Service podinfo has no port 80, .* it has 8080: give it"):
+        await forwarded.promote()
+    assert [port["port"] for port in (await forwarded.primary())["spec"]["ports"]] == [80]
 
 
 async def test_what_was_promoted_is_put_back_and_made_anew(forwarded: Story) -> None:
@@ -140,7 +149,7 @@ async def scale(member: Member, replicas: int | None, at: datetime = NOW) -> Wri
 async def test_nothing_speaks_against_a_service(forwarded: Story) -> None:
     found = await forwarded.member.run(
         PreflightActivities(forwarded.member, ONLINE).preflight,
-        SPEC.model_copy(update={"service": SPEC.service.model_copy(update={"port": 80})}),
+        SPEC,
     )
 
     assert found.problems == ()
