@@ -1,7 +1,7 @@
 """Looking before leaping: what in a cluster speaks against a canary."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from datetime import timedelta
 from functools import partial
 from http import HTTPStatus
@@ -36,6 +36,8 @@ ATTEMPTS = 3
 """So often an API server is asked that answers with errors of its own, or ends a connection."""
 ANSWERED_WITHIN = 1.0
 """Seconds for all providers of metrics together: whoever applies a document waits for them."""
+STILL_ANSWERING = 2.0
+"""Seconds for which providers that answered are not asked again: hundreds of canaries may have the same."""
 LISTED = ("HorizontalPodAutoscaler", *policies.REFUSED, *policies.TOLD, policies.APEX_RULES, "Canary")
 
 
@@ -75,6 +77,7 @@ class PreflightActivities:
         self._clusters = clusters
         self._providers = providers
         self._lists = SharedLists()
+        self._answered: dict[Hashable, float] = {}
 
     @activity.defn
     async def preflight(self, spec: CanarySpec) -> Preflight:
@@ -110,17 +113,34 @@ class PreflightActivities:
         is_beginning = found.seen is not None and found.seen.target is not None and found.seen.primary is None
         if is_refused or not is_beginning or spec.skip_analysis:
             return None
+        wanted, clock = found.spec or spec, asyncio.get_running_loop().time
+        asked, since = _providers_of(wanted), clock() - STILL_ANSWERING
+        self._answered = {key: when for key, when in self._answered.items() if when > since}
+        if asked in self._answered:
+            return ()
         try:
             async with asyncio.timeout(ANSWERED_WITHIN):
-                return await self._providers.errors(found.spec or spec)
+                errors = await self._providers.errors(wanted)
         except (TimeoutError, ApiError, ClusterUnreachableError):
             return None
+        if not errors:
+            self._answered[asked] = clock()
+        return errors
 
     @activity.defn
     @guarded
     async def read_references(self, spec: CanarySpec) -> Referenced:
         """Read again what the document names and was not given with, as it stands in the cluster by now."""
         return await read_references(await self._clusters.get(spec.cluster), spec)
+
+
+def _providers_of(spec: CanarySpec) -> Hashable:
+    """Name the providers of a canary's metrics: two canaries of the same names have the same."""
+    providers = frozenset(
+        f"{template.namespace} {template.provider.model_dump_json()}" if template else ""
+        for template in (metric.template for metric in spec.analysis.metrics)
+    )
+    return spec.cluster, spec.namespace, spec.metrics_server, providers
 
 
 def _may_be_asked_again() -> bool:

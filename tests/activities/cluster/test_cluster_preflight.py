@@ -117,6 +117,24 @@ async def test_whoever_applies_does_not_wait_for_a_provider_that_hangs(
     assert providers.asked == [spec()]
 
 
+async def told_twice(member: Member, providers: Providers, **second: Any) -> int:
+    """How often providers are asked by one canary and, a moment later, by another."""
+    act = PreflightActivities(member, providers).preflight
+    for fields in ({}, second):
+        await member.run(act, spec(**fields))
+    return len(providers.asked)
+
+
+async def test_a_provider_that_has_just_answered_is_not_asked_by_every_canary(
+    meshed: Member, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert await told_twice(meshed, Providers()) == 1
+    assert await told_twice(meshed, Providers("it is away")) == 2
+    assert await told_twice(meshed, Providers(), metrics_server="http://prom:9090") == 2
+    monkeypatch.setattr(preflight, "STILL_ANSWERING", 0.0)
+    assert await told_twice(meshed, Providers()) == 2
+
+
 async def test_a_secret_of_a_provider_that_cannot_be_read_speaks_against_no_document(meshed: Member) -> None:
     providers = Providers()
     providers.errors = AsyncMock(side_effect=ApiError(503, "", "later", "GET secrets"))  # type: ignore[method-assign]
