@@ -117,6 +117,9 @@ class RealControlPlane:
             raise
         return plane
 
+    def link(self) -> None:
+        """Give no shorter way than HTTP: the programs are processes of their own."""
+
     async def wait(self) -> None:
         """Return when one of the programs has ended."""
         ends = [asyncio.create_task(one.wait()) for one in self._children]

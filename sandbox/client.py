@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from typing import Any, Literal, Self
+from http import HTTPStatus
+from typing import Any, Literal, Protocol, Self
 
 import aiohttp
 
@@ -23,6 +24,7 @@ OnChange = Callable[[str, Object], Awaitable[None]]
 WATCH_SECONDS = 300
 # One event is one line; a Deployment with managedFields is a few KiB, a ConfigMap at most 1 MiB.
 LONGEST_LINE = 4 * 2**20
+ANSWERED_WITHIN = 30.0
 FIRST_BACK_OFF, LONGEST_BACK_OFF = 0.05, 2.0
 
 
@@ -50,17 +52,36 @@ FAILURES = (ApiError, aiohttp.ClientError, TimeoutError)
 """What a request ends with that was refused or not answered."""
 
 
-class KubeClient:
-    """Requests to one API server; made inside a running loop and closed by `close` or `async with`."""
+class Link(Protocol):
+    """A way to an API server."""
 
-    def __init__(self, url: str, *, user_agent: str = "sandbox") -> None:
+    async def send(
+        self, method: str, path: str, query: dict[str, str], body: bytes | None, content_type: str
+    ) -> tuple[int, bytes]:
+        """Send a request and return the answer's status and body."""
+        ...
+
+    def watch(self, path: str, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+        """Yield the lines of a watch until the server ends it.
+
+        Raises:
+            ApiError: the server refuses to begin it.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close what is open."""
+
+
+class KubeClient:
+    """Requests to one API server; made inside a running loop and closed by `close` or `async with`.
+
+    They go by HTTP to `url`, unless a *link* is given.
+    """
+
+    def __init__(self, url: str, *, user_agent: str = "sandbox", link: Link | None = None) -> None:
         self.url = url.rstrip("/")
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0),
-            headers={"User-Agent": user_agent, "Accept": "application/json"},
-            timeout=aiohttp.ClientTimeout(total=30),
-            read_bufsize=LONGEST_LINE,
-        )
+        self._link = link or _Http(self.url, user_agent)
 
     async def __aenter__(self) -> Self:
         return self
@@ -70,7 +91,7 @@ class KubeClient:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._session.close()
+        await self._link.close()
 
     async def get(self, path: str, **query: str) -> Object:
         """Read an object."""
@@ -104,11 +125,8 @@ class KubeClient:
     async def watch(self, path: str, **query: str) -> AsyncGenerator[Object, None]:
         """Yield the events of a watch until the server ends it; to leave earlier, use `aclosing`."""
         query = {"watch": "true", "allowWatchBookmarks": "true", "timeoutSeconds": str(WATCH_SECONDS)} | query
-        limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 30)
-        async with self._session.get(self.url + path, params=query, timeout=limits) as answer:
-            if not answer.ok:
-                raise await _error(answer)
-            async for line in answer.content:
+        async with aclosing(self._link.watch(path, query)) as lines:
+            async for line in lines:
                 yield json.loads(line)
 
     async def _send(
@@ -120,24 +138,53 @@ class KubeClient:
         content_type: str = "application/json",
     ) -> Object:
         data = None if body is None else json.dumps(body).encode()
+        status, answer = await self._link.send(method, path, query, data, content_type)
+        if status >= HTTPStatus.BAD_REQUEST:
+            raise error_of(status, answer)
+        found: Object = json.loads(answer)
+        return found
+
+
+class _Http:
+    """The way that everybody has."""
+
+    def __init__(self, url: str, user_agent: str) -> None:
+        self._url = url
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0),
+            headers={"User-Agent": user_agent, "Accept": "application/json"},
+            timeout=aiohttp.ClientTimeout(total=ANSWERED_WITHIN),
+            read_bufsize=LONGEST_LINE,
+        )
+
+    async def close(self) -> None:
+        await self._session.close()
+
+    async def send(
+        self, method: str, path: str, query: dict[str, str], body: bytes | None, content_type: str
+    ) -> tuple[int, bytes]:
         headers = {} if body is None else {"Content-Type": content_type}
-        async with self._session.request(
-            method, self.url + path, params=query, data=data, headers=headers
-        ) as answer:
+        request = self._session.request(method, self._url + path, params=query, data=body, headers=headers)
+        async with request as answer:
+            return answer.status, await answer.read()
+
+    async def watch(self, path: str, query: dict[str, str]) -> AsyncGenerator[bytes, None]:
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=10, sock_read=WATCH_SECONDS + 30)
+        async with self._session.get(self._url + path, params=query, timeout=limits) as answer:
             if not answer.ok:
-                raise await _error(answer)
-            found: Object = json.loads(await answer.read())  # `answer.json` would look for its charset
-            return found
+                raise error_of(answer.status, await answer.read())
+            async for line in answer.content:
+                yield line
 
 
-async def _error(answer: aiohttp.ClientResponse) -> ApiError:
-    text = await answer.text()
+def error_of(status: int, answer: bytes) -> ApiError:
+    """Give the error that an answer is."""
     try:
-        body = json.loads(text)
+        body = json.loads(answer)
     except ValueError:
-        body = {"message": text}
-    kind = ERRORS.get(answer.status, ApiError)
-    return kind(answer.status, body if isinstance(body, dict) else {"message": text})
+        body = {"message": answer.decode(errors="replace")}
+    kind = ERRORS.get(status, ApiError)
+    return kind(status, body if isinstance(body, dict) else {"message": str(body)})
 
 
 class Reflector:

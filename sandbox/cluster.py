@@ -10,7 +10,7 @@ from typing import Any, Protocol, Self
 from sandbox import switches
 from sandbox.apiserver.server import ApiServer
 from sandbox.assets import RealControlPlane
-from sandbox.client import KubeClient
+from sandbox.client import KubeClient, Link
 from sandbox.controllers import manager
 from sandbox.installed import install
 from sandbox.loadtester import LoadTester
@@ -41,6 +41,9 @@ class ControlPlane(Protocol):
 
     url: str
     has_controllers: bool
+
+    def link(self) -> Link | None:
+        """Give a shorter way to it than HTTP, if there is one."""
 
     async def wait(self) -> None:
         """Return when it has ended by itself."""
@@ -83,7 +86,7 @@ class Cluster:
         plane = await _control_plane(place)
         self._running.push_async_callback(plane.stop)
         self._run(plane.wait())
-        client = await self._running.enter_async_context(KubeClient(plane.url))
+        client = await self._running.enter_async_context(KubeClient(plane.url, link=plane.link()))
         metrics = await MetricsServer.start(client)
         self._running.push_async_callback(metrics.stop)
         self.endpoints |= {"api": plane.url, "prometheus": metrics.url}

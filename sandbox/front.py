@@ -20,7 +20,7 @@ from yarl import URL
 
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.proxy import Proxy
-from sandbox.apiserver.reception import Reception, is_watch
+from sandbox.apiserver.reception import Reception, is_watch, said
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Place
 from sandbox.objects import Object
@@ -121,7 +121,7 @@ class Front:
         """Pass a watch on, line by line, until one of its ends closes."""
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         response.enable_chunked_encoding()
-        with self._reception.following(request, answer), contextlib.suppress(*ENDS):
+        with self._reception.following(*said(request), answer), contextlib.suppress(*ENDS):
             await response.prepare(request)
             async for line in _lines(request, answer):
                 await response.write(self._bared(line))

@@ -1,8 +1,8 @@
 """What meets every request before it is answered: the request log, and the faults that are switched on."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -15,9 +15,10 @@ from sandbox.apiserver.options import is_true
 from sandbox.apiserver.routes import NoSuchPath
 from sandbox.apiserver.watch import line
 
+Object = dict[str, Any]
 JSON = "application/json"
 CONTROL = "/_sandbox/"
-_GONE = 410
+_NOT_FOUND, _GONE = 404, 410
 
 Route = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
 
@@ -40,22 +41,13 @@ class Reception:
 
     async def answer(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer a request."""
-        path, agent = _said(request)
         if request.path.startswith(CONTROL):
             return await self._control(request)
-        entry = self.log.begin(
-            {
-                "time": time.time(),
-                "method": request.method,
-                "path": path,
-                "userAgent": agent,
-                "manager": request.query.get("fieldManager") or agent.partition("/")[0],
-            }
-        )
+        path, agent = said(request)
+        entry = self._enter(request.method, path, agent, request.query.get("fieldManager", ""))
         try:
             await request.read()  # now: a request that is held goes on even if its client has gone
-            with self.log.holding(entry):
-                await self._faults.meet(request.method, path, agent)
+            await self._meet(entry)
             answer = await self._route(request)
         except NoSuchPath:
             answer = web.Response(status=404, text="404 page not found\n")
@@ -67,10 +59,40 @@ class Reception:
         entry |= {"status": answer.status, "done": time.time()}
         return answer
 
+    @asynccontextmanager
+    async def received(self, method: str, path: str, agent: str, manager: str) -> AsyncIterator[Object]:
+        """Do the same to a request that comes without HTTP; its entry is to be given its status."""
+        entry = self._enter(method, path, agent, manager)
+        try:
+            await self._meet(entry)
+            yield entry
+        except NoSuchPath:
+            entry["status"] = _NOT_FOUND
+            raise errors.unknown_path() from None
+        except StatusError as error:
+            entry["status"] = error.code
+            raise
+        finally:
+            entry["done"] = time.time()
+
+    def _enter(self, method: str, path: str, agent: str, manager: str) -> Object:
+        entry = {
+            "time": time.time(),
+            "method": method,
+            "path": path,
+            "userAgent": agent,
+            "manager": manager or agent.partition("/")[0],
+        }
+        return self.log.begin(entry)
+
+    async def _meet(self, entry: Object) -> None:
+        with self.log.holding(entry):
+            await self._faults.meet(entry["method"], entry["path"], entry["userAgent"])
+
     @contextmanager
-    def following(self, request: web.BaseRequest, stream: Stream) -> Iterator[None]:
+    def following(self, path: str, agent: str, stream: Stream) -> Iterator[None]:
         """Keep a watch among those that a fault closes."""
-        self._streams[stream] = _said(request)
+        self._streams[stream] = path, agent
         try:
             yield
         finally:
@@ -113,5 +135,6 @@ def json_answer(body: Any, status: int = 200) -> web.Response:
     return web.Response(body=as_json(body), status=status, content_type=JSON)
 
 
-def _said(request: web.BaseRequest) -> tuple[str, str]:
+def said(request: web.BaseRequest) -> tuple[str, str]:
+    """Give the path with its query, and who asks."""
     return request.rel_url.raw_path_qs, request.headers.get("User-Agent", "")

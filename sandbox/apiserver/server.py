@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import re
+from http import HTTPStatus
 from typing import Any, Self
 
 from aiohttp import web
@@ -11,10 +12,11 @@ from aiohttp import web
 from sandbox.apiserver import crd, discovery, errors, listing, options, routes, table
 from sandbox.apiserver.errors import StatusError
 from sandbox.apiserver.faults import RequestLog
-from sandbox.apiserver.handlers import Handlers
+from sandbox.apiserver.handlers import Body, Handlers, Reply
+from sandbox.apiserver.local import LocalLink
 from sandbox.apiserver.objects import Objects
 from sandbox.apiserver.proxy import Proxy, is_proxied
-from sandbox.apiserver.reception import JSON, Reception, is_watch, json_answer
+from sandbox.apiserver.reception import JSON, Reception, is_watch, json_answer, said
 from sandbox.apiserver.registry import Registry
 from sandbox.apiserver.request import Options, Place, timestamp
 from sandbox.apiserver.routes import NoSuchPath, Target
@@ -26,7 +28,8 @@ _READABLE = {JSON, "application/*", "*/*", ""}
 _SHAPES = {"Table", "PartialObjectMetadata", "PartialObjectMetadataList"}
 _FIRST_NAMESPACES = ("default", "kube-system", "kube-public", "kube-node-lease")
 _WATCH_SECONDS = 1800
-_GROUP_PATH, _VERSION_PATH = 2, 3  # parts of /apis/GROUP, of /apis/GROUP/VERSION
+_GROUP_PATH = 2  # parts of /apis/GROUP
+_PREFIXES = {"api": 2, "apis": 3}  # and how many parts a path of objects has at least after them
 
 
 class ApiServer:
@@ -106,79 +109,86 @@ class ApiServer:
             options = Options(manager="kube-apiserver", subresource="status")
             self.objects.patch(place, lambda obj: crd.established(obj, timestamp()), options)
 
+    def link(self) -> LocalLink:
+        """Give the way in for those who live in this process."""
+        return LocalLink(self._reception, self._answer, self._open_watch)
+
     async def _route(self, request: web.BaseRequest) -> web.StreamResponse:
         path = request.path
-        parts = path.strip("/").split("/")
-        if parts[0] in ("api", "apis") and len(parts) > (_GROUP_PATH if parts[0] == "api" else _VERSION_PATH):
-            return await self._on_objects(request, routes.find(self.registry, path))
+        if _parts(path)[0] in ("readyz", "healthz", "livez"):
+            return web.Response(text="ok")
+        if not _is_of_objects(path):
+            return json_answer(self._described(_parts(path)))
+        target = routes.find(self.registry, path)
+        if is_proxied(target.resource, target.subresource):
+            place = Place(target.resource, target.namespace, target.name)
+            to = self._proxy.to_service if target.resource.plural == "services" else self._proxy.to_pod
+            return await to(request, place, target.rest or "/")
+        query, shape = dict(request.query), _shape(request.headers.get("Accept", ""))
+        if request.method == "GET" and (target.is_watch or (is_watch(request) and not target.name)):
+            return await self._stream(request, self._watch(target, query, shape))
+        body = await request.read(), request.content_type, request.headers.get("User-Agent", "")
+        reply = self._handlers.handle(request.method, target, query, body)
+        return _as_http(_shaped(reply, target, shape, query), target, reply)
+
+    def _answer(self, method: str, path: str, query: dict[str, str], body: Body) -> tuple[int, Object]:
+        if not _is_of_objects(path):
+            return HTTPStatus.OK, self._described(_parts(path))
+        reply = self._handlers.handle(method, routes.find(self.registry, path), query, body)
+        return reply.status, reply.body
+
+    def _described(self, parts: list[str]) -> Object:
+        """Say what there is beside objects."""
         if parts[0] in ("api", "apis"):
             return self._discovery(parts)
         if parts[0] == "openapi":
             return self._openapi(parts)
-        if parts[0] in ("readyz", "healthz", "livez"):
-            return web.Response(text="ok")
-        if path == "/version":
-            return json_answer(discovery.VERSION)
-        raise NoSuchPath(path)
+        if parts == ["version"]:
+            return discovery.VERSION
+        raise NoSuchPath("/".join(parts))
 
-    def _discovery(self, parts: list[str]) -> web.Response:
+    def _discovery(self, parts: list[str]) -> Object:
         if parts == ["api"]:
-            return json_answer(discovery.versions(self.url.removeprefix("http://")))
+            return discovery.versions(self.url.removeprefix("http://"))
         if parts == ["apis"]:
-            return json_answer(discovery.groups(self.registry))
+            return discovery.groups(self.registry)
         group = parts[1] if parts[0] == "apis" else ""
         if group and group not in self.registry.groups():
             raise NoSuchPath(group)
         if parts[0] == "apis" and len(parts) == _GROUP_PATH:
-            return json_answer(discovery.group(self.registry, group))
+            return discovery.group(self.registry, group)
         if parts[-1] not in self.registry.versions(group):
             raise errors.unknown_path() if routes.is_served(self.registry, group, "") else NoSuchPath(group)
-        return json_answer(discovery.resources(self.registry, group, parts[-1]))
+        return discovery.resources(self.registry, group, parts[-1])
 
-    def _openapi(self, parts: list[str]) -> web.Response:
+    def _openapi(self, parts: list[str]) -> Object:
         if parts == ["openapi", "v3"]:
-            return json_answer(discovery.openapi_index(self.registry))
+            return discovery.openapi_index(self.registry)
         match = re.fullmatch(r"openapi/v3/apis?(?:/([^/]+))?/([^/]+)", "/".join(parts))
         if not match:
             raise NoSuchPath("/".join(parts))
-        return json_answer(discovery.openapi(self.registry, match[1] or "", match[2]))
-
-    async def _on_objects(self, request: web.BaseRequest, target: Target) -> web.StreamResponse:
-        place = Place(target.resource, target.namespace, target.name)
-        if is_proxied(target.resource, target.subresource):
-            to = self._proxy.to_service if target.resource.plural == "services" else self._proxy.to_pod
-            return await to(request, place, target.rest or "/")
-        shape = _shape(request.headers.get("Accept", ""))
-        query = dict(request.query)
-        if request.method == "GET" and (target.is_watch or (is_watch(request) and not target.name)):
-            return await self._watch(request, target, shape)
-        body = await request.read()
-        reply = self._handlers.handle(request.method, target, query, _body_of(request, body))
-        found = reply.body
-        if reply.is_object:
-            include = query.get("includeObject", "")
-            found = table.render(found, target.resource, shape, include=include)
-        return _reply(found, reply.status, _warnings(target, reply.warnings))
+        return discovery.openapi(self.registry, match[1] or "", match[2])
 
     async def _read(self, plural: str, namespace: str, name: str) -> Object | None:
         return self.store.get(("", plural), namespace, name)
 
-    async def _watch(self, request: web.BaseRequest, target: Target, shape: str) -> web.StreamResponse:
-        query, resource = request.query, target.resource
-        wanted_fields = query.get("fieldSelector", "")
-        if target.name:
-            wanted_fields = f"metadata.name={target.name}"
+    def _open_watch(self, path: str, query: dict[str, str]) -> Watch:
+        return self._watch(routes.find(self.registry, path), query)
+
+    def _watch(self, target: Target, query: dict[str, str], shape: str = "") -> Watch:
+        resource = target.resource
+        wanted_fields = f"metadata.name={target.name}" if target.name else query.get("fieldSelector", "")
         selection = listing.Selection(
             resource, target.namespace, query.get("labelSelector", ""), wanted_fields
         )
-        initial = options.check_initial(dict(query))
+        initial = options.check_initial(query)
         version = query.get("resourceVersion", "")
         if version and not version.isdigit():
             raise errors.bad_request(f"Invalid value: {json.dumps(version)}")
         wanted = WatchOptions(
             version=version,
-            seconds=options.number(dict(query), "timeoutSeconds") or _WATCH_SECONDS,
-            bookmarks=options.is_true(dict(query), "allowWatchBookmarks"),
+            seconds=options.number(query, "timeoutSeconds") or _WATCH_SECONDS,
+            bookmarks=options.is_true(query, "allowWatchBookmarks"),
             initial=initial,
             shape=shape,
         )
@@ -187,21 +197,28 @@ class ApiServer:
         def render(obj: Object, is_first: bool) -> Object:  # noqa: FBT001 — the signature is Watch's
             return table.render(obj, resource, shape, header=is_first, include=include)
 
+        return Watch(self.store, selection, wanted, render)
+
+    async def _stream(self, request: web.BaseRequest, watch: Watch) -> web.StreamResponse:
         def is_open() -> bool:
             return request.transport is not None and not request.transport.is_closing()
 
-        watch = Watch(self.store, selection, wanted, render, is_open)
         response = web.StreamResponse(headers={"Content-Type": JSON})
         response.enable_chunked_encoding()
-        with self._reception.following(request, watch), contextlib.suppress(ConnectionError):
+        with self._reception.following(*said(request), watch), contextlib.suppress(ConnectionError):
             await response.prepare(request)
-            async for line in watch.lines():  # until the client goes away, as clients of watches do
+            async for line in watch.lines(is_open):  # until the client goes away, as clients of watches do
                 await response.write(line)
         return response
 
 
-def _body_of(request: web.BaseRequest, body: bytes) -> tuple[bytes, str, str]:
-    return body, request.content_type, request.headers.get("User-Agent", "")
+def _parts(path: str) -> list[str]:
+    return path.strip("/").split("/")
+
+
+def _is_of_objects(path: str) -> bool:
+    first, *others = _parts(path)
+    return first in _PREFIXES and len(others) >= _PREFIXES[first]
 
 
 def _shape(accept: str) -> str:
@@ -221,13 +238,16 @@ def _shape(accept: str) -> str:
     raise StatusError(406, "NotAcceptable", message, {})
 
 
-def _warnings(target: Target, found: tuple[str, ...]) -> tuple[str, ...]:
-    return (target.resource.deprecated, *found) if target.resource.deprecated else found
+def _shaped(reply: Reply, target: Target, shape: str, query: dict[str, str]) -> Object:
+    if not reply.is_object:
+        return reply.body
+    return table.render(reply.body, target.resource, shape, include=query.get("includeObject", ""))
 
 
-def _reply(body: Object, status: int, warnings: tuple[str, ...]) -> web.Response:
-    answer = json_answer(body, status)
-    for warning in warnings:
+def _as_http(body: Object, target: Target, reply: Reply) -> web.Response:
+    answer = json_answer(body, reply.status)
+    deprecated = target.resource.deprecated
+    for warning in (deprecated, *reply.warnings) if deprecated else reply.warnings:
         text = warning.replace("\\", "\\\\").replace('"', '\\"')
         answer.headers.add("Warning", f'299 - "{text}"')
     return answer

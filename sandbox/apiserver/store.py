@@ -1,12 +1,14 @@
 """The objects, and the history of their changes that watches read. Objects are never changed in place."""
 
 import asyncio
+import itertools
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from sandbox.apiserver.errors import expired
+from sandbox.apiserver.jsontext import as_json
 
 Object = dict[str, Any]
 StorageKey = tuple[str, str]
@@ -42,7 +44,8 @@ class Collection:
         """
         if version < self.forgotten:
             raise expired(f"too old resource version: {version} ({self.forgotten})")
-        return [event for event in self.events if event.version > version]
+        newer = itertools.takewhile(lambda event: event.version > version, reversed(self.events))
+        return [*newer][::-1]
 
     def at(self, version: int) -> dict[tuple[str, str], Object]:
         """Give the objects as they were at a version.
@@ -114,12 +117,10 @@ class Store:
 
 def shared(new: Any, old: Any) -> Any:
     """Give `new` with those parts of `old` that are the same, so that versions share their memory."""
+    if new == old:
+        return old if as_json(new) == as_json(old) else new  # 1 is equal to 1.0 and to true
     if isinstance(new, dict) and isinstance(old, dict):
-        found: Any = {key: shared(value, old.get(key)) for key, value in new.items()}
-        is_same = found.keys() == old.keys() and all(found[key] is old[key] for key in old)
-    elif isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
-        found = [shared(a, b) for a, b in zip(new, old, strict=True)]
-        is_same = all(a is b for a, b in zip(found, old, strict=True))
-    else:
-        return old if type(new) is type(old) and new == old else new
-    return old if is_same else found
+        return {key: shared(value, old[key]) if key in old else value for key, value in new.items()}
+    if isinstance(new, list) and isinstance(old, list) and len(new) == len(old):
+        return [shared(a, b) for a, b in zip(new, old, strict=True)]
+    return new

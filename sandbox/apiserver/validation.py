@@ -68,9 +68,11 @@ def check_changed(resource: Resource, obj: Object, old: Object, subresource: str
     found = [*names.metadata(resource, obj["metadata"]), *names.finalizers(obj, old)]
     if changes and not resource.is_custom:
         found += changes(obj, old)
-    if subresource == "status" and resource.kind in _STATUSES and not resource.is_custom:
-        found += _STATUSES[resource.kind](obj["status"])
-    _refuse_new(resource, obj, [*found, *_own(resource, obj)])
+    if subresource == "status" and not resource.is_custom:  # which leaves all else as it was
+        found += _STATUSES[resource.kind](obj["status"]) if resource.kind in _STATUSES else ()
+    else:
+        found += _own(resource, obj)
+    _refuse_new(resource, obj, found)
 
 
 def _refuse_new(resource: Resource, obj: Object, causes: list[Cause]) -> None:

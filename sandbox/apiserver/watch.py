@@ -1,7 +1,7 @@
 """Watches: the changes of a collection as a stream of lines."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,13 +39,11 @@ class Watch:
         selection: Selection,
         options: WatchOptions,
         render: Render,
-        is_open: Callable[[], bool],
     ) -> None:
         self._store = store
         self._selection = selection
         self._options = options
         self._render = render
-        self._is_open = is_open
         self._matches = selection.predicate()
         self._is_first = True
         self._queue: asyncio.Queue[Event | None] = asyncio.Queue()
@@ -55,13 +53,13 @@ class Watch:
         """End the stream."""
         self._queue.put_nowait(None)
 
-    async def lines(self) -> AsyncIterator[bytes]:
-        """Yield the lines until the time is over or `close` is called."""
+    async def lines(self, is_open: Callable[[], bool] = lambda: True) -> AsyncGenerator[bytes, None]:
+        """Yield the lines until the time is over, `close` is called, or the client has gone."""
         self._collection.watchers.add(self._queue)
         try:
             for event in self._beginning():
                 yield event
-            async for event in self._changes():
+            async for event in self._changes(is_open):
                 yield event
         except StatusError as error:
             yield line("ERROR", error.body)
@@ -79,12 +77,12 @@ class Watch:
             found.append(self._bookmark({"annotations": {_INITIAL_END: "true"}}))
         return found
 
-    async def _changes(self) -> AsyncIterator[bytes]:
+    async def _changes(self, is_open: Callable[[], bool]) -> AsyncIterator[bytes]:
         clock = asyncio.get_running_loop().time
         end = clock() + self._options.seconds
         bookmark = min(clock() + BOOKMARK_SECONDS, end - _LAST_BOOKMARK)
         bookmark = end if bookmark < clock() else bookmark
-        while (now := clock()) < end and self._is_open():
+        while (now := clock()) < end and is_open():
             if self._options.bookmarks and bookmark <= now:
                 yield self._bookmark({})
                 is_last = bookmark >= end - _LAST_BOOKMARK

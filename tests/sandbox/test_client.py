@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sandbox.apiserver.server import ApiServer
-from sandbox.client import ApiError, KubeClient, Reflector
+from sandbox.client import ApiError, ConflictError, KubeClient, NotFoundError, Reflector
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 
@@ -17,10 +17,17 @@ async def server() -> AsyncIterator[ApiServer]:
     await server.stop()
 
 
-@pytest.fixture
-async def client(server: ApiServer) -> AsyncIterator[KubeClient]:
-    async with KubeClient(server.url) as client:
+@pytest.fixture(params=["by HTTP", "in its process"])
+async def client(server: ApiServer, request: pytest.FixtureRequest) -> AsyncIterator[KubeClient]:
+    link = server.link() if request.param == "in its process" else None
+    async with KubeClient(server.url, link=link) as client:
         yield client
+
+
+@pytest.fixture
+async def other(server: ApiServer) -> AsyncIterator[KubeClient]:
+    async with KubeClient(server.url, user_agent="tests") as other:
+        yield other
 
 
 class Changes:
@@ -61,11 +68,65 @@ async def test_verbs(client: KubeClient) -> None:
 
 
 async def test_failures_say_what_the_server_said(client: KubeClient) -> None:
-    with pytest.raises(ApiError) as failure:
+    with pytest.raises(NotFoundError) as failure:
         await client.get(f"{MAPS}/ghost")
 
     assert (failure.value.status, failure.value.reason) == (404, "NotFound")
     assert failure.value.message == 'configmaps "ghost" not found'
+
+
+async def test_what_the_server_does_not_have_is_not_found(client: KubeClient) -> None:
+    for path in ("/apis/nobody.example/v1/things", "/apis/nobody.example", "/nothing"):
+        with pytest.raises(NotFoundError):
+            await client.get(path)
+
+
+async def test_the_kinds_are_told(client: KubeClient) -> None:
+    groups = [group["name"] for group in (await client.get("/apis"))["groups"]]
+    kinds = [one["name"] for one in (await client.get("/api/v1"))["resources"]]
+
+    assert "apps" in groups
+    assert "configmaps" in kinds
+
+
+async def test_a_watch_that_cannot_begin_says_why(client: KubeClient) -> None:
+    with pytest.raises(ApiError) as failure:
+        async for _ in client.watch(MAPS, resourceVersion="new"):
+            pass
+
+    assert (failure.value.status, failure.value.message) == (400, 'Invalid value: "new"')
+
+
+async def test_a_watch_ends_when_its_time_is_over(client: KubeClient) -> None:
+    await client.create(MAPS, config_map("a"))
+    async with asyncio.timeout(10):
+        seen = [event["type"] async for event in client.watch(MAPS, timeoutSeconds="1")]
+
+    assert seen[0] == "ADDED"
+
+
+async def test_every_request_is_logged(client: KubeClient, other: KubeClient) -> None:
+    await client.create(MAPS, config_map("a"))
+    await client.patch(f"{MAPS}/a", {"data": {}}, fieldManager="git")
+    with pytest.raises(NotFoundError):
+        await client.get(f"{MAPS}/ghost")
+    found = (await other.get("/_sandbox/requests"))["requests"]
+
+    assert [(one["method"], one["path"], one["status"], one["manager"]) for one in found] == [
+        ("POST", MAPS, 201, "sandbox"),
+        ("PATCH", f"{MAPS}/a?fieldManager=git", 200, "git"),
+        ("GET", f"{MAPS}/ghost", 404, "sandbox"),
+    ]
+    assert {one["userAgent"].partition("/")[0] for one in found} == {"sandbox"}
+    assert all(one["done"] >= one["time"] for one in found)
+
+
+async def test_a_fault_meets_everybody(client: KubeClient, other: KubeClient) -> None:
+    await other.replace("/_sandbox/faults", [{"do": "status", "status": 409, "userAgent": "sandbox"}])  # type: ignore[arg-type]
+    with pytest.raises(ConflictError):
+        await client.create(MAPS, config_map("a"))
+
+    assert not (await other.list(MAPS))["items"]
 
 
 async def test_a_reflector_follows_a_collection(client: KubeClient) -> None:
@@ -95,14 +156,14 @@ async def test_a_reflector_follows_a_collection(client: KubeClient) -> None:
         pytest.param({"do": "status", "status": 500, "method": "GET", "times": 2}, id="failing server"),
     ],
 )
-async def test_a_reflector_survives(client: KubeClient, fault: dict[str, Any]) -> None:
+async def test_a_reflector_survives(client: KubeClient, other: KubeClient, fault: dict[str, Any]) -> None:
     changes = Changes()
     reflector = Reflector(client, MAPS, changes)
     running = asyncio.create_task(reflector.run())
     await reflector.synced.wait()
 
-    await client.replace("/_sandbox/faults", [fault])  # type: ignore[arg-type]
-    await client.replace("/_sandbox/faults", [fault, {"do": "closeWatches"}])  # type: ignore[arg-type]
+    await other.replace("/_sandbox/faults", [fault])  # type: ignore[arg-type]
+    await other.replace("/_sandbox/faults", [fault, {"do": "closeWatches"}])  # type: ignore[arg-type]
     await client.create(MAPS, config_map("after"))
     await changes.until(("ADDED", "after"))
     running.cancel()
@@ -110,7 +171,7 @@ async def test_a_reflector_survives(client: KubeClient, fault: dict[str, Any]) -
     assert list(reflector.objects) == ["default/after"]
 
 
-async def test_a_reflector_notices_what_went_while_it_was_away(server: ApiServer, client: KubeClient) -> None:
+async def test_a_reflector_notices_what_went_while_it_was_away(client: KubeClient, other: KubeClient) -> None:
     await client.create(MAPS, config_map("kept"))
     await client.create(MAPS, config_map("gone"))
     changes = Changes()
@@ -123,9 +184,8 @@ async def test_a_reflector_notices_what_went_while_it_was_away(server: ApiServer
         {"do": "latency", "method": "GET", "path": "configmaps", "seconds": 0.2, "times": 1},
         {"do": "closeWatches"},
     ]
-    async with KubeClient(server.url) as other:
-        await other.replace("/_sandbox/faults", rules)  # type: ignore[arg-type]
-        await other.delete(f"{MAPS}/gone")
+    await other.replace("/_sandbox/faults", rules)  # type: ignore[arg-type]
+    await other.delete(f"{MAPS}/gone")
     await changes.until(("DELETED", "gone"))
     running.cancel()
 

@@ -16,7 +16,7 @@ ROLE = Role.load()
 async def member() -> AsyncIterator[Member]:
     server = await ApiServer.start()
     client = api_client(server.url)
-    async with KubeClient(server.url) as kube:
+    async with KubeClient(server.url, link=server.link()) as kube:
         member = Member(server, kube, client)
         yield member
         outside = ROLE.outside(member.asked())

@@ -97,7 +97,8 @@ class Member:
 
     async def fault(self, *rules: Object) -> None:
         """Put these faults in force; a request that hangs by one that goes is let go."""
-        await self.kube.replace("/_sandbox/faults", list(rules))  # type: ignore[arg-type]
+        async with KubeClient(self.server.url) as switches:
+            await switches.replace("/_sandbox/faults", list(rules))  # type: ignore[arg-type]
 
     def asked(self, since: int = 0) -> list[Object]:
         found = self.server.log.since(since)["requests"]

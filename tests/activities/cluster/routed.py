@@ -30,7 +30,7 @@ async def until(is_so: Callable[[], Awaitable[object]]) -> None:
 
 async def held(member: Member) -> list[Object]:
     """The requests that a fault holds back."""
-    found: list[Object] = (await member.kube.get("/_sandbox/requests"))["held"]
+    found: list[Object] = member.server.log.since(0)["held"]
     return found
 
 
