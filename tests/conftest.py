@@ -1,4 +1,4 @@
-"""How the tests are shared out among processes: by files, but whole rollouts all to one; what they prove."""
+"""How the tests are shared out among processes, so that none is left with much to do; what they prove."""
 
 import asyncio
 import gc
@@ -13,14 +13,20 @@ from xdist.scheduler import LoadFileScheduling
 from tests.conformance.proof import Proof
 
 CONFORMANCE = "tests/conformance/"
+WORKFLOWS = "tests/workflows/"
+SHARING_A_SERVER = ("test_application.py", "test_cluster_watch.py")
+"""Of the workflows' tests those that have a server of their own file; each of the others may go anywhere."""
 
 
 class Sharing(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Keeps together what shares a server, a sandbox or a world."""
+    """Keeps together what shares a server, a sandbox or a world; the largest shares are begun with."""
 
     def _split_scope(self, nodeid: str) -> str:
-        """Name the share that a test belongs to."""
-        return CONFORMANCE if nodeid.startswith(CONFORMANCE) else super()._split_scope(nodeid)
+        """Name the share that a test belongs to: its file, all whole rollouts, or itself."""
+        file: str = super()._split_scope(nodeid)
+        if file.startswith(CONFORMANCE):
+            return CONFORMANCE
+        return nodeid if file.startswith(WORKFLOWS) and not file.endswith(SHARING_A_SERVER) else file
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -33,12 +33,13 @@ from workflows.contract import (
 TEMPORAL = str(Path(sys.executable).with_name("temporal"))
 SEARCH_ATTRIBUTES = (APPLICATION, CLUSTER, NAMESPACE, PHASE, REVISION, TARGET, WEIGHT)
 REPLAYED: set[str] = set()
-FLAGS = [
-    "--dynamic-config-value",
+SETTINGS = (
     "frontend.WorkflowTimeSkippingEnabled=true",
-    "--dynamic-config-value",
     'history.timerProcessorMaxTimeShift="10ms"',
-]
+    "history.timerProcessorMaxPollRPS=1000",
+    "history.transferProcessorMaxPollRPS=1000",
+)
+FLAGS = [text for setting in SETTINGS for text in ("--dynamic-config-value", setting)]
 
 
 @pytest.fixture(scope="session")
