@@ -1,7 +1,8 @@
 """`canary apply`: documents read and checked here, then offered to the engine, which checks them there."""
 
+import asyncio
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -15,6 +16,8 @@ from starter.settle import settle
 from starter.workers import require_worker
 from workflows.contract import ApplyCanary, ApplyResult, Command
 
+AT_ONCE = 8
+"""How many documents the engine is given at the same time: it looks into their clusters for each."""
 NOTHING = (
     "There is no Application and no Canary among the documents, so nothing was applied: "
     "all others count with those they are given with."
@@ -66,15 +69,54 @@ async def apply(
     """Offer every document, print what became of it, and wait where that is wished."""
     await require_worker(client, "applied")
     applied: list[Applied] = []
-    for index, each in offers(documents, command):
-        result = await offer.make(client, each)
-        applied.append(Applied(index, each, result))
-        report(documents.finding(index, problem) for problem in result.problems)
-        print(f"{each.id} {applied[-1].word}", flush=True)
+    async for each in _offered(client, offers(documents, command)):
+        applied.append(each)
+        report(documents.finding(each.document, problem) for problem in each.result.problems)
+        print(f"{each.offer.id} {each.word}", flush=True)
     code = exit_code([item.result for item in applied])
     if code is Exit.DONE and patience.is_waiting:
         return await settle(client, [item.offer for item in applied], patience.limit, color=color)
     return code
+
+
+class _Room:
+    """Room for so many offers at once, and for none after one that got no answer."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._is_closed = False
+
+    async def make(self, document: int, each: Offer) -> Applied | None:
+        """Make an offer; None if it was not begun."""
+        async with self._slots:
+            if self._is_closed:
+                return None
+            try:
+                return Applied(document, each, await offer.make(self._client, each))
+            except BaseException:
+                self._is_closed = True
+                raise
+
+
+async def _offered(client: Client, wanted: Iterable[tuple[int, Offer]]) -> AsyncIterator[Applied]:
+    """Make the offers, some at once, and give their answers in the order of the documents.
+
+    After one without an answer no other is begun; those under way are told of, and then that one is raised.
+    """
+    room = _Room(client)
+    making = [asyncio.create_task(room.make(document, each)) for document, each in wanted]
+    errors: list[BaseException] = []
+    for task in making:
+        await asyncio.wait({task})
+        if error := task.exception():
+            errors.append(error)
+        elif answer := task.result():
+            yield answer
+    for further in errors[1:]:
+        print(f"error: {further}", file=sys.stderr)
+    if errors:
+        raise errors[0]
 
 
 def offers(documents: Documents, command: Command) -> Iterator[tuple[int, Offer]]:
