@@ -20,7 +20,10 @@ AGENT = "sandbox"
 
 
 class LocalLink:
-    """Requests that are logged, met by the faults and answered as all others, without sockets and HTTP."""
+    """Requests that are logged, met by the faults and answered as all others, without sockets and HTTP.
+
+    What goes over is bytes, as it would be by those: nobody shares an object with the server.
+    """
 
     def __init__(self, reception: Reception, answer: Answer, open_watch: Open) -> None:
         self._reception = reception
