@@ -51,7 +51,8 @@ def select(store: Store, selection: Selection, version: int = 0) -> Iterator[Obj
     matches = selection.predicate()
     collection = store.collection(selection.resource.storage)
     stored = collection.at(version) if version else collection.objects
-    for key in sorted(stored):
+    wanted = selection.namespace
+    for key in sorted(key for key in stored if not wanted or key[0] == wanted):
         if matches(obj := conversion.present(stored[key], selection.resource)):
             yield obj
 

@@ -14,6 +14,9 @@ _NETWORK = ipaddress.ip_network("10.96.0.0/16")
 _NODE_PORTS = range(30000, 32768)
 _HEADLESS = "None"
 _addresses = itertools.count(1)
+_chosen: set[str] = (
+    set()
+)  # that somebody asked for: the count, which nobody here comes to the end of, leaves them out
 _ports = itertools.cycle(_NODE_PORTS)
 _FAMILIES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 # What only some types have: it goes with its type, unless the same request changes it.
@@ -82,16 +85,17 @@ def _allocate_address(spec: Object, others: Others) -> Iterator[Cause]:
     wanted = spec.get("clusterIP")
     if wanted == _HEADLESS:
         return
-    taken = {other["spec"].get("clusterIP") for other in others()}
     if not wanted:
         free = (str(_NETWORK[number % _NETWORK.num_addresses]) for number in _addresses)
-        spec["clusterIP"] = next(address for address in free if address not in taken)
-    elif wanted in taken:
+        spec["clusterIP"] = next(address for address in free if address not in _chosen)
+    elif any(other["spec"].get("clusterIP") == wanted for other in others()):
         text = f"failed to allocate IP {wanted}: provided IP is already allocated"
         yield wrong("spec.clusterIPs", [wanted], text)
     elif ipaddress.ip_address(wanted) not in _NETWORK:
         text = f"failed to allocate IP {wanted}: the provided network does not match the current range"
         yield wrong("spec.clusterIPs", [wanted], text)
+    else:
+        _chosen.add(wanted)
 
 
 def _allocate_ports(spec: Object, taken: set[Any]) -> Iterator[Cause]:

@@ -26,4 +26,4 @@ def matches(selector: Object | None, labels: Mapping[str, str]) -> bool:
 
 def is_subset(wanted: Mapping[str, str], labels: Mapping[str, str]) -> bool:
     """Tell whether `labels` has everything that is `wanted`."""
-    return all(labels.get(key) == value for key, value in wanted.items())
+    return wanted.items() <= labels.items()

@@ -1,3 +1,4 @@
+import ipaddress
 import os
 from collections.abc import AsyncIterator
 from typing import Any
@@ -447,3 +448,16 @@ async def test_the_metadata_of_nothing_are_null(client: KubeClient) -> None:
         await client.create(f"{CORE}/secrets", {"metadata": {"name": "a"}})
         async with session.get(f"{client.url}{CORE}/secrets") as answer:
             assert [one["metadata"]["name"] for one in (await answer.json())["items"]] == ["a"]
+
+
+async def test_no_service_is_given_an_address_that_another_one_asked_for(client: KubeClient) -> None:
+    async def address_of(name: str, **spec: Any) -> str:
+        body = {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}], **spec}}
+        return str((await client.create(f"{CORE}/services", body))["spec"]["clusterIP"])
+
+    given = ipaddress.ip_address(await address_of("first"))
+    chosen = await address_of("second", clusterIP=str(given + 1))
+    with pytest.raises(ApiError, match="provided IP is already allocated"):
+        await address_of("third", clusterIP=chosen)
+
+    assert await address_of("fourth") == str(given + 2)
