@@ -105,7 +105,7 @@ class KubeClient:
         """Create `body` in the collection (or sub-resource) at `path`."""
         return await self._send("POST", path, query, body)
 
-    async def replace(self, path: str, body: Object, **query: str) -> Object:
+    async def replace(self, path: str, body: Any, **query: str) -> Object:
         """Replace the object at `path`; a resourceVersion in `body` is a precondition."""
         return await self._send("PUT", path, query, body)
 

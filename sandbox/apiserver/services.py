@@ -14,9 +14,8 @@ _NETWORK = ipaddress.ip_network("10.96.0.0/16")
 _NODE_PORTS = range(30000, 32768)
 _HEADLESS = "None"
 _addresses = itertools.count(1)
-_chosen: set[str] = (
-    set()
-)  # that somebody asked for: the count, which nobody here comes to the end of, leaves them out
+# Addresses that somebody asked for: the count leaves them out. Nobody here comes to its end.
+_chosen: set[str] = set()
 _ports = itertools.cycle(_NODE_PORTS)
 _FAMILIES = ("clusterIP", "clusterIPs", "ipFamilies", "ipFamilyPolicy")
 # What only some types have: it goes with its type, unless the same request changes it.

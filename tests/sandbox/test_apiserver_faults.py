@@ -22,7 +22,7 @@ async def client() -> AsyncIterator[KubeClient]:
 
 
 async def switch_on(client: KubeClient, *rules: dict[str, Any]) -> None:
-    await client.replace(FAULTS, list(rules))  # type: ignore[arg-type]
+    await client.replace(FAULTS, list(rules))
 
 
 async def until_asked(client: KubeClient, method: str) -> None:

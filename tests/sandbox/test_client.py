@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sandbox.apiserver import local
 from sandbox.apiserver.server import ApiServer
 from sandbox.client import ApiError, ConflictError, KubeClient, NotFoundError, Reflector
 
@@ -122,7 +123,7 @@ async def test_every_request_is_logged(client: KubeClient, other: KubeClient) ->
 
 
 async def test_a_fault_meets_everybody(client: KubeClient, other: KubeClient) -> None:
-    await other.replace("/_sandbox/faults", [{"do": "status", "status": 409, "userAgent": "sandbox"}])  # type: ignore[arg-type]
+    await other.replace("/_sandbox/faults", [{"do": "status", "status": 409, "userAgent": "sandbox"}])
     with pytest.raises(ConflictError):
         await client.create(MAPS, config_map("a"))
 
@@ -162,8 +163,8 @@ async def test_a_reflector_survives(client: KubeClient, other: KubeClient, fault
     running = asyncio.create_task(reflector.run())
     await reflector.synced.wait()
 
-    await other.replace("/_sandbox/faults", [fault])  # type: ignore[arg-type]
-    await other.replace("/_sandbox/faults", [fault, {"do": "closeWatches"}])  # type: ignore[arg-type]
+    await other.replace("/_sandbox/faults", [fault])
+    await other.replace("/_sandbox/faults", [fault, {"do": "closeWatches"}])
     await client.create(MAPS, config_map("after"))
     await changes.until(("ADDED", "after"))
     running.cancel()
@@ -184,9 +185,32 @@ async def test_a_reflector_notices_what_went_while_it_was_away(client: KubeClien
         {"do": "latency", "method": "GET", "path": "configmaps", "seconds": 0.2, "times": 1},
         {"do": "closeWatches"},
     ]
-    await other.replace("/_sandbox/faults", rules)  # type: ignore[arg-type]
+    await other.replace("/_sandbox/faults", rules)
     await other.delete(f"{MAPS}/gone")
     await changes.until(("DELETED", "gone"))
     running.cancel()
 
     assert list(reflector.objects) == ["default/kept"]
+
+
+async def test_whoever_asks_in_a_loop_lets_others_in(client: KubeClient) -> None:
+    async def ask() -> None:
+        for _ in range(100):
+            await client.list(MAPS)
+
+    asking = asyncio.create_task(ask())
+    for _ in range(3):
+        await asyncio.sleep(0)
+
+    assert not asking.done()
+    await asking
+
+
+async def test_no_answer_is_waited_for_without_end(
+    server: ApiServer, other: KubeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "ANSWERED_WITHIN", 0.05)
+    await other.replace("/_sandbox/faults", [{"do": "hang", "userAgent": "sandbox"}])
+    async with KubeClient(server.url, link=server.link()) as client:
+        with pytest.raises(TimeoutError):
+            await client.list(MAPS)

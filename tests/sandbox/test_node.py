@@ -167,7 +167,7 @@ async def test_pod_no_node_suits_stays_pending(client: KubeClient) -> None:
 async def _refuse(client: KubeClient, *requests: tuple[str, str]) -> None:
     """Let each request fail once."""
     rules = [{"do": "status", "method": method, "path": path, "times": 1} for method, path in requests]
-    await client.replace("/_sandbox/faults", rules)  # type: ignore[arg-type]
+    await client.replace("/_sandbox/faults", rules)
 
 
 async def test_what_is_refused_is_tried_again_and_a_start_tells_of_it(client: KubeClient) -> None:

@@ -98,7 +98,7 @@ class Member:
     async def fault(self, *rules: Object) -> None:
         """Put these faults in force; a request that hangs by one that goes is let go."""
         async with KubeClient(self.server.url) as switches:
-            await switches.replace("/_sandbox/faults", list(rules))  # type: ignore[arg-type]
+            await switches.replace("/_sandbox/faults", list(rules))
 
     def asked(self, since: int = 0) -> list[Object]:
         found = self.server.log.since(since)["requests"]
